@@ -1,0 +1,75 @@
+# Every developer command. Each target makes what it needs, from a fresh clone.
+#   make PYTHON=python3.12 setup     uses another interpreter
+#   make test WORKERS=4              uses more processes
+
+PYTHON  ?= python3
+WORKERS ?= 2
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+LOCK  := requirements/dev.lock
+STAMP := $(VENV)/.stamp
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup fmt lint test fault interop e2e bench docs demo demo-hatp32 check lock clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP)  ## make .venv from the lock file (skipped when it is up to date)
+
+# A venv without pip (Debian without python3-venv) is filled by the system's own pip.
+$(STAMP): pyproject.toml $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'dvo needs Python 3.11 or newer; try: make PYTHON=python3.12 setup' >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	if test -x $(BIN)/pip; then $(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK); \
+	  else $(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r $(LOCK); fi
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock:  ## solve the dependencies again and write the lock file
+	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv; }
+	.venv-lock/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet -o $(LOCK)
+
+fmt: $(STAMP)  ## format the code and mend what ruff can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+lint: $(STAMP)  ## ruff, mypy, import-linter, numpydoc
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(STAMP)  ## all fast tests
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(wildcard tests/unit tests/property tests/architecture tests/e2e)
+
+fault: $(STAMP)  ## crashes, full disks, hostile files
+	$(BIN)/python -m pytest -n $(WORKERS) tests/fault
+
+interop: $(STAMP)  ## other FITS readers open our files, and we open theirs
+	$(BIN)/python -m pytest -n $(WORKERS) tests/interop
+
+e2e: $(STAMP)  ## the commands on a synthetic sky whose truth is known, slow ones too
+	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e
+
+bench: $(STAMP)  ## measure speeds and sizes; writes bench/report.json
+	$(BIN)/python tools/bench/run.py
+
+docs: $(STAMP)  ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+demo: $(STAMP)  ## real and simulated surveys become a database; writes demo/
+	$(BIN)/python tools/demo.py
+
+demo-hatp32: $(STAMP)  ## 48 real exposures of HAT-P-32 and its light curve
+	$(BIN)/python tools/demo_hatp32.py
+
+check: lint test fault interop e2e docs  ## everything
+
+clean:  ## remove what was made, and the environment
+	rm -rf $(VENV) .venv-lock build dist site demo bench *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find dvo ipp_pipeline tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
