@@ -42,7 +42,8 @@ lint: $(STAMP)  ## ruff, mypy, import-linter, numpydoc
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tools/check_docstrings.py dvo ipp_pipeline
 
 test: $(STAMP)  ## all fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(wildcard tests/unit tests/property tests/architecture tests/e2e)
