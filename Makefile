@@ -46,7 +46,8 @@ lint: $(STAMP)  ## ruff, mypy, import-linter, numpydoc
 	$(BIN)/python tools/check_docstrings.py dvo ipp_pipeline
 
 test: $(STAMP)  ## all fast tests
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(wildcard tests/unit tests/property tests/architecture tests/e2e)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' --doctest-modules dvo ipp_pipeline \
+	  $(wildcard tests/unit tests/property tests/architecture tests/e2e)
 
 fault: $(STAMP)  ## crashes, full disks, hostile files
 	$(BIN)/python -m pytest -n $(WORKERS) tests/fault

@@ -1,0 +1,112 @@
+"""Rules that every module keeps: size, names, exports, and one home for each third party."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.architecture.source_tree import MODULES, imported, tree
+
+MAX_LINES = 600
+BANNED_NAMES = {"common", "core", "helpers", "manager", "misc", "util", "utils"}
+
+# Modules (with all below them) that may import a third party.
+HOMES = {
+    "click": ("dvo.cli", "ipp_pipeline.cli"),
+    "fitsio": ("dvo.tables.fits", "dvo.ingest", "ipp_pipeline"),
+    "numba": ("dvo.jit",),
+    "pandas": ("dvo.tables.convert",),
+    "pickle": (),
+    "prompt_toolkit": ("dvo.cli",),
+    "sqlite3": ("dvo.partition.manifest",),
+    "zmq": ("dvo.partition.hosts",),
+}
+
+PUBLIC = [name for name in MODULES if not name.rsplit(".", 1)[-1].startswith("_")]
+
+
+def is_package(name: str) -> bool:
+    return MODULES[name].name == "__init__.py"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_at_most_600_lines(name):
+    n_lines = len(MODULES[name].read_text(encoding="utf-8").splitlines())
+    assert n_lines <= MAX_LINES, f"{name} has {n_lines} lines: split it by what it holds"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_named_by_what_it_holds(name):
+    assert name.rsplit(".", 1)[-1] not in BANNED_NAMES
+
+
+@pytest.mark.parametrize("name", [n for n in PUBLIC if not is_package(n)])
+def test_a_public_module_says_what_it_exports(name):
+    exported = [
+        node
+        for node in tree(name).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and "__all__" in {getattr(t, "id", "") for t in getattr(node, "targets", [])}
+    ]
+    assert exported, f"{name} has no __all__"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_exported_name_exists(name):
+    module = tree(name)
+    exported: list[str] = []
+    defined: set[str] = set()
+    is_lazy = False
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            defined.add(node.name)
+            is_lazy |= node.name == "__getattr__"
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            defined.update((a.asname or a.name).split(".")[0] for a in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                defined.update(n.id for n in ast.walk(target) if isinstance(n, ast.Name))
+            if "__all__" in {getattr(t, "id", "") for t in targets}:
+                try:
+                    exported = list(ast.literal_eval(node.value))
+                except (TypeError, ValueError):
+                    is_lazy = True
+    if not is_lazy:
+        missing = [e for e in exported if e not in defined]
+        # a package may export its own modules
+        missing = [e for e in missing if f"{name}.{e}" not in MODULES]
+        assert not missing, f"{name} exports names that it does not have: {missing}"
+
+
+@pytest.mark.parametrize("third_party", HOMES)
+def test_a_third_party_has_one_home(third_party):
+    homes = HOMES[third_party]
+    strangers = [
+        name
+        for name in MODULES
+        if any(i.split(".")[0] == third_party for i in imported(name))
+        and not any(name == home or name.startswith(home + ".") for home in homes)
+    ]
+    assert not strangers, f"{third_party} belongs in {homes}, but is imported by {strangers}"
+
+
+def test_kernels_import_only_numpy_math_and_kernels():
+    allowed = {
+        "__future__",
+        "collections.abc",
+        "dvo.jit",
+        "math",
+        "numpy",
+        "numpy.typing",
+        "typing",
+    }
+    wrong = {}
+    for name in MODULES:
+        if "kernels" not in name.split("."):
+            continue
+        strange = {i for i in imported(name) if i not in allowed and "kernels" not in i.split(".")}
+        if strange:
+            wrong[name] = strange
+    assert not wrong
