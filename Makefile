@@ -12,7 +12,8 @@ STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fmt lint test fault interop e2e bench docs demo demo-hatp32 check lock clean
+.PHONY: help setup fmt lint test fault interop e2e bench docs demo demo-hatp32 check lock clean \
+  lint-ruff lint-types lint-layers lint-docs
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -34,16 +35,28 @@ lock:  ## solve the dependencies again and write the lock file
 	.venv-lock/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet -o $(LOCK)
 
-fmt: $(STAMP)  ## format the code and mend what ruff can
+fmt: $(STAMP)  ## format, mend what ruff can, write the reference pages
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+	$(BIN)/python tools/docs_commands.py
+	$(BIN)/python tools/docs_tables.py
 
-lint: $(STAMP)  ## ruff, mypy, import-linter, numpydoc
-	$(BIN)/ruff format --check
-	$(BIN)/ruff check
+lint: lint-ruff lint-types lint-layers lint-docs  ## ruff, mypy, import-linter, numpydoc, reference pages
+
+lint-ruff: $(STAMP)
+	$(BIN)/ruff format --check --quiet --output-format concise
+	$(BIN)/ruff check --output-format concise
+
+lint-types: $(STAMP)
 	$(BIN)/mypy
+
+lint-layers: $(STAMP)
 	$(BIN)/lint-imports --no-logo
+
+lint-docs: $(STAMP)
 	$(BIN)/python tools/check_docstrings.py dvo ipp_pipeline
+	$(BIN)/python tools/docs_commands.py --check
+	$(BIN)/python tools/docs_tables.py --check
 
 test: $(STAMP)  ## all fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' --doctest-modules dvo ipp_pipeline \
@@ -62,7 +75,7 @@ bench: $(STAMP)  ## measure speeds and sizes; writes bench/report.json
 	$(BIN)/python tools/bench/run.py
 
 docs: $(STAMP)  ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 demo: $(STAMP)  ## real and simulated surveys become a database; writes demo/
 	$(BIN)/python tools/demo.py
