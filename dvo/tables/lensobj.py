@@ -1,0 +1,28 @@
+"""Schema of the LensObj table: mean weak-lensing terms, one row an object and filter."""
+
+from __future__ import annotations
+
+from dvo.tables.lensing import aperture_columns, ksb_columns
+from dvo.tables.schema import Column, TableSchema
+
+__all__ = ["LENSOBJ"]
+
+LENSOBJ = TableSchema(
+    name="LensObj",
+    suffix="cpy",
+    extname="DVO_LENSOBJ",
+    meaning="mean weak-lensing terms and aperture fluxes of one object in one filter",
+    columns=(
+        *ksb_columns(),
+        *aperture_columns(),
+        Column("gamma", "f4", "shear of the object, modulus"),
+        Column("e1", "f4", "ellipticity corrected for the PSF, term 1"),
+        Column("e2", "f4", "ellipticity corrected for the PSF, term 2"),
+        Column("obj_id", "u4", "number of the object in its catalog", ucd="meta.id;src"),
+        Column("cat_id", "u4", "catalog in which the object was made", ucd="meta.id"),
+        Column("photcode", "u2", "average filter (SEC photcode)", ucd="meta.id;instr.filter"),
+        Column("nmeas", "u4", "number of measurements averaged", ucd="meta.number;obs"),
+    ),
+    tile_index=("obj_id",),
+)
+"""Schema of LensObj."""
