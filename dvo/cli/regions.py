@@ -1,0 +1,90 @@
+"""The command ``dvo regions``: what the sky partition looks like."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+__all__ = ["regions"]
+
+_FIELDS = ("index", "name", "ra_min", "ra_max", "dec_min", "dec_max", "parent")
+
+
+@click.command()
+@click.option("--level", type=click.IntRange(0, 5), default=3, show_default=True, help="Level.")
+@click.option("--name", help="Only the region of this name, at its own level.")
+@click.option(
+    "--at", nargs=2, type=float, metavar="RA DEC", help="Only the region that holds a position."
+)
+@click.option("--pure-gsc", is_flag=True, help="The 9537 GSC regions, without the pole rule.")
+@click.option("--count", is_flag=True, help="Print only how many there are.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def regions(
+    *,
+    level: int,
+    name: str | None,
+    at: tuple[float, float] | None,
+    pure_gsc: bool,
+    count: bool,
+    as_json: bool,
+) -> None:
+    """List or count the regions of the sky partition.
+
+    Levels: 0 full sky, 1 declination bands, 2 large regions, 3 GSC regions, 4 and 5 their
+    4x4 and 5x5 subdivisions. Angles are ICRS degrees.
+
+    \b
+    Examples:
+      dvo regions --level 4 --count
+      dvo regions --level 4 --at 31.3 46.8
+      dvo regions --name n8230/pole.4 --json
+    """
+    if pure_gsc:
+        if name is not None or at is not None:
+            raise click.UsageError("--pure-gsc lists all regions; leave out --name and --at")
+        rows = _pure_rows()
+    else:
+        rows = _rows(level, name, at)
+    if count:
+        click.echo(str(len(rows)))
+        return
+    if not as_json:
+        click.echo("# " + " ".join(_FIELDS))
+    for row in rows:
+        click.echo(json.dumps(row) if as_json else " ".join(str(v) for v in row.values()))
+
+
+def _rows(
+    level: int, name: str | None, at: tuple[float, float] | None
+) -> list[dict[str, int | float | str]]:
+    """Rows of the standard SkyTable."""
+    from dvo.errors import PartitionError  # noqa: PLC0415 - commands load late
+    from dvo.partition.sky_table import SkyTable  # noqa: PLC0415 - commands load late
+
+    sky = SkyTable.standard()
+    if name is not None:
+        indices = [sky.by_name(name).index]
+    elif at is not None:
+        indices = sky.locate([at[0]], [at[1]], level).tolist()
+        if indices[0] < 0:
+            raise PartitionError(f"({at[0]}, {at[1]}) is no position; dec must be in [-90, 90]")
+    else:
+        indices = list(sky.at_level(level))
+    columns = (
+        indices,
+        sky.names(indices),
+        *sky.bounds(indices).T.tolist(),
+        sky.parents(indices).tolist(),
+    )
+    return [dict(zip(_FIELDS, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _pure_rows() -> list[dict[str, int | float | str]]:
+    """Rows of the pure GSC layout; the parent is the number of the large region."""
+    from dvo.partition.gsc import gsc_regions  # noqa: PLC0415 - commands load late
+
+    pure = gsc_regions()
+    keys = ("number", "name", "ra_min", "ra_max", "dec_min", "dec_max", "large")
+    columns = [pure[key] if key == "name" else pure[key].tolist() for key in keys]  # type: ignore[union-attr]
+    return [dict(zip(_FIELDS, row, strict=True)) for row in zip(*columns, strict=True)]
