@@ -1,10 +1,10 @@
 """Check the docstrings of public objects with numpydoc.
 
 numpydoc reads the source, not the running objects, and so misses some things that this
-script tells it: a dataclass takes its annotated fields as parameters; a property (or a
-method without arguments, described in one line) needs no Returns section; a kernel's
-arguments are described by its checked wrapper; the docstring of a click command is its
-help text. The checks are chosen in pyproject.toml.
+script tells it: a dataclass takes its annotated fields as parameters; a property needs no
+Returns section; a kernel's arguments are described by its checked wrapper; the docstring
+of a click command is its help text. Where no array and no float goes in or out there is no
+shape, unit or frame to state, and one line may do. The checks are chosen in pyproject.toml.
 
 Usage: python tools/check_docstrings.py FOLDER...
 """
@@ -12,11 +12,14 @@ Usage: python tools/check_docstrings.py FOLDER...
 from __future__ import annotations
 
 import ast
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from numpydoc.hooks import validate_docstrings as hook
 
+_QUANTITY = re.compile(r"\bfloat\b|NDArray|ndarray|ArrayLike|\b[BCFIU]\d+\b")
 _COMMAND_DECORATORS = {"command", "group", "pass_context"}
 
 
@@ -51,6 +54,8 @@ class _Validator(hook.AstValidator):
             if "dataclass" in _decorators(node) or "NamedTuple" in bases:
                 if not self.doc["Parameters"] and self.doc["Attributes"]:
                     return ()  # the fields are documented as attributes
+                if _is_plain(node):
+                    return ()
                 return _dataclass_fields(node)
         return super().signature_parameters
 
@@ -74,7 +79,7 @@ class _Visitor(hook.DocstringVisitor):
         elif "kernels" in Path(self.filepath).with_suffix("").parts:
             self._drop(n_before, {"PR01", "RT01"})
         elif is_function and _is_plain(node):
-            self._drop(n_before, {"RT01"})
+            self._drop(n_before, {"PR01", "RT01"})
 
     def _visit_module(self, node: ast.Module) -> None:
         self.stack.append(node)
@@ -86,13 +91,23 @@ class _Visitor(hook.DocstringVisitor):
         self.findings[n_before:] = [f for f in self.findings[n_before:] if f[2] not in checks]
 
 
+def _annotations(node: ast.AST) -> Iterator[ast.expr | None]:
+    """Types of what goes in and out of a function, or of a dataclass's fields."""
+    if isinstance(node, ast.ClassDef):
+        yield from (child.annotation for child in node.body if isinstance(child, ast.AnnAssign))
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        arguments = node.args
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        every += [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
+        yield from (a.annotation for a in every)
+        yield node.returns
+
+
 def _is_plain(node: ast.AST) -> bool:
-    """Whether a function takes nothing but self and is described in one line."""
-    assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
-    has_more = bool(set(names) - {"self", "cls"}) or node.args.vararg or node.args.kwarg
-    doc = ast.get_docstring(node) or ""
-    return not has_more and "\n" not in doc
+    """Whether one line describes something that needs no shape, unit or frame."""
+    doc = ast.get_docstring(node) or ""  # type: ignore[arg-type]
+    has_quantity = any(_QUANTITY.search(ast.unparse(a)) for a in _annotations(node) if a)
+    return "\n" not in doc and not has_quantity
 
 
 def main(folders: list[str]) -> int:

@@ -7,14 +7,13 @@ With --check nothing is written; the exit code is 1 when the page is not up to d
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dvo.tables import ALL_SCHEMAS
-
-if TYPE_CHECKING:
-    from dvo.tables.schema import Column, TableSchema
+import dvo.tables
+from dvo.tables.schema import Column, TableSchema
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "tables.md"
 INTRODUCTION = """\
@@ -25,6 +24,9 @@ INTRODUCTION = """\
 Every table is a FITS binary table. Column names are given as on disk; in Python and on the
 command line they are written in lower case. *Null* is the value that stands for "unknown".
 """
+
+# The tables people meet first; all others follow by name.
+FIRST = ("Average", "SecFilt", "Measure", "Image", "Photcode")
 
 _TYPES = {
     "f8": "float64",
@@ -74,7 +76,7 @@ def section(schema: TableSchema) -> str:
     head = [
         f"## {schema.name}",
         "",
-        f"{schema.meaning.rstrip('.')}. {place}",
+        f"{schema.meaning[:1].upper()}{schema.meaning[1:].rstrip('.')}. {place}",
         "",
         "| Column | Type | Unit | UCD | Null | Codec | Meaning |",
         "|---|---|---|---|---|---|---|",
@@ -82,10 +84,23 @@ def section(schema: TableSchema) -> str:
     return "\n".join([*head, *(_row(column) for column in schema.columns)]) + "\n"
 
 
+def schemas() -> list[TableSchema]:
+    """Every schema that a module of dvo.tables holds."""
+    found: dict[str, TableSchema] = {}
+    for info in pkgutil.iter_modules(dvo.tables.__path__):
+        if not info.ispkg:
+            module = importlib.import_module(f"dvo.tables.{info.name}")
+            values = (v for v in vars(module).values() if isinstance(v, TableSchema))
+            found.update((schema.name, schema) for schema in values)
+    return sorted(
+        found.values(),
+        key=lambda s: (FIRST.index(s.name) if s.name in FIRST else len(FIRST), s.name),
+    )
+
+
 def page() -> str:
     """Text of the whole page."""
-    schemas = ALL_SCHEMAS.values() if isinstance(ALL_SCHEMAS, dict) else ALL_SCHEMAS
-    return "\n".join([INTRODUCTION, *(section(schema) for schema in schemas)])
+    return "\n".join([INTRODUCTION, *(section(schema) for schema in schemas())])
 
 
 def main(arguments: list[str]) -> int:
