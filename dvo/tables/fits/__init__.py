@@ -1,0 +1,20 @@
+"""FITS tables, tile-compressed or plain: read, write, pack, unpack, verify.
+
+Bit for bit what CFITSIO's fpack and funpack mean, but column by column, a tile at a
+time and in threads. Upper layers use the names below and none of the modules.
+"""
+
+from dvo.tables.fits.field import Field, stored_columns
+from dvo.tables.fits.header import Header
+from dvo.tables.fits.reader import TableFile
+from dvo.tables.fits.writer import TableHDU, WrittenFile, write_fits
+
+__all__ = [
+    "Field",
+    "Header",
+    "TableFile",
+    "TableHDU",
+    "WrittenFile",
+    "stored_columns",
+    "write_fits",
+]
