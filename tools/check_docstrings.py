@@ -76,10 +76,11 @@ class _Visitor(hook.DocstringVisitor):
         super().visit(node)
         if is_function and (_decorators(node) & {"property", "cached_property", "overload"}):
             self._drop(n_before, {"RT01", "PR01"})
-        elif "kernels" in Path(self.filepath).with_suffix("").parts:
+        elif self._is_in_kernels() or (is_function and _is_plain(node)):
             self._drop(n_before, {"PR01", "RT01"})
-        elif is_function and _is_plain(node):
-            self._drop(n_before, {"PR01", "RT01"})
+
+    def _is_in_kernels(self) -> bool:
+        return "kernels" in Path(self.filepath).with_suffix("").parts
 
     def _visit_module(self, node: ast.Module) -> None:
         self.stack.append(node)
