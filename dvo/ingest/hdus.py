@@ -112,13 +112,15 @@ class HduFile:
             where = f"{self.path}, HDU {index}"
             header, start = self._read_header(at, where)
             size = _data_size(header)
-            if start + size > len(self._map):
+            # With the padding: a file cut there has lost the HDUs that stood behind it.
+            end = start + -(-size // BLOCK) * BLOCK
+            if end > len(self._map):
                 raise BadCatalogError(
                     f"{where} ({header.get('EXTNAME', 'no EXTNAME')}): the file is cut short: its "
-                    f"data end at byte {start + size}, the file at {len(self._map)}; copy it again"
+                    f"data end at byte {end}, the file at {len(self._map)}; copy it again"
                 )
             yield Hdu(index, header, start, size)
-            at = start + -(-size // BLOCK) * BLOCK
+            at = end
 
     def _read_header(self, at: int, where: str) -> tuple[Header, int]:
         length = 4 * BLOCK
