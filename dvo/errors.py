@@ -1,0 +1,155 @@
+"""The one tree of exceptions that dvo raises on purpose.
+
+Every class has a stable ``code``, which may cross a wire or end in a JSON report, and
+says whether trying the same thing again can help (``retryable``). A message says what
+was wrong, where, which value was found, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "BadCatalogError",
+    "CatdirExistsError",
+    "CatdirLockedError",
+    "ConfigError",
+    "CorruptTableError",
+    "DuplicateImageError",
+    "DvoError",
+    "FormatVersionError",
+    "IngestError",
+    "NotACatdirError",
+    "PartitionError",
+    "PhotcodeError",
+    "QueryError",
+    "SchemaError",
+    "ShapeError",
+    "StorageError",
+    "UnknownColumnError",
+    "UnknownPhotcodeError",
+    "UnknownRegionError",
+    "UnknownSnapshotError",
+]
+
+
+class DvoError(Exception):
+    """Base of all errors that dvo raises on purpose."""
+
+    code: ClassVar[str] = "dvo"
+    retryable: ClassVar[bool] = False
+
+
+class ConfigError(DvoError):
+    """A setting is unknown, missing or out of range."""
+
+    code = "config"
+
+
+class SchemaError(DvoError, ValueError):
+    """Columns do not fit the schema of their table."""
+
+    code = "schema"
+
+
+class ShapeError(DvoError, ValueError):
+    """Arrays that belong together differ in shape or type."""
+
+    code = "shape"
+
+
+class StorageError(DvoError, OSError):
+    """A database directory or one of its files cannot be used."""
+
+    code = "storage"
+
+
+class NotACatdirError(StorageError):
+    """The folder named is no DVO database."""
+
+    code = "not-a-catdir"
+
+
+class CatdirExistsError(StorageError):
+    """A database would be made where something already is."""
+
+    code = "catdir-exists"
+
+
+class CorruptTableError(StorageError):
+    """A FITS table is damaged, or lies about itself."""
+
+    code = "corrupt-table"
+
+
+class CatdirLockedError(StorageError):
+    """Another writer holds the database."""
+
+    code = "locked"
+    retryable = True
+
+
+class FormatVersionError(StorageError):
+    """The database was written in a format this version does not read."""
+
+    code = "format-version"
+
+
+class UnknownSnapshotError(StorageError, LookupError):
+    """The snapshot asked for never was, or has been vacuumed away."""
+
+    code = "unknown-snapshot"
+
+
+class PartitionError(DvoError, LookupError):
+    """A sky position or region has no place in the SkyTable."""
+
+    code = "partition"
+
+
+class UnknownRegionError(PartitionError):
+    """No region has that name or index."""
+
+    code = "unknown-region"
+
+
+class IngestError(DvoError):
+    """A catalog cannot be added to the database."""
+
+    code = "ingest"
+
+
+class BadCatalogError(IngestError):
+    """An input catalog is malformed or lacks what is needed."""
+
+    code = "bad-catalog"
+
+
+class DuplicateImageError(IngestError):
+    """An image is already in the database with other content."""
+
+    code = "duplicate-image"
+
+
+class PhotcodeError(IngestError):
+    """The photcode table, or an entry of it, is wrong."""
+
+    code = "photcode"
+
+
+class UnknownPhotcodeError(PhotcodeError, LookupError):
+    """A photcode is not in the photcode table."""
+
+    code = "unknown-photcode"
+
+
+class QueryError(DvoError):
+    """A query cannot be answered as it stands."""
+
+    code = "query"
+
+
+class UnknownColumnError(QueryError, LookupError):
+    """A query names a column that its table does not have."""
+
+    code = "unknown-column"

@@ -1,0 +1,179 @@
+"""A batch: many images put together, their detections in sky order image by image.
+
+Association and writing work on whole columns of a batch, so that their cost is that of
+the rows and not of the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta, InputImage, RefSource
+from dvo.ingest.kernels import group_rows, sky_cells, sort_cells
+from dvo.ingest.objects import DEFAULT_POS_ERR_ARCSEC
+from dvo.tables.measure import MEASURE
+from dvo.tables.photcode import Photcode
+
+__all__ = ["MJD_1970", "Batch", "BatchImage"]
+
+Array = NDArray[Any]
+
+MJD_1970 = 40587.0
+"""MJD of 1970-01-01."""
+
+_SORT_HEIGHT_DEG = 30.0 / 3600.0
+_SORT_SLOTS = 1 << 20
+_LEAST_ERR_ARCSEC = 1e-3
+
+
+@dataclass(slots=True)
+class BatchImage:
+    """One image (or piece of a reference catalog) of a batch.
+
+    Parameters
+    ----------
+    source : InputImage
+        What the reader gave.
+    photcode : Photcode
+        Its photcode.
+    image_id : int
+        Its number in the database; 0 for a reference catalog.
+    radius_arcsec : float
+        Match radius.
+    match_mjd : float
+        Time to which positions with known motion are brought for matching, MJD [d].
+    """
+
+    source: InputImage
+    photcode: Photcode
+    image_id: int
+    radius_arcsec: float
+    match_mjd: float
+
+    @property
+    def mjd(self) -> float:
+        """Time of its measurements, MJD [d]."""
+        meta = self.source.meta
+        return meta.mjd if isinstance(meta, ImageMeta) else meta.epoch_mjd
+
+    @property
+    def meta(self) -> ImageMeta | None:
+        """Facts of the image; None for a reference catalog."""
+        meta = self.source.meta
+        return None if isinstance(meta, RefSource) else meta
+
+
+class Batch:
+    """Images and their detections, put in sky order inside each image.
+
+    Parameters
+    ----------
+    images : sequence of BatchImage
+        In the order in which they are to be associated.
+    """
+
+    def __init__(self, images: Sequence[BatchImage]) -> None:
+        self.images = list(images)
+        sizes = np.array([len(i.source.detections) for i in self.images], dtype=np.int64)
+        self.n = int(sizes.sum())
+        self.stops = np.cumsum(sizes)
+        of_image = np.repeat(np.arange(len(sizes)), sizes)
+        ra = _joined([i.source.detections.ra for i in self.images])
+        dec = _joined([i.source.detections.dec for i in self.images])
+        # Sky order within an image keeps association in the cache, and packs better.
+        cells = sort_cells(ra, dec, *sky_cells(_SORT_HEIGHT_DEG), _SORT_SLOTS - 1)
+        by_sky, _ = group_rows(cells, _SORT_SLOTS)
+        by_image, _ = group_rows(of_image[by_sky], len(sizes))
+        self.order = by_sky[by_image]
+        self.ra, self.dec = ra[self.order], dec[self.order]
+        self.image = of_image
+
+    def column(self, name: str) -> Array | None:
+        """Gather a column over all images.
+
+        Parameters
+        ----------
+        name : str
+            A column of Measure, or of the motions of surveys.
+
+        Returns
+        -------
+        ndarray or None
+            In the order of the batch, null where an image lacks it; None if all do.
+        """
+        found = [i.source.detections.columns.get(name) for i in self.images]
+        return self._gather(name, found)
+
+    def _gather(self, name: str, found: Sequence[Array | None]) -> Array | None:
+        if all(f is None for f in found):
+            return None
+        pieces = [
+            f if f is not None else _nulls(name, len(i.source.detections))
+            for f, i in zip(found, self.images, strict=True)
+        ]
+        return _joined(pieces)[self.order]
+
+    @property
+    def names(self) -> set[str]:
+        """Columns that some image has."""
+        return {n for i in self.images for n in i.source.detections.columns}
+
+    @cached_property
+    def errors(self) -> tuple[Array | None, Array | None]:
+        """Position errors in ra and dec as given [arcsec]."""
+        return (
+            self._gather("ra_err", [i.source.detections.ra_err for i in self.images]),
+            self._gather("dec_err", [i.source.detections.dec_err for i in self.images]),
+        )
+
+    @cached_property
+    def pos_err(self) -> Array:
+        """One position error a detection for its weight [arcsec], never NaN or zero.
+
+        The photcode's model of position errors is applied:
+        sys^2 + scale * measured^2 + mag_scale * mag_err^2, with scale 0 meaning 1.
+        """
+        ra_err, dec_err = self.errors
+        if ra_err is None and dec_err is None:
+            own = np.full(self.n, DEFAULT_POS_ERR_ARCSEC**2, np.float32)
+        else:
+            one = ra_err if ra_err is not None else dec_err
+            two = dec_err if dec_err is not None else ra_err
+            own = (np.square(one) + np.square(two)) / np.float32(2)  # type: ignore[arg-type]
+            own[~(own > 0)] = DEFAULT_POS_ERR_ARCSEC**2
+        sys2 = np.array([i.photcode.astrom_err_sys**2 for i in self.images], np.float32)
+        scale = np.array([i.photcode.astrom_err_scale or 1.0 for i in self.images], np.float32)
+        mags = np.array([i.photcode.astrom_err_mag_scale for i in self.images], np.float32)
+        if (scale != 1).any():
+            own = own * scale[self.image]
+        if sys2.any():
+            own = own + sys2[self.image]
+        mag_err = self.column("mag_err") if mags.any() else None
+        if mag_err is not None:
+            own = own + mags[self.image] * np.square(np.nan_to_num(mag_err))
+        return np.maximum(np.sqrt(own), np.float32(_LEAST_ERR_ARCSEC))
+
+    def per_image(self, values: Sequence[float], dtype: str) -> Array:
+        """Spread one value an image over its detections."""
+        return np.array(values).astype(dtype)[self.image]
+
+    def release(self) -> None:
+        """Let go of the detections once they are gathered, to save memory."""
+        for image in self.images:
+            image.source.detections.columns.clear()
+
+
+def _nulls(name: str, n: int) -> Array:
+    if name in MEASURE:
+        return MEASURE[name].nulls(n)
+    return np.full(n, np.nan, MOTION_COLUMNS[name])
+
+
+def _joined(pieces: Sequence[Array]) -> Array:
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

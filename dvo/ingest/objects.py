@@ -1,0 +1,251 @@
+"""The objects near what is being ingested, in memory while a run lasts.
+
+Loaded region by region from the newest snapshot, changed by association, and read back
+by nothing: what a batch changed is written as patches, and stays here for the next batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.partition.manifest import CatalogRow
+from dvo.partition.view import View
+from dvo.tables.average import AVERAGE
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.secfilt import SECFILT
+
+__all__ = ["DEFAULT_POS_ERR_ARCSEC", "MEAN_STEMS", "MeanSet", "ObjectSet"]
+
+Array = NDArray[Any]
+
+DEFAULT_POS_ERR_ARCSEC = 0.1
+"""Position error of a detection that comes without one."""
+
+_MEAN_EPOCH_NULL = AVERAGE["mean_epoch"].null
+
+# Columns of Average that association reads and writes, besides the ids.
+_FLOATS = ("u_ra", "u_dec", "u_ra_err", "u_dec_err", "par", "par_err")
+
+MEAN_STEMS = {"psf": "mag", "ap": "mag_ap", "kron": "mag_kron"}
+"""Running means that SecFilt keeps, and the stem of their columns."""
+
+_COUNTS = {"psf": "nused", "ap": "nused_ap", "kron": "nused_kron"}
+
+
+class MeanSet:
+    """Running mean magnitudes of one kind (psf, ap, kron), a row for each object and filter."""
+
+    __slots__ = ("chi", "err", "kind", "least", "mean", "most", "n_used", "stdev")
+
+    def __init__(self, kind: str, n_rows: int) -> None:
+        self.kind = kind
+        for name in ("mean", "err", "chi", "stdev", "least", "most"):
+            setattr(self, name, np.full(n_rows, np.nan, np.float32))
+        self.n_used = np.zeros(n_rows, np.uint32)
+
+    def columns(self) -> dict[str, Array]:
+        """The means under the names that they have in SecFilt."""
+        stem = MEAN_STEMS[self.kind]
+        out = {stem: self.mean, f"{stem}_err": self.err, f"{stem}_stdev": self.stdev}
+        out[_COUNTS[self.kind]] = self.n_used
+        if self.kind == "psf":
+            out |= {"mag_chi": self.chi, "mag_min": self.least, "mag_max": self.most}
+        return out
+
+    def grow(self, n_rows: int) -> None:
+        """Make room for more rows."""
+        for name in ("mean", "err", "chi", "stdev", "least", "most"):
+            setattr(self, name, _grown(getattr(self, name), n_rows, np.nan))
+        self.n_used = _grown(self.n_used, n_rows, 0)
+
+
+class ObjectSet:
+    """Objects of some regions, with all that association needs and changes.
+
+    Row numbers of this set are good for one run only; ``region`` and ``ave_ref`` say
+    which row of which catalog an object is.
+
+    Parameters
+    ----------
+    view : View
+        Snapshot to load from; the newest.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self.n_secfilt = view.n_secfilt
+        self.n = 0
+        self.catalogs: dict[int, CatalogRow] = {}
+        self.ra = np.empty(0)
+        self.dec = np.empty(0)
+        self.time = np.empty(0)  # epoch of the position, s since 1970
+        self.motion = {name: np.empty(0, np.float32) for name in _FLOATS}
+        self.pos_err = np.empty(0, np.float32)
+        self.n_pos = np.empty(0, np.uint32)
+        self.n_measure = np.empty(0, np.uint32)
+        self.region = np.empty(0, np.int64)
+        self.ave_ref = np.empty(0, np.int64)
+        self.obj_id = np.empty(0, np.uint32)
+        self.cat_id = np.empty(0, np.uint32)
+        self.ext_id = np.empty(0, np.uint64)
+        self.ncode = np.empty(0, np.uint32)
+        self.means: dict[str, MeanSet] = {}
+
+    def reserve(self, n: int) -> None:
+        """Make room for `n` more objects, so that kernels can add them in place."""
+        if self.n + n <= len(self.ra):
+            return
+        size = max(self.n + n, 2 * self.n)
+        for name in ("ra", "dec", "time", "pos_err"):
+            setattr(self, name, _grown(getattr(self, name), size, np.nan))
+        for name in ("n_pos", "n_measure", "region", "ave_ref", "obj_id", "cat_id", "ext_id"):
+            setattr(self, name, _grown(getattr(self, name), size, 0))
+        for name, values in self.motion.items():
+            self.motion[name] = _grown(values, size, np.nan)
+        self.ncode = _grown(self.ncode, size * self.n_secfilt, 0)
+        for means in self.means.values():
+            means.grow(size * self.n_secfilt)
+
+    def load(self, regions: Iterable[int], kinds: Iterable[str]) -> None:
+        """Bring regions into memory that are not there yet.
+
+        Parameters
+        ----------
+        regions : iterable of int
+            Which regions.
+        kinds : iterable of str
+            Which mean magnitudes will be needed: psf, ap, kron.
+        """
+        for kind in kinds:
+            if kind not in self.means:
+                self.means[kind] = MeanSet(kind, len(self.ra) * self.n_secfilt)
+                self._load_means(kind, list(self.catalogs))
+        for region in sorted(set(regions) - self.catalogs.keys()):
+            self._load_region(region)
+
+    def _load_region(self, region: int) -> None:
+        row = self.catalogs[region] = self._view.catalog(region)
+        if row.n_average == 0:
+            return
+        names = ["ra", "dec", "ra_err", "mean_epoch", "number_pos", "nmeasure", "obj_id",
+                 "cat_id", "ext_id", *_FLOATS]  # fmt: skip
+        table = self._view.read(AVERAGE, region, names)
+        n = len(table)
+        self.reserve(n)
+        at = slice(self.n, self.n + n)
+        self.ra[at], self.dec[at] = table["ra"], table["dec"]
+        epoch = table["mean_epoch"]
+        self.time[at] = np.where(epoch == _MEAN_EPOCH_NULL, 0, epoch)
+        for name in _FLOATS:
+            self.motion[name][at] = table[name]
+        error = table["ra_err"]
+        self.pos_err[at] = np.where(np.isnan(error), np.float32(DEFAULT_POS_ERR_ARCSEC), error)
+        self.n_pos[at], self.n_measure[at] = table["number_pos"], table["nmeasure"]
+        self.region[at], self.ave_ref[at] = region, np.arange(n)
+        self.obj_id[at], self.cat_id[at] = table["obj_id"], table["cat_id"]
+        self.ext_id[at] = table["ext_id"]
+        self.n += n
+        self._load_secfilt(region, self.n - n, list(self.means))
+
+    def _load_means(self, kind: str, regions: list[int]) -> None:
+        for region in regions:
+            mine = np.flatnonzero(self.region[: self.n] == region)
+            if len(mine):
+                self._load_secfilt(region, int(mine[0]), [kind], counts=False)
+
+    def _load_secfilt(
+        self, region: int, first: int, kinds: list[str], *, counts: bool = True
+    ) -> None:
+        """Read the means of a region whose objects begin at row `first` and lie together."""
+        names = [n for kind in kinds for n in self.means[kind].columns()]
+        table = self._view.read(SECFILT, region, [*names, "ncode"])
+        at = slice(first * self.n_secfilt, first * self.n_secfilt + len(table))
+        for kind in kinds:
+            for name, values in self.means[kind].columns().items():
+                values[at] = table[name]
+        if counts:
+            self.ncode[at] = table["ncode"]
+
+    def kernel_arrays(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Positions, motions and epochs in the order that the kernels take them."""
+        return self.ra, self.dec, self.motion["u_ra"], self.motion["u_dec"], self.time
+
+    def add(self, first: int, regions: Array, ext_ids: Array) -> None:
+        """Give objects that association made their place and ids, in order of creation.
+
+        Parameters
+        ----------
+        first : int
+            First new row; the rows up to its end are new.
+        regions : ndarray of int64
+            Region of each new object.
+        ext_ids : ndarray of uint64
+            Public id of each new object.
+        """
+        stop = first + len(regions)
+        order = np.argsort(regions, kind="stable")
+        found, starts, sizes = np.unique(
+            regions[order], return_index=True, return_counts=True
+        )
+        for region, start, size in zip(found.tolist(), starts, sizes, strict=True):
+            rows = first + order[start : start + size]
+            old = self.catalogs[region]
+            numbers = np.arange(size)
+            self.region[rows] = region
+            self.ave_ref[rows] = old.n_average + numbers
+            self.obj_id[rows] = old.next_obj_id + numbers
+            self.cat_id[rows] = region
+            self.catalogs[region] = CatalogRow(
+                region, old.n_average + int(size), old.next_obj_id + int(size), old.n_measure, False
+            )
+        self.ext_id[first:stop] = ext_ids
+        self.n = stop
+
+    def average_patch(self, rows: Array, *, with_motion: bool) -> ColumnTable:
+        """Average columns of some objects as they are now.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Rows of this set.
+        with_motion : bool
+            Whether to include proper motions and parallaxes.
+
+        Returns
+        -------
+        ColumnTable
+            One row an object.
+        """
+        error = self.pos_err[rows]
+        columns: dict[str, Array] = {
+            "ra": self.ra[rows],
+            "dec": self.dec[rows],
+            "ra_err": error,
+            "dec_err": error,
+            "mean_epoch": self.time[rows].astype(np.int64),
+            "number_pos": self.n_pos[rows],
+            "nmeasure": self.n_measure[rows],
+            "obj_id": self.obj_id[rows],
+            "cat_id": self.cat_id[rows],
+            "ext_id": self.ext_id[rows],
+        }
+        if with_motion:
+            columns |= {name: values[rows] for name, values in self.motion.items()}
+        return ColumnTable(AVERAGE, columns)
+
+    def secfilt_patch(self, rows: Array, kinds: Iterable[str]) -> ColumnTable:
+        """SecFilt columns of some rows of this set (object * n_secfilt + k) as they are now."""
+        columns: dict[str, Array] = {"ncode": self.ncode[rows]}
+        for kind in kinds:
+            columns |= {n: v[rows] for n, v in self.means[kind].columns().items()}
+        return ColumnTable(SECFILT, columns)
+
+
+def _grown(values: Array, size: int, fill: float) -> Array:
+    out = np.full(size, fill, values.dtype)
+    out[: len(values)] = values
+    return out

@@ -1,0 +1,140 @@
+"""Decoded tiles kept in memory, and the files they came from kept open.
+
+Data files never change, so an entry can never be stale; the least recently used go first
+when the budget is spent. Arrays handed out are read-only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.tables.fits import TableFile
+
+__all__ = ["TileCache"]
+
+Array = NDArray[Any]
+
+_MAX_OPEN = 256
+
+
+class TileCache:
+    """Columns of data files, read tile by tile and remembered.
+
+    Parameters
+    ----------
+    root : Path
+        The database directory.
+    budget : int
+        Bytes of decoded tiles to keep.
+    threads : int
+        Threads that decode.
+    """
+
+    def __init__(self, root: Path, *, budget: int, threads: int) -> None:
+        self._root = root
+        self._budget = budget
+        self._threads = threads
+        self._files: OrderedDict[str, TableFile] = OrderedDict()
+        self._tiles: OrderedDict[tuple[str, str, int], Array] = OrderedDict()
+        self._n_bytes = 0
+        self._mutex = threading.RLock()
+
+    def close(self) -> None:
+        """Close all files and forget all tiles."""
+        with self._mutex:
+            for file in self._files.values():
+                file.close()
+            self._files.clear()
+            self._tiles.clear()
+            self._n_bytes = 0
+
+    def file(self, path: str) -> TableFile:
+        """Open a data file, or find it open.
+
+        Parameters
+        ----------
+        path : str
+            Path relative to the catdir.
+
+        Returns
+        -------
+        TableFile
+            Its table; stays open until it has not been used for long.
+        """
+        with self._mutex:
+            found = self._files.get(path)
+            if found is None:
+                found = self._files[path] = TableFile(self._root / path, 1)
+                if len(self._files) > _MAX_OPEN:
+                    self._files.popitem(last=False)[1].close()
+            else:
+                self._files.move_to_end(path)
+            return found
+
+    def rows(self, path: str, names: Sequence[str], start: int, stop: int) -> dict[str, Array]:
+        """Read some columns of a run of rows.
+
+        Parameters
+        ----------
+        path : str
+            Path relative to the catdir.
+        names : sequence of str
+            Columns; those the file does not have are left out of the result.
+        start, stop : int
+            Rows.
+
+        Returns
+        -------
+        dict of ndarray
+            Read-only arrays of ``stop - start`` rows.
+        """
+        with self._mutex:
+            file = self.file(path)
+            stored = [n for n in names if n in file.names]
+            tile = max(1, min(file.tile_rows or file.n_rows, file.n_rows))
+            first, last = start // tile, max(start // tile + 1, -(-stop // tile))
+            self._fetch(path, file, stored, tile, range(first, last))
+            out = {}
+            for name in stored:
+                pieces = [self._tiles[path, name, t] for t in range(first, last)]
+                whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+                out[name] = whole[start - first * tile : stop - first * tile]
+            self._shrink()
+            return out
+
+    def _fetch(
+        self, path: str, file: TableFile, names: Sequence[str], tile: int, tiles: range
+    ) -> None:
+        """Bring the tiles of some columns into memory, reading each run of missing ones once."""
+        by_run: dict[tuple[int, int], list[str]] = {}
+        for name in names:
+            missing = [t for t in tiles if (path, name, t) not in self._tiles]
+            for t in tiles:
+                if (path, name, t) in self._tiles:
+                    self._tiles.move_to_end((path, name, t))
+            if missing:
+                by_run.setdefault((missing[0], missing[-1] + 1), []).append(name)
+        for (first, last), wanted in by_run.items():
+            stop = min(last * tile, file.n_rows)
+            data = file.read(wanted, start=first * tile, stop=stop, threads=self._threads)
+            for name, values in data.items():
+                values.flags.writeable = False
+                for t in range(first, last):
+                    self._keep((path, name, t), values[(t - first) * tile : (t - first + 1) * tile])
+
+    def _keep(self, key: tuple[str, str, int], values: Array) -> None:
+        if key not in self._tiles:
+            self._n_bytes += values.nbytes
+        self._tiles[key] = values
+
+    def _shrink(self) -> None:
+        while self._n_bytes > self._budget and len(self._tiles) > 1:
+            _, values = self._tiles.popitem(last=False)
+            self._n_bytes -= values.nbytes

@@ -1,0 +1,102 @@
+"""Names of everything in a database directory; no other module makes a file name.
+
+A data file carries in its name the token of the commit that made it and never changes::
+
+    dvo.sqlite                              manifest: which files make up which snapshot
+    lock                                    held by the one writer
+    SkyTable.fits                           the sky partition
+    Images.<token>.fits, Photcodes.<token>.fits
+    log/<token>.fits                        what the commit did; rebuilds the manifest
+    shared/<token>.cpt .cps .cpm            rows of many regions, as they were ingested
+    n0000/0001.07.<token>.cpt .cps .cpm     rows of one region, after compaction
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+
+__all__ = [
+    "LOCK",
+    "LOG",
+    "MANIFEST",
+    "SHARED",
+    "SKY_TABLE",
+    "catalog_path",
+    "global_path",
+    "is_data_path",
+    "log_path",
+    "make_token",
+    "shared_path",
+    "token_of",
+]
+
+MANIFEST = "dvo.sqlite"
+LOCK = "lock"
+LOG = "log"
+SHARED = "shared"
+SKY_TABLE = "SkyTable.fits"
+
+_TOKEN = re.compile(r"(?:^|[./])([0-9]{8}-[0-9a-f]{4})\.")
+
+
+def make_token(snapshot: int) -> str:
+    """Make the token of a commit: its number and four random digits.
+
+    The random part keeps a name from being used twice when a commit was cut short.
+
+    Parameters
+    ----------
+    snapshot : int
+        Number of the snapshot that the commit will make.
+
+    Returns
+    -------
+    str
+        Such as ``00000012-9f3a``.
+    """
+    return f"{snapshot:08d}-{secrets.token_hex(2)}"
+
+
+def shared_path(token: str, suffix: str) -> str:
+    """Path of a commit's rows of many regions, relative to the catdir."""
+    return f"{SHARED}/{token}.{suffix}"
+
+
+def catalog_path(region_name: str, token: str, suffix: str) -> str:
+    """Path of one region's rows, relative to the catdir."""
+    folder, _, root = region_name.rpartition("/")
+    return f"{folder or region_name}/{root if folder else 'all'}.{token}.{suffix}"
+
+
+def global_path(stem: str, token: str) -> str:
+    """Path of a table without regions (Images, Photcodes), relative to the catdir."""
+    return f"{stem}.{token}.fits"
+
+
+def log_path(token: str) -> str:
+    """Path of the record of a commit, relative to the catdir."""
+    return f"{LOG}/{token}.fits"
+
+
+def token_of(path: str) -> str | None:
+    """Find the token in a path.
+
+    Parameters
+    ----------
+    path : str
+        Path relative to the catdir.
+
+    Returns
+    -------
+    str or None
+        The token; None if the name has none, so that it is no data file.
+    """
+    found = _TOKEN.search(path)
+    return found.group(1) if found else None
+
+
+def is_data_path(path: Path) -> bool:
+    """Tell whether a path is one that a commit may have made."""
+    return token_of(path.as_posix()) is not None

@@ -1,0 +1,251 @@
+"""Store: a catdir opened for reading or for writing.
+
+Here a database is made, a snapshot is chosen, and changes begin. What a table looks like
+after all its parts are put together is `view.View`; what a change does is
+`transaction.Transaction`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+import dvo
+from dvo.errors import CatdirExistsError, ConfigError, StorageError
+from dvo.partition import layout
+from dvo.partition.cache import TileCache
+from dvo.partition.lock import WriterLock
+from dvo.partition.manifest import (
+    ALL_SKY,
+    Change,
+    FileRow,
+    Manifest,
+    Part,
+    SnapshotRow,
+    create_manifest,
+)
+from dvo.partition.records import write_record
+from dvo.partition.sky_table import SkyTable
+from dvo.partition.transaction import Transaction
+from dvo.partition.view import View
+from dvo.tables.fits import Field, TableHDU, write_fits
+from dvo.tables.photcode import PHOTCODE, PhotcodeTable
+from dvo.tables.skyregion import SKY_REGION
+
+__all__ = ["DEFAULT_CACHE_BYTES", "Store", "create_store"]
+
+DEFAULT_CACHE_BYTES = 2**30
+"""Decoded tiles that an open database keeps in memory."""
+
+
+def create_store(catdir: Path, *, level: int, photcodes: PhotcodeTable) -> None:
+    """Make an empty database.
+
+    Parameters
+    ----------
+    catdir : Path
+        Folder to make; it may exist if it is empty.
+    level : int
+        Level of the sky partition, 0 to 5.
+    photcodes : PhotcodeTable
+        The photcodes to begin with; its SEC photcodes are the average filters.
+
+    Raises
+    ------
+    CatdirExistsError
+        If something is there already.
+    ConfigError
+        If the level is not 0..5 or there is no average filter.
+    """
+    if not 0 <= level <= 5:
+        raise ConfigError(f"level {level}: a partition has levels 0 to 5; 4 suits a survey")
+    if not photcodes.sec:
+        raise ConfigError("a database needs at least one average filter, such as --filters g,r,i")
+    try:
+        catdir.mkdir(parents=True, exist_ok=True)
+        # The lock file may stay behind from a reader that looked too early.
+        if any(p.name != layout.LOCK for p in catdir.iterdir()):
+            raise CatdirExistsError(f"{catdir}: is not empty; name a folder that does not exist")
+        with WriterLock(catdir, "dvo init"):
+            _fill(catdir, level, photcodes)
+    except OSError as err:
+        if isinstance(err, StorageError):
+            raise
+        raise StorageError(f"{catdir}: cannot be made ({err.strerror or err})") from err
+
+
+def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
+    db_id = secrets.token_hex(16)
+    token = layout.make_token(1)
+    for folder in (layout.SHARED, layout.LOG):
+        (catdir / folder).mkdir()
+    sky = SkyTable.standard().columns(max_level=level, table_level=level)
+    _write_plainly(catdir / layout.SKY_TABLE, SKY_REGION, sky, db_id)
+    path = layout.global_path("Photcodes", token)
+    columns = photcodes.to_columns()
+    digest, n_bytes = _write_plainly(catdir / path, PHOTCODE, columns, db_id)
+    part = Part(path, PHOTCODE.name, ALL_SKY, "rows", 0, len(photcodes), None, tuple(columns), 1)
+    meta = {"db_id": db_id, "level": str(level), "n_secfilt": str(len(photcodes.sec))}
+    change = Change(files=[FileRow(path, n_bytes, digest)], parts=[part], meta=meta)
+    first = SnapshotRow(
+        id=1,
+        token=token,
+        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        command="init",
+        params={"level": level, "filters": [p.name for p in photcodes.sec]},
+        version=dvo.__version__,
+        counts={"images": 0, "objects": 0, "measures": 0, "catalogs": 0},
+    )
+    write_record(catdir / layout.log_path(token), first, change, db_id)
+    # Until the manifest has its name there is no database: a cut-off init leaves none.
+    create_manifest(catdir, meta)
+    manifest = Manifest(catdir, writable=True)
+    manifest.apply(first, change)
+    manifest.close()
+
+
+def _write_plainly(
+    path: Path, schema: Any, columns: Mapping[str, Any], db_id: str
+) -> tuple[str, int]:
+    present = {n: np.asarray(v) for n, v in columns.items() if n in schema}
+    fields = tuple(Field.from_column(schema[n]) for n in schema.names if n in present)
+    hdu = TableHDU(schema.extname, fields, present)
+    written = write_fits(path, [hdu], primary={"DVO_DBID": (db_id, "database of this file")})
+    return written.digest, written.n_bytes
+
+
+class Store:
+    """A catdir, open.
+
+    Parameters
+    ----------
+    catdir : path
+        The database directory.
+    writable : bool
+        Whether it will be changed; takes the writer's lock and sweeps what a crash left.
+    command : str
+        What is being done, for the lock.
+    cache_bytes : int
+        Memory for decoded tiles.
+
+    Raises
+    ------
+    NotACatdirError
+        If there is no database.
+    CatdirLockedError
+        If another writer is at work (only with `writable`).
+    """
+
+    def __init__(
+        self,
+        catdir: str | os.PathLike[str],
+        *,
+        writable: bool = False,
+        command: str = "dvo",
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> None:
+        self.catdir = Path(catdir)
+        self._lock: WriterLock | None = None
+        if writable:
+            Manifest(self.catdir).close()  # a clear message before a lock file is made
+            self._lock = WriterLock(self.catdir, command)
+        try:
+            self.manifest = Manifest(self.catdir, writable=writable)
+        except BaseException:
+            if self._lock is not None:
+                self._lock.release()
+            raise
+        self.sky = SkyTable.standard()
+        threads = os.cpu_count() or 1
+        self.cache = TileCache(self.catdir, budget=cache_bytes, threads=threads)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dvo-write")
+        if writable:
+            self._sweep()
+
+    @property
+    def db_id(self) -> str:
+        """Identifier of the database."""
+        return self.manifest.meta["db_id"]
+
+    @property
+    def level(self) -> int:
+        """Level of the sky partition."""
+        return int(self.manifest.meta["level"])
+
+    def view(self, snapshot: int | None = None) -> View:
+        """Open a snapshot.
+
+        Parameters
+        ----------
+        snapshot : int, optional
+            Which; None for the newest.
+
+        Returns
+        -------
+        View
+            The snapshot; later commits do not change it.
+        """
+        number = self.manifest.latest() if snapshot is None else snapshot
+        return View(self.manifest, self.cache, self.sky, self.manifest.snapshot(number))
+
+    def begin(self, command: str, params: Mapping[str, Any], base: View | None = None) -> Transaction:
+        """Begin a change.
+
+        Parameters
+        ----------
+        command : str
+            Name of the command, for the log.
+        params : mapping
+            What to record of its parameters and inputs; JSON types only.
+        base : View, optional
+            The newest snapshot, if it is open already.
+
+        Returns
+        -------
+        Transaction
+            The change; use it with ``with`` and end it with ``commit``.
+        """
+        if self._lock is None:
+            raise StorageError(f"{self.catdir}: is open for reading only")
+        return Transaction(
+            self.catdir, self.manifest, base or self.view(), self._pool, command, params
+        )
+
+    def _sweep(self) -> None:
+        """Remove what a commit cut short left behind."""
+        pending = self.manifest.pending()
+        if not pending:
+            return
+        known = {f.path for f in self.manifest.files()}
+        known |= {layout.log_path(s.token) for s in self.manifest.log()}
+        for path in pending:
+            if path not in known:
+                (self.catdir / path).unlink(missing_ok=True)
+        self.manifest.forget_pending()
+
+    def close(self) -> None:
+        """Close files and let go of the lock; safe to call twice."""
+        self._pool.shutdown(wait=True)
+        self.cache.close()
+        self.manifest.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,424 @@
+"""One atomic change of a database: files first, then one manifest transaction.
+
+The order is what makes it safe. Paths are announced, files are written and synced, their
+folders are synced, the record of the commit is written and synced, and only then one
+SQLite transaction makes all of it visible. Until that instant the old snapshot stands;
+whatever was left behind is swept by the next writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import dvo
+from dvo.errors import SchemaError, StorageError
+from dvo.partition import layout
+from dvo.partition.manifest import (
+    ALL_SKY,
+    CatalogRow,
+    Change,
+    FileRow,
+    ImageRow,
+    Manifest,
+    Part,
+    SnapshotRow,
+)
+from dvo.partition.records import write_record
+from dvo.partition.view import ROW, View
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.fits import Field, TableHDU, choose_codecs, write_fits
+from dvo.tables.schema import Column, TableSchema
+
+__all__ = ["TILE_ROWS", "Transaction"]
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+
+TILE_ROWS = 8192
+"""Rows of a tile: fine enough to read little for a small cone, coarse enough to pack well."""
+
+_ROW_COLUMN = Column(ROW, "i8", "row that these values are for")
+
+
+class Transaction:
+    """A change in the making; nothing of it is visible before `commit`.
+
+    Used with ``with``: leaving the block without `commit` removes what was written.
+
+    Parameters
+    ----------
+    catdir : Path
+        The database directory; the caller holds its lock.
+    manifest : Manifest
+        Open for writing.
+    base : View
+        The newest snapshot, on which the change builds.
+    pool : ThreadPoolExecutor
+        Where files are written.
+    command : str
+        Name of the command, for the log.
+    params : mapping
+        What to record of its parameters and inputs; JSON types only.
+    """
+
+    def __init__(
+        self,
+        catdir: Path,
+        manifest: Manifest,
+        base: View,
+        pool: ThreadPoolExecutor,
+        command: str,
+        params: Mapping[str, Any],
+    ) -> None:
+        self.base = base
+        self.snapshot = base.snapshot.id + 1
+        self.token = layout.make_token(self.snapshot)
+        self._catdir = catdir
+        self._manifest = manifest
+        self._pool = pool
+        self._command = command
+        self._params = dict(params)
+        self._change = Change()
+        self._next_part = manifest.last_part() + 1
+        self._writes: list[Future[None]] = []
+        self._paths: list[str] = []
+        self._folders: set[Path] = {catdir}
+        self._done = False
+
+    def __enter__(self) -> Transaction:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._done:
+            self.abort()
+
+    # ---- what a change is made of
+
+    def add_rows(
+        self, table: ColumnTable, regions: Sequence[int], edges: Array, *, level: str = "fast"
+    ) -> None:
+        """Add rows of many regions, in one file.
+
+        Parameters
+        ----------
+        table : ColumnTable
+            The rows, those of a region together.
+        regions : sequence of int
+            Region of each run of rows.
+        edges : ndarray of int, shape (len(regions) + 1,)
+            Where each run begins, and where the last one ends.
+        level : {'fast', 'small'}
+            How hard to compress.
+        """
+        path = layout.shared_path(self.token, table.schema.suffix)
+        names = self._write(path, table, level=level)
+        for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
+            self._add_part(path, table.schema, int(region), "rows", int(start), int(stop), names)
+
+    def patch_rows(
+        self, rows: Array, table: ColumnTable, regions: Sequence[int], edges: Array
+    ) -> None:
+        """Give some rows of many regions new values in some columns, in one file.
+
+        Every column set in `table` is stored, null or not, and takes effect; rows past
+        the end of a region's table make it longer.
+
+        Parameters
+        ----------
+        rows : ndarray of int64
+            Row in its region's table that each row of `table` is for.
+        table : ColumnTable
+            The new values, those of a region together.
+        regions : sequence of int
+            Region of each run of rows.
+        edges : ndarray of int, shape (len(regions) + 1,)
+            Where each run begins, and where the last one ends.
+        """
+        path = layout.shared_path(self.token, table.schema.suffix)
+        names = self._write(path, table, rows=rows)
+        for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
+            self._add_part(path, table.schema, int(region), "patch", int(start), int(stop), names)
+
+    def put_catalog(self, region: int, tables: Iterable[ColumnTable], *, level: str) -> None:
+        """Replace tables of a region by new ones, each in a file of its own.
+
+        Parameters
+        ----------
+        region : int
+            Which region.
+        tables : iterable of ColumnTable
+            The whole new tables.
+        level : {'fast', 'small'}
+            How hard to compress.
+        """
+        name = self.base.sky.region(region).name
+        for table in tables:
+            self.drop_parts(self.base.parts(table.schema, region))
+            if len(table) == 0:
+                continue
+            path = layout.catalog_path(name, self.token, table.schema.suffix)
+            names = self._write(path, table, level=level)
+            self._add_part(path, table.schema, region, "rows", 0, len(table), names)
+
+    def put_global(self, table: ColumnTable, stem: str, *, replace_all: bool) -> None:
+        """Add rows to a table without regions, or replace it.
+
+        Parameters
+        ----------
+        table : ColumnTable
+            The rows.
+        stem : str
+            File name without token and suffix, such as ``Images``.
+        replace_all : bool
+            Whether the rows take the place of all earlier ones.
+        """
+        if replace_all:
+            self.drop_parts(self.base.parts(table.schema, ALL_SKY))
+        path = layout.global_path(stem, self.token)
+        names = self._write(path, table)
+        self._add_part(path, table.schema, ALL_SKY, "rows", 0, len(table), names)
+
+    def overlay(self, schema: TableSchema, changes: Sequence[tuple[Part, ColumnTable]]) -> None:
+        """Give parts new values in some columns, row for row, in one file.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            Table of all the parts.
+        changes : sequence of (Part, ColumnTable)
+            Parts of kind ``rows`` and the new columns of all their rows; the same columns
+            for every part.
+        """
+        for part, table in changes:
+            if part.kind != "rows" or len(table) != part.n_rows:
+                raise SchemaError(
+                    f"overlay of part {part.id} ({part.kind}, {part.n_rows} rows) "
+                    f"with {len(table)} rows; it needs whole rows, one for one"
+                )
+        path = layout.shared_path(self.token, f"o.{schema.suffix}")
+        joined = ColumnTable.concatenate(schema, [table for _, table in changes])
+        names = self._write(path, joined, keep_nulls=True)
+        at = 0
+        for part, table in changes:
+            stop = at + len(table)
+            self._add_part(path, schema, part.region, "overlay", at, stop, names, target=part.id)
+            at = stop
+
+    def drop_parts(self, parts: Iterable[Part]) -> None:
+        """Take parts out of the newest snapshot; older ones keep them."""
+        self._change.removed_parts += [p.id for p in parts]
+
+    def keep_parts(self, parts: Iterable[Part]) -> None:
+        """Bring parts of an older snapshot back."""
+        new_ids: dict[int, int] = {}
+        for part in parts:
+            new_ids[part.id] = self._next_part
+            target = None if part.target is None else new_ids.get(part.target, part.target)
+            self._change.parts.append(replace(part, id=self._next_part, target=target))
+            self._next_part += 1
+
+    def set_catalogs(self, rows: Iterable[CatalogRow], dropped: Iterable[int] = ()) -> None:
+        """State the counts of catalogs that changed, and which are gone."""
+        self._change.catalogs += rows
+        self._change.dropped_catalogs += dropped
+
+    def set_images(self, rows: Iterable[ImageRow], dropped: Iterable[int] = ()) -> None:
+        """State how new images are recognised, and which are gone."""
+        self._change.images += rows
+        self._change.dropped_images += dropped
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Set a property of the database."""
+        self._change.meta[key] = value
+
+    # ---- ending
+
+    def commit(self, **params: Any) -> SnapshotRow:
+        """Make the change durable, then visible.
+
+        Parameters
+        ----------
+        **params
+            More to record in the log.
+
+        Returns
+        -------
+        SnapshotRow
+            The new snapshot.
+
+        Raises
+        ------
+        StorageError
+            If anything could not be written; then nothing has changed.
+        """
+        snapshot = SnapshotRow(
+            id=self.snapshot,
+            token=self.token,
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            command=self._command,
+            params=self._params | params,
+            version=dvo.__version__,
+            counts=self._counts(),
+        )
+        try:
+            self.wait()
+            record = layout.log_path(self.token)
+            self._announce([record])
+            write_record(self._catdir / record, snapshot, self._change, self._manifest.meta["db_id"])
+            for folder in sorted(self._folders):
+                _sync_folder(folder)
+        except OSError as err:
+            raise _storage_error(self._catdir, err) from err
+        self._manifest.apply(snapshot, self._change)
+        self._done = True
+        log.info("commit snapshot=%s command=%s files=%s", snapshot.id, self._command,
+                 len(self._change.files))  # fmt: skip
+        return snapshot
+
+    def wait(self) -> None:
+        """Wait until everything handed over so far is on disk."""
+        for write in self._writes:
+            write.result()
+        self._writes.clear()
+
+    def abort(self) -> None:
+        """Remove everything written; the database stays as it was."""
+        for write in self._writes:
+            write.cancel()
+        for write in self._writes:
+            with contextlib.suppress(Exception):
+                write.result()
+        for path in self._paths:
+            with contextlib.suppress(OSError):
+                (self._catdir / path).unlink(missing_ok=True)
+        with contextlib.suppress(StorageError):
+            self._manifest.forget_pending()
+        self._done = True
+
+    # ---- inside
+
+    def _counts(self) -> dict[str, int]:
+        old = self.base.snapshot.counts
+        counts = {k: int(old.get(k, 0)) for k in ("images", "objects", "measures", "catalogs")}
+        for row in self._change.catalogs:
+            before = self.base.catalog(row.region)
+            counts["objects"] += row.n_average - before.n_average
+            counts["measures"] += row.n_measure - before.n_measure
+            counts["catalogs"] += (row.n_average > 0) - (before.n_average > 0)
+        for region in self._change.dropped_catalogs:
+            before = self.base.catalog(region)
+            counts["objects"] -= before.n_average
+            counts["measures"] -= before.n_measure
+            counts["catalogs"] -= before.n_average > 0
+        counts["images"] += len(self._change.images) - len(self._change.dropped_images)
+        return counts
+
+    def _announce(self, paths: Sequence[str]) -> None:
+        self._manifest.announce(paths)
+        self._paths += paths
+
+    def _add_part(
+        self,
+        path: str,
+        schema: TableSchema,
+        region: int,
+        kind: str,
+        start: int,
+        stop: int,
+        names: tuple[str, ...],
+        target: int | None = None,
+    ) -> None:
+        if stop > start:
+            part = Part(
+                path, schema.name, region, kind, start, stop, target, names, self._next_part
+            )
+            self._change.parts.append(part)
+            self._next_part += 1
+
+    def _write(
+        self,
+        path: str,
+        table: ColumnTable,
+        *,
+        rows: Array | None = None,
+        level: str = "fast",
+        keep_nulls: bool = False,
+    ) -> tuple[str, ...]:
+        """Hand a file to the pool; returns the columns it will have."""
+        kept = table if keep_nulls or rows is not None else table.without_nulls()
+        schema = table.schema
+        names = tuple(n for n in schema.names if n in kept)
+        columns = {n: kept[n] for n in names}
+        fields = [Field.from_column(schema[n]) for n in names]
+        if rows is not None:
+            columns = {ROW: rows.astype(np.int64, copy=False), **columns}
+            fields.insert(0, Field.from_column(_ROW_COLUMN))
+        index = tuple(n for n in schema.tile_index if n in columns)
+        folder = (self._catdir / path).parent
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._folders.add(folder.parent)
+        self._folders.add(folder)
+        self._announce([path])
+        self._writes.append(
+            self._pool.submit(self._write_file, path, schema, fields, columns, index, level)
+        )
+        return names
+
+    def _write_file(
+        self,
+        path: str,
+        schema: TableSchema,
+        fields: Sequence[Field],
+        columns: Mapping[str, Array],
+        index: tuple[str, ...],
+        level: str,
+    ) -> None:
+        if level == "small":
+            fields = choose_codecs(fields, columns)
+        hdu = TableHDU(schema.extname, tuple(fields), columns, tile_rows=TILE_ROWS, index=index)
+        primary = {
+            "DVO_DBID": (self._manifest.meta["db_id"], "database this file belongs to"),
+            "DVO_TOK": (self.token, "commit that made this file"),
+            "DVO_SNAP": (self.snapshot, "first snapshot with this file"),
+            "DVO_TAB": (schema.name, schema.meaning),
+        }
+        written = write_fits(
+            self._catdir / path, [hdu], primary=primary, threads=2, level=level
+        )
+        self._change.files.append(FileRow(path, written.n_bytes, written.digest))
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _storage_error(catdir: Path, err: OSError) -> StorageError:
+    if isinstance(err, StorageError):
+        return err
+    return StorageError(
+        f"{catdir}: the commit failed ({err.strerror or err}); nothing has changed. "
+        "Make room or mend the cause, then run the command again"
+    )

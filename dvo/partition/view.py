@@ -1,0 +1,262 @@
+"""A snapshot of the database as it is read: parts put together into tables.
+
+Measure is a list of runs of rows; Average and SecFilt are rows plus patches (new values
+of some columns of some rows); any of them may have overlays. All of that ends here:
+callers see plain tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.partition.bounds import Area
+from dvo.partition.cache import TileCache
+from dvo.partition.manifest import ALL_SKY, CatalogRow, Manifest, Part, SnapshotRow
+from dvo.partition.sky_table import SkyTable
+from dvo.tables.average import AVERAGE
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.image import IMAGE
+from dvo.tables.photcode import PHOTCODE, PhotcodeTable
+from dvo.tables.schema import TableSchema
+from dvo.tables.secfilt import SECFILT
+
+__all__ = ["ROW", "View"]
+
+Array = NDArray[Any]
+
+ROW = "row"
+"""Column of a patch that names the rows it changes."""
+
+
+class View:
+    """One snapshot, open for reading.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest.
+    cache : TileCache
+        Where data files are read through.
+    sky : SkyTable
+        The sky partition.
+    snapshot : SnapshotRow
+        Which state.
+    """
+
+    def __init__(
+        self, manifest: Manifest, cache: TileCache, sky: SkyTable, snapshot: SnapshotRow
+    ) -> None:
+        self._manifest = manifest
+        self._cache = cache
+        self.sky = sky
+        self.snapshot = snapshot
+        self.level = int(manifest.meta["level"])
+        self.pad_deg = float(manifest.meta.get("pad_deg", "0"))
+
+    @cached_property
+    def photcodes(self) -> PhotcodeTable:
+        """The photcode table."""
+        table = self.read(PHOTCODE, ALL_SKY)
+        return PhotcodeTable.from_columns({n: table[n] for n in PHOTCODE.names})
+
+    @property
+    def n_secfilt(self) -> int:
+        """Average filters, so SecFilt rows of each object."""
+        return int(self._manifest.meta["n_secfilt"])
+
+    def regions(self, area: Area | None = None) -> list[int]:
+        """Regions that have a catalog, those that may touch an area.
+
+        Parameters
+        ----------
+        area : Area, optional
+            The area; None for all.
+
+        Returns
+        -------
+        list of int
+            Region indices, ascending.
+        """
+        if area is not None:
+            near = area.regions(self.sky, self.level, self.pad_deg)
+            if len(near) < 5000:
+                return [int(r) for r in np.sort(near) if self.catalog(int(r)).n_average > 0]
+            inside = {int(r) for r in near}
+            return [r for r in self._regions if r in inside]
+        return self._regions
+
+    @cached_property
+    def _regions(self) -> list[int]:
+        return self._manifest.regions(self.snapshot.id)
+
+    @cached_property
+    def _catalogs(self) -> dict[int, CatalogRow]:
+        return {}
+
+    def catalog(self, region: int) -> CatalogRow:
+        """Counts of one catalog (zero where there is none)."""
+        found = self._catalogs.get(region)
+        if found is None:
+            found = self._catalogs[region] = self._manifest.catalog(self.snapshot.id, region)
+        return found
+
+    @cached_property
+    def _parts(self) -> dict[tuple[int, str], list[Part]]:
+        return {}
+
+    def parts(self, schema: TableSchema, region: int) -> list[Part]:
+        """Parts of a table of a region, in the order in which they apply."""
+        key = (region, schema.name)
+        found = self._parts.get(key)
+        if found is None:
+            found = self._parts[key] = self._manifest.parts(
+                self.snapshot.id, region=region, table=schema.name
+            )
+        return found
+
+    @cached_property
+    def images(self) -> ColumnTable:
+        """The Image table, every row and column."""
+        return self.read(IMAGE, ALL_SKY)
+
+    def n_rows(self, schema: TableSchema, region: int) -> int:
+        """Rows of a table of a region."""
+        if schema.name == AVERAGE.name:
+            return self.catalog(region).n_average
+        if schema.name == SECFILT.name:
+            return self.catalog(region).n_average * self.n_secfilt
+        return sum(p.n_rows for p in self.parts(schema, region) if p.kind == "rows")
+
+    def read(
+        self, schema: TableSchema, region: int, columns: Iterable[str] | None = None
+    ) -> ColumnTable:
+        """Read a table of a region, all its rows.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            Which table.
+        region : int
+            Which region.
+        columns : iterable of str, optional
+            Which columns; None for all.
+
+        Returns
+        -------
+        ColumnTable
+            The rows. Columns wholly null may be left unset. Arrays may be read-only.
+        """
+        names = list(schema.names if columns is None else dict.fromkeys(columns))
+        parts = self.parts(schema, region)
+        if any(p.kind == "patch" for p in parts):
+            return self._patched(schema, region, names, parts)
+        return ColumnTable.concatenate(
+            schema,
+            [self._rows(schema, p, names, p.row_start, p.row_stop, parts)
+             for p in parts if p.kind == "rows"]
+            or [ColumnTable(schema, {}, 0)],
+        )  # fmt: skip
+
+    def read_area(
+        self, schema: TableSchema, region: int, columns: Sequence[str], area: Area | None
+    ) -> ColumnTable:
+        """Read the rows of a region that lie in an area, skipping tiles that cannot.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            Which table; it has ra and dec.
+        region : int
+            Which region.
+        columns : sequence of str
+            Which columns.
+        area : Area or None
+            Which area; None for all rows.
+
+        Returns
+        -------
+        ColumnTable
+            The rows in the area, in the order in which they are stored.
+        """
+        if area is None:
+            return self.read(schema, region, columns)
+        names = list(dict.fromkeys([*columns, "ra", "dec"]))
+        parts = self.parts(schema, region)
+        if any(p.kind != "rows" for p in parts):
+            table = self.read(schema, region, names)
+            return table.take(area.holds(table["ra"], table["dec"]))
+        found = []
+        for part in parts:
+            for start, stop in self._tile_runs(part, area):
+                where = self._cache.rows(part.path, ["ra", "dec"], start, stop)
+                keep = area.holds(where["ra"], where["dec"])
+                if keep.any():
+                    table = self._rows(schema, part, names, start, stop, [])
+                    found.append(table if keep.all() else table.take(np.flatnonzero(keep)))
+        return ColumnTable.concatenate(schema, found or [ColumnTable(schema, {}, 0)])
+
+    def _tile_runs(self, part: Part, area: Area) -> list[tuple[int, int]]:
+        """Runs of rows of a part whose tiles may touch an area."""
+        file = self._cache.file(part.path)
+        ra, dec = file.tile_bounds("ra"), file.tile_bounds("dec")
+        if ra is None or dec is None or not file.tile_rows:
+            return [(part.row_start, part.row_stop)]
+        tile = file.tile_rows
+        first, last = part.row_start // tile, -(-part.row_stop // tile)
+        near = area.may_hold(
+            ra[0][first:last], ra[1][first:last], dec[0][first:last], dec[1][first:last]
+        )
+        runs: list[tuple[int, int]] = []
+        for t in np.flatnonzero(near) + first:
+            start, stop = max(t * tile, part.row_start), min((t + 1) * tile, part.row_stop)
+            if runs and runs[-1][1] == start:
+                runs[-1] = (runs[-1][0], int(stop))
+            else:
+                runs.append((int(start), int(stop)))
+        return runs
+
+    def _rows(
+        self,
+        schema: TableSchema,
+        part: Part,
+        names: Sequence[str],
+        start: int,
+        stop: int,
+        parts: Iterable[Part],
+    ) -> ColumnTable:
+        """Rows of one part, with the newest overlay of each column."""
+        columns = self._cache.rows(part.path, names, start, stop)
+        for over in parts:
+            if over.kind == "overlay" and over.target == part.id:
+                shift = over.row_start - part.row_start
+                columns |= self._cache.rows(over.path, names, start + shift, stop + shift)
+        return ColumnTable(schema, columns, stop - start)
+
+    def _patched(
+        self, schema: TableSchema, region: int, names: Sequence[str], parts: Sequence[Part]
+    ) -> ColumnTable:
+        """Rows with patches applied, oldest first."""
+        n_rows = self.n_rows(schema, region)
+        columns: dict[str, Array] = {}
+        at = 0
+        for part in parts:
+            if part.kind == "overlay":
+                continue
+            rows: Array | slice = slice(at, at + part.n_rows)
+            if part.kind == "rows":
+                at += part.n_rows
+                new = self._rows(schema, part, names, part.row_start, part.row_stop, parts).columns
+            else:
+                new = self._cache.rows(part.path, [ROW, *names], part.row_start, part.row_stop)
+                rows = new.pop(ROW)
+            for name, values in new.items():
+                if name not in columns:
+                    columns[name] = schema[name].nulls(n_rows)
+                columns[name][rows] = values
+        return ColumnTable(schema, columns, n_rows)
+

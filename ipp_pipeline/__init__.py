@@ -1,0 +1,1 @@
+"""ipp_pipeline: what feeds a dvo database; a simulated survey first."""
