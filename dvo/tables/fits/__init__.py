@@ -4,9 +4,13 @@ Bit for bit what CFITSIO's fpack and funpack mean, but column by column, a tile 
 time and in threads. Upper layers use the names below and none of the modules.
 """
 
+from dvo.tables.fits.choose import choose_codecs
 from dvo.tables.fits.field import Field, stored_columns
 from dvo.tables.fits.header import Header
+from dvo.tables.fits.pack import pack
 from dvo.tables.fits.reader import TableFile
+from dvo.tables.fits.report import describe, verify
+from dvo.tables.fits.unpack import unpack
 from dvo.tables.fits.writer import TableHDU, WrittenFile, write_fits
 
 __all__ = [
@@ -15,6 +19,11 @@ __all__ = [
     "TableFile",
     "TableHDU",
     "WrittenFile",
+    "choose_codecs",
+    "describe",
+    "pack",
     "stored_columns",
+    "unpack",
+    "verify",
     "write_fits",
 ]

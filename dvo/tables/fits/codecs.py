@@ -7,6 +7,7 @@ bytes are good for any reader of gzip. Errors are :class:`CodecError`; callers s
 
 from __future__ import annotations
 
+import importlib
 import zlib
 from typing import Any, Literal
 
@@ -15,15 +16,6 @@ from numpy.typing import NDArray
 
 from dvo.tables.fits import kernels
 from dvo.tables.schema import Codec
-
-try:
-    import deflate as _libdeflate
-except ImportError:  # pragma: no cover - depends on what is installed
-    _libdeflate = None
-try:
-    from isal import isal_zlib as _isal
-except ImportError:  # pragma: no cover - depends on what is installed
-    _isal = None
 
 __all__ = [
     "MAX_EXPANSION",
@@ -36,6 +28,18 @@ __all__ = [
     "rice_pack",
     "rice_unpack",
 ]
+
+
+def _import(name: str) -> Any:
+    """Import a module that may not be installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+_libdeflate = _import("deflate")
+_isal = _import("isal.isal_zlib")
 
 Level = Literal["fast", "small"]
 Words = NDArray[Any]  # u1, u2, u4 or u8, flat and contiguous
@@ -137,7 +141,7 @@ def gzip_pack(data: NDArray[np.uint8], n_planes: int = 1, level: Level = "fast")
         crc = _isal.crc32(data)
     else:
         stream = zlib.compressobj(_ZLIB_LEVEL[level], zlib.DEFLATED, -15)
-        crc = zlib.crc32(data)
+        crc = zlib.crc32(data.data)
     parts: list[Bytes] = [_GZIP_HEADER, stream.compress(data[:cut])]
     if noisy == 0:
         parts.append(stream.flush(zlib.Z_FINISH))

@@ -22,8 +22,10 @@ __all__ = ["Field", "default_codec", "stored_columns"]
 
 _TFORM = re.compile(r"(\d{0,12})([LXBIJKAEDCMPQ])(.*)\Z", re.DOTALL)
 _POINTER = re.compile(r"([LXBIJKAEDCM])(?:\((\d{0,18})\))?\s*\Z")
-_ITEM_BYTES = dict(L=1, X=1, B=1, I=2, J=4, K=8, A=1, E=4, D=8, C=8, M=16)
-_NATIVE = dict(L="?", X="?", B="u1", I="i2", J="i4", K="i8", E="f4", D="f8", C="c8", M="c16")
+_ITEM_BYTES = {"L": 1, "X": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1}
+_ITEM_BYTES |= {"E": 4, "D": 8, "C": 8, "M": 16}
+_NATIVE = {"L": "?", "X": "?", "B": "u1", "I": "i2", "J": "i4", "K": "i8"}
+_NATIVE |= {"E": "f4", "D": "f8", "C": "c8", "M": "c16"}
 _OFFSET = {"B": -(2**7), "I": 2**15, "J": 2**31, "K": 2**63}  # TZERO of the other signedness
 _OTHER_SIGN = {"B": "i1", "I": "u2", "J": "u4", "K": "u8"}
 _LETTER = {"b1": "L", "u1": "B", "i1": "B", "i2": "I", "u2": "I", "i4": "J", "u4": "J"}
@@ -160,6 +162,8 @@ class Field:
             return Codec.GZIP_1
         if self.codec is Codec.RICE_1 and self.letter not in "BIJ":
             return default_codec(self.letter)
+        if self.codec is Codec.GZIP_2 and self.letter == "B":
+            return Codec.GZIP_1
         return self.codec
 
     def shape(self, n_rows: int) -> tuple[int, ...]:

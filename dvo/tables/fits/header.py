@@ -82,20 +82,18 @@ def parse_card(card: str) -> tuple[Value, str]:
     quoted = _STRING.match(body)
     if quoted:
         return quoted[1].replace("''", "'").rstrip(), (quoted[3] or "").strip()
-    token, _, comment = body.partition("/")
-    return _parse_token(token.strip()), comment.strip()
+    word, _, comment = body.partition("/")
+    return _parse_word(word.strip()), comment.strip()
 
 
-def _parse_token(token: str) -> Value:
-    if token == "T":
-        return True
-    if token == "F":
-        return False
-    if _INTEGER.match(token):
-        return int(token)
-    if _FLOAT.match(token):
-        return float(token.upper().replace("D", "E"))
-    return token or None
+def _parse_word(word: str) -> Value:
+    if word in ("T", "F"):
+        return word == "T"
+    if _INTEGER.match(word):
+        return int(word)
+    if _FLOAT.match(word):
+        return float(word.upper().replace("D", "E"))
+    return word or None
 
 
 class Header(Mapping[str, Value]):

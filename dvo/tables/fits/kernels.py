@@ -221,10 +221,10 @@ def rice_encode(values: Unsigned, item_bits: int, fs_bits: int, fs_max: int, wor
                 zeros = codes[i] >> fs
                 low = np.uint64((1 << fs) | (codes[i] & low_mask))
                 while zeros + fs + 1 > 64:
-                    step = min(zeros, 64)
-                    k, word, free = _put(words, k, word, free, np.uint64(0), step)
-                    zeros -= step
-                k, word, free = _put(words, k, word, free, low, zeros + fs + 1)
+                    skip = min(int(zeros), 64)
+                    k, word, free = _put(words, k, word, free, np.uint64(0), skip)
+                    zeros -= skip
+                k, word, free = _put(words, k, word, free, low, int(zeros) + fs + 1)
     if free < 64:
         words[k] = word
     return k * 64 + 64 - free

@@ -47,7 +47,7 @@ def row_type(fields: Sequence[Field]) -> np.dtype[Any]:
             formats.append((layout.dtype.newbyteorder(">"), (layout.n_words,)))
             offsets.append(at)
         at += field.width
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": at})  # type: ignore[call-overload,no-any-return]
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": at})
 
 
 def rows_bytes(

@@ -218,11 +218,12 @@ def to_native(field: Field, raw: bytes, length: int) -> NDArray[Any]:
     if field.letter == "X":
         return np.unpackbits(np.frombuffer(raw, np.uint8), count=length).view(np.bool_)
     if field.letter == "L":
-        return np.frombuffer(raw, np.uint8) == ord("T")
-    values = np.frombuffer(raw, field.stored_dtype.newbyteorder(">")).astype(field.stored_dtype)
+        return np.asarray(np.frombuffer(raw, np.uint8) == ord("T"))
+    kind = field.stored_dtype
+    values: NDArray[Any] = np.frombuffer(raw, kind.newbyteorder(">")).astype(kind)
     if field.is_offset:
         sign = np.array(1 << (8 * values.itemsize - 1), f"u{values.itemsize}")
-        words = values.view(sign.dtype) ^ sign
+        words: NDArray[Any] = values.view(sign.dtype) ^ sign
         return words.view(f"{'i' if field.letter == 'B' else 'u'}{values.itemsize}")
     if field.is_scaled:
         scale = 1.0 if field.scale is None else field.scale

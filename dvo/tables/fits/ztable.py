@@ -166,7 +166,8 @@ class CompressedTable:
             )
         if field.width > self.row_bytes:
             raise CorruptTableError(
-                f"{where}: ZFORM{number + 1} = {field.form!r} is wider than ZNAXIS1 = {self.row_bytes}"
+                f"{where}: ZFORM{number + 1} = {field.form!r} is wider "
+                f"than ZNAXIS1 = {self.row_bytes}"
             )
 
     def check_widths(self, fields: Sequence[Field]) -> None:

@@ -1,0 +1,117 @@
+"""Choose the codec of each integer column by trying both on a sample.
+
+Rice coding wins where neighbours are alike, gzip where few values come back again and
+again; which it is, only the data can tell. ZCTYPn holds for a whole column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.tables.fits import codecs
+from dvo.tables.fits.codecs import Level
+from dvo.tables.fits.field import Field
+from dvo.tables.fits.values import Layout
+from dvo.tables.schema import Codec
+
+__all__ = ["best_codec", "choose_codecs", "sample_rows"]
+
+Array = NDArray[Any]
+
+
+def sample_rows(n_rows: int, tile_rows: int, n_tiles: int = 3) -> list[slice]:
+    """Rows to try codecs on: a few tiles, spread evenly.
+
+    Parameters
+    ----------
+    n_rows, tile_rows : int
+        Rows of the table and of a tile.
+    n_tiles : int
+        Tiles to take.
+
+    Returns
+    -------
+    list of slice
+        Ranges of rows.
+    """
+    last = max(0, -(-n_rows // tile_rows) - 1)
+    tiles = sorted({round(k * last / max(1, n_tiles - 1)) for k in range(n_tiles)})
+    return [slice(t * tile_rows, min((t + 1) * tile_rows, n_rows)) for t in tiles]
+
+
+def best_codec(field: Field, samples: Sequence[Array], level: Level = "fast") -> Codec:
+    """Find the codec that makes samples of a column smallest.
+
+    Parameters
+    ----------
+    field : Field
+        The column.
+    samples : sequence of ndarray of unsigned integers, flat
+        Its stored words in some tiles.
+    level : {"fast", "small"}
+        Level that gzip will have.
+
+    Returns
+    -------
+    Codec
+        RICE_1 or gzip for B, I and J; the type's default for the others.
+    """
+    if field.pointer or field.letter not in "BIJ":
+        return replace(field, codec=None).zctyp
+    gzip = Codec.GZIP_1 if field.letter == "B" else Codec.GZIP_2
+    samples = [s for s in samples if s.size]
+    sizes = {
+        codec: sum(len(codecs.encode(s, codec, level=level)) for s in samples)
+        for codec in (Codec.RICE_1, gzip)
+    }
+    return min(sizes, key=sizes.__getitem__)
+
+
+def choose_codecs(
+    fields: Sequence[Field],
+    columns: Mapping[Any, Array],
+    level: Level = "fast",
+    *,
+    tile_rows: int = 8192,
+) -> list[Field]:
+    """Choose the codec of every column on a sample of a few tiles.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        Columns of a table.
+    columns : mapping of str to ndarray, or of int to ndarray
+        Values by name, or stored words by number from 0. Columns that are absent
+        take the default of their type.
+    level : {"fast", "small"}
+        Level that gzip will have.
+    tile_rows : int
+        Rows in a tile.
+
+    Returns
+    -------
+    list of Field
+        The same columns with their codecs.
+    """
+    chosen = []
+    for i, field in enumerate(fields):
+        values = columns.get(field.name, columns.get(i))
+        if values is None or field.width == 0:
+            chosen.append(replace(field, codec=None))
+            continue
+        layout = Layout.of(field)
+        samples = []
+        if not field.pointer and field.letter in "BIJ":
+            rows = np.asarray(values).reshape(-1, layout.n_words)
+            for part in sample_rows(len(rows), tile_rows):
+                words = np.ascontiguousarray(rows[part]).reshape(-1).view(layout.dtype)
+                is_value = values.dtype != layout.dtype or field.name in columns
+                turn = layout.dtype.type(layout.flip if is_value else 0)
+                samples.append(words ^ turn)
+        chosen.append(replace(field, codec=best_codec(field, samples, level)))
+    return chosen
