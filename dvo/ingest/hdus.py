@@ -15,11 +15,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.errors import BadCatalogError, CorruptTableError
+from dvo.errors import BadCatalogError, CorruptTableError, StorageError
 from dvo.tables.fits.field import Field
 from dvo.tables.fits.header import BLOCK, CARD, Header, find_end
+from dvo.tables.fits.reader import TableFile
 
-__all__ = ["Hdu", "HduFile", "PlainTable"]
+__all__ = ["Hdu", "HduFile", "PackedTable", "PlainTable"]
 
 _MAX_HEADER = 4_000_000  # 50,000 cards; real headers have hundreds
 _MAX_HDUS = 20_000
@@ -137,8 +138,8 @@ class HduFile:
         header = Header(data[:end].decode("latin-1"), where)
         return header, at + -(-(end + CARD) // BLOCK) * BLOCK
 
-    def table(self, hdu: Hdu) -> PlainTable:
-        """Open a binary table that is not compressed.
+    def table(self, hdu: Hdu) -> PlainTable | PackedTable:
+        """Open a binary table.
 
         Parameters
         ----------
@@ -147,7 +148,7 @@ class HduFile:
 
         Returns
         -------
-        PlainTable
+        PlainTable or PackedTable
             Its columns, to be read by name.
 
         Raises
@@ -156,8 +157,10 @@ class HduFile:
             If it is no such table, or contradicts itself.
         """
         header = hdu.header
-        if not hdu.is_table or hdu.is_compressed_table:
-            raise BadCatalogError(f"{header.where} ({hdu.name}): no plain binary table")
+        if not hdu.is_table:
+            raise BadCatalogError(f"{header.where} ({hdu.name}): no binary table")
+        if hdu.is_compressed_table:
+            return PackedTable(self.path, hdu, self._map[hdu.start : hdu.start + hdu.size])
         try:
             n_rows = header.integer("NAXIS2")
             width = header.integer("NAXIS1", low=1 if n_rows else 0)
@@ -249,6 +252,51 @@ class PlainTable:
             values = values.astype(np.float64)
             values[null] = np.nan
         return values
+
+
+class PackedTable:
+    """The columns of a compressed binary table, as those of a :class:`PlainTable`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    hdu : Hdu
+        The table's HDU.
+    data : bytes
+        Its data unit, still packed.
+    """
+
+    __slots__ = ("_columns", "data", "n_rows", "where")
+
+    def __init__(self, path: Path, hdu: Hdu, data: bytes) -> None:
+        self.where = hdu.header.where
+        self.data = data
+        try:
+            with TableFile(path, hdu.index) as table:
+                self.n_rows = table.n_rows
+                fixed = [f.name for f in table.fields if not f.pointer]
+                self._columns = table.read(list(dict.fromkeys(fixed)))
+        except (CorruptTableError, StorageError) as error:
+            raise BadCatalogError(str(error)) from error
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._columns
+
+    def read(self, name: str) -> NDArray[Any]:
+        """Read a column.
+
+        Parameters
+        ----------
+        name : str
+            Its name in upper case.
+
+        Returns
+        -------
+        ndarray, shape (n_rows,) or (n_rows, repeat)
+            Native, contiguous and writeable.
+        """
+        return self._columns[name.lower()]
 
 
 def _data_size(header: Header) -> int:

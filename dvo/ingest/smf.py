@@ -33,7 +33,7 @@ from dvo.ingest.detections import (
     content_digest,
     image_name,
 )
-from dvo.ingest.hdus import Hdu, HduFile, PlainTable
+from dvo.ingest.hdus import Hdu, HduFile, PackedTable, PlainTable
 from dvo.ingest.header_facts import (
     find_integer,
     find_number,
@@ -205,11 +205,6 @@ def _read_chip(file: HduFile, i_table: int, exposure: _Exposure) -> InputImage:
             f"{hdu.header.where} ({hdu.name}): its header is missing: the HDU before it "
             f"({before.name}) is a table, not {_chip_name(hdu)}.hdr"
         )
-    if hdu.is_compressed_table:
-        raise BadCatalogError(
-            f"{hdu.header.where} ({hdu.name}): the table is compressed; "
-            f"run `dvo fits unpack {file.path} OUT` and add OUT"
-        )
     table = file.table(hdu)
     headers = [before.header, exposure.primary]
     nx, ny = get_size(headers)
@@ -234,7 +229,7 @@ def _read_meta(
     headers: Sequence[Header],
     exposure: _Exposure,
     solution: Solution | None,
-    table: PlainTable,
+    table: PlainTable | PackedTable,
 ) -> ImageMeta:
     where = headers[0].where
     photcode = exposure.photcode or find_text(headers, "PHOTCODE")
@@ -290,7 +285,7 @@ def _version(hdu: Hdu) -> int:
     return int(digit) if kind.startswith("PS1_V") and digit.isdigit() else 5
 
 
-def _missing(table: PlainTable, hdu: Hdu) -> list[str]:
+def _missing(table: PlainTable | PackedTable, hdu: Hdu) -> list[str]:
     version = _version(hdu)
     wanted = [names for _, names, since in _PLAIN if since <= version]
     wanted += [(name,) for name, since in _WORKED if since <= version]
@@ -298,7 +293,10 @@ def _missing(table: PlainTable, hdu: Hdu) -> list[str]:
 
 
 def _read_detections(
-    table: PlainTable, meta: ImageMeta, solution: Solution | None, dropped: dict[str, int]
+    table: PlainTable | PackedTable,
+    meta: ImageMeta,
+    solution: Solution | None,
+    dropped: dict[str, int],
 ) -> Detections:
     columns: dict[str, NDArray[Any]] = {}
     for ours, theirs, _ in _PLAIN:
@@ -315,7 +313,7 @@ def _read_detections(
     return detections.take(good) if lost else detections
 
 
-def _as_kind(table: PlainTable, name: str, ours: str) -> NDArray[Any]:
+def _as_kind(table: PlainTable | PackedTable, name: str, ours: str) -> NDArray[Any]:
     values = table.read(name)
     if values.ndim != 1 or values.dtype.kind not in "fiu":
         raise BadCatalogError(
@@ -330,7 +328,7 @@ def _as_kind(table: PlainTable, name: str, ours: str) -> NDArray[Any]:
     return np.asarray(values, np.float32)
 
 
-def _read_det_ids(table: PlainTable) -> NDArray[np.uint32]:
+def _read_det_ids(table: PlainTable | PackedTable) -> NDArray[np.uint32]:
     if "IPP_IDET" not in table:
         return np.arange(table.n_rows, dtype=np.uint32)
     det_id = table.read("IPP_IDET")
@@ -341,13 +339,15 @@ def _read_det_ids(table: PlainTable) -> NDArray[np.uint32]:
     return numbers
 
 
-def _read_float(table: PlainTable, name: str) -> F32 | None:
+def _read_float(table: PlainTable | PackedTable, name: str) -> F32 | None:
     if name not in table:
         return None
     return np.asarray(_as_kind(table, name, name), np.float32)
 
 
-def _add_photometry(table: PlainTable, meta: ImageMeta, columns: dict[str, NDArray[Any]]) -> None:
+def _add_photometry(
+    table: PlainTable | PackedTable, meta: ImageMeta, columns: dict[str, NDArray[Any]]
+) -> None:
     """Magnitudes of one second and fluxes a second, from what was measured in the exposure."""
     shift = np.float32(meta.m_time + INSTRUMENT_ZERO_POINT)
     per_second = np.float32(1.0 / meta.exptime_s) if meta.exptime_s > 0 else np.float32(1.0)
@@ -379,7 +379,7 @@ def _add_photometry(table: PlainTable, meta: ImageMeta, columns: dict[str, NDArr
 
 
 def _fluxes(
-    table: PlainTable, flux_name: str, error_name: str, mag: F32 | None
+    table: PlainTable | PackedTable, flux_name: str, error_name: str, mag: F32 | None
 ) -> tuple[F32 | None, F32 | None]:
     flux, error = _read_float(table, flux_name), _read_float(table, error_name)
     if flux is None and mag is not None:
@@ -387,7 +387,7 @@ def _fluxes(
     return flux, error
 
 
-def _read_positions(table: PlainTable, solution: Solution | None) -> tuple[F64, F64]:
+def _read_positions(table: PlainTable | PackedTable, solution: Solution | None) -> tuple[F64, F64]:
     if solution is not None and "X_PSF" in table and "Y_PSF" in table:
         x, y = (np.asarray(table.read(n), np.float64) for n in ("X_PSF", "Y_PSF"))
         return solution.to_sky(x, y)

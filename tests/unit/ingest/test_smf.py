@@ -11,6 +11,8 @@ from dvo.errors import BadCatalogError
 from dvo.ingest.astrometry import pixel_to_sky
 from dvo.ingest.detections import ImageMeta, InputImage, content_digest
 from dvo.ingest.smf import read_smf
+from dvo.tables.fits.field import Field
+from dvo.tables.fits.writer import TableHDU, write_fits
 from tests.unit.ingest.psphot_files import (
     CHIP,
     PRIMARY,
@@ -258,6 +260,25 @@ def check_bad(path: Path, *words: str) -> None:
         list(read_smf(path))
     for word in (path.name, *words):
         assert word in str(caught.value)
+
+
+def test_compressed_tables(tmp_path: Path) -> None:
+    plain = read_one(one_chip(tmp_path))
+    with fits.open(tmp_path / "one.smf") as hdus:
+        columns = {c.name.lower(): np.array(hdus[2].data[c.name]) for c in hdus[2].columns}
+        native = {k: v.astype(v.dtype.newbyteorder("=")) for k, v in columns.items()}
+        fields = tuple(Field.from_array(k.upper(), v) for k, v in native.items())
+        table = TableHDU("XY01.psf", fields, native, {"EXTTYPE": "PS1_V5"})
+        write_fits(tmp_path / "packed.fits", [table])
+    # The header stands before its table: put it there by hand.
+    head = (tmp_path / "one.smf").read_bytes()
+    packed = (tmp_path / "packed.fits").read_bytes()
+    at = head.find(b"XTENSION= 'BINTABLE'")
+    (tmp_path / "both.smf").write_bytes(head[:at] + packed[2880:])
+    image = read_one(tmp_path / "both.smf")
+    assert np.array_equal(image.detections.ra, plain.detections.ra)
+    for name, values in plain.detections.columns.items():
+        assert np.array_equal(image.detections.columns[name], values), name
 
 
 def test_file_cut_short(tmp_path: Path) -> None:
