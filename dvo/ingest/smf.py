@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+_Table = PlainTable | PackedTable
 
 # Columns taken as they are: Measure name, psphot names (the best first), first version with it.
 _PLAIN: tuple[tuple[str, tuple[str, ...], int], ...] = (
@@ -229,7 +230,7 @@ def _read_meta(
     headers: Sequence[Header],
     exposure: _Exposure,
     solution: Solution | None,
-    table: PlainTable | PackedTable,
+    table: _Table,
 ) -> ImageMeta:
     where = headers[0].where
     photcode = exposure.photcode or find_text(headers, "PHOTCODE")
@@ -285,7 +286,7 @@ def _version(hdu: Hdu) -> int:
     return int(digit) if kind.startswith("PS1_V") and digit.isdigit() else 5
 
 
-def _missing(table: PlainTable | PackedTable, hdu: Hdu) -> list[str]:
+def _missing(table: _Table, hdu: Hdu) -> list[str]:
     version = _version(hdu)
     wanted = [names for _, names, since in _PLAIN if since <= version]
     wanted += [(name,) for name, since in _WORKED if since <= version]
@@ -293,7 +294,7 @@ def _missing(table: PlainTable | PackedTable, hdu: Hdu) -> list[str]:
 
 
 def _read_detections(
-    table: PlainTable | PackedTable,
+    table: _Table,
     meta: ImageMeta,
     solution: Solution | None,
     dropped: dict[str, int],
@@ -313,7 +314,7 @@ def _read_detections(
     return detections.take(good) if lost else detections
 
 
-def _as_kind(table: PlainTable | PackedTable, name: str, ours: str) -> NDArray[Any]:
+def _as_kind(table: _Table, name: str, ours: str) -> NDArray[Any]:
     values = table.read(name)
     if values.ndim != 1 or values.dtype.kind not in "fiu":
         raise BadCatalogError(
@@ -328,7 +329,7 @@ def _as_kind(table: PlainTable | PackedTable, name: str, ours: str) -> NDArray[A
     return np.asarray(values, np.float32)
 
 
-def _read_det_ids(table: PlainTable | PackedTable) -> NDArray[np.uint32]:
+def _read_det_ids(table: _Table) -> NDArray[np.uint32]:
     if "IPP_IDET" not in table:
         return np.arange(table.n_rows, dtype=np.uint32)
     det_id = table.read("IPP_IDET")
@@ -339,15 +340,13 @@ def _read_det_ids(table: PlainTable | PackedTable) -> NDArray[np.uint32]:
     return numbers
 
 
-def _read_float(table: PlainTable | PackedTable, name: str) -> F32 | None:
+def _read_float(table: _Table, name: str) -> F32 | None:
     if name not in table:
         return None
     return np.asarray(_as_kind(table, name, name), np.float32)
 
 
-def _add_photometry(
-    table: PlainTable | PackedTable, meta: ImageMeta, columns: dict[str, NDArray[Any]]
-) -> None:
+def _add_photometry(table: _Table, meta: ImageMeta, columns: dict[str, NDArray[Any]]) -> None:
     """Magnitudes of one second and fluxes a second, from what was measured in the exposure."""
     shift = np.float32(meta.m_time + INSTRUMENT_ZERO_POINT)
     per_second = np.float32(1.0 / meta.exptime_s) if meta.exptime_s > 0 else np.float32(1.0)
@@ -379,7 +378,7 @@ def _add_photometry(
 
 
 def _fluxes(
-    table: PlainTable | PackedTable, flux_name: str, error_name: str, mag: F32 | None
+    table: _Table, flux_name: str, error_name: str, mag: F32 | None
 ) -> tuple[F32 | None, F32 | None]:
     flux, error = _read_float(table, flux_name), _read_float(table, error_name)
     if flux is None and mag is not None:
@@ -387,7 +386,7 @@ def _fluxes(
     return flux, error
 
 
-def _read_positions(table: PlainTable | PackedTable, solution: Solution | None) -> tuple[F64, F64]:
+def _read_positions(table: _Table, solution: Solution | None) -> tuple[F64, F64]:
     if solution is not None and "X_PSF" in table and "Y_PSF" in table:
         x, y = (np.asarray(table.read(n), np.float64) for n in ("X_PSF", "Y_PSF"))
         return solution.to_sky(x, y)

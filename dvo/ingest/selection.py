@@ -1,0 +1,191 @@
+"""Selection: which images and which detections go into the database.
+
+The rules are those of the original addstar: a limit of signal to noise, bits of psphot's
+flags that exclude a detection, the good area of a chip, and a limit of the astrometric
+error of an image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.errors import BadCatalogError, ConfigError
+from dvo.ingest.detections import Detections, ImageMeta, InputImage
+
+__all__ = ["MAX_CERROR_ARCSEC", "Selection", "select_detections"]
+
+MAX_CERROR_ARCSEC = 0.5
+"""Limit of the original (ADDSTAR_MAX_CERROR) for the astrometric error of an image [arcsec]."""
+
+_SIGMA_OF_MAG = 1.0857362047581294  # 2.5 / ln 10: magnitude error of one sigma at S/N 1
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to leave out.
+
+    Parameters
+    ----------
+    min_snr : float
+        Least signal to noise of a detection; 0 takes all. A detection without an error
+        of its magnitude or flux is taken.
+    exclude_flags : int
+        Bits of phot_flags; a detection with any of them is left out.
+    x_min, x_max, y_min, y_max : float or None
+        Good area of a chip [pix], ends included; None where there is no limit.
+    max_cerror_arcsec : float
+        Greatest astrometric error of an image (CERROR) [arcsec]; an image that does not
+        tell its error is taken.
+    accept_bad_astrometry : bool
+        Take images whose header says that the astrometry failed (NASTRO = 0) or is worse
+        than the limit.
+    """
+
+    min_snr: float = 0.0
+    exclude_flags: int = 0
+    x_min: float | None = None
+    x_max: float | None = None
+    y_min: float | None = None
+    y_max: float | None = None
+    max_cerror_arcsec: float = MAX_CERROR_ARCSEC
+    accept_bad_astrometry: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.min_snr) and self.min_snr >= 0):
+            raise ConfigError(f"least signal to noise {self.min_snr}; give 0 or more")
+        if not 0 <= self.exclude_flags <= 0xFFFFFFFF:
+            raise ConfigError(f"flags to exclude {self.exclude_flags:#x}; give a 32-bit mask")
+        if not self.max_cerror_arcsec > 0:
+            raise ConfigError(f"limit of CERROR {self.max_cerror_arcsec}; give arcsec above 0")
+        for axis in ("x", "y"):
+            low, high = getattr(self, f"{axis}_min"), getattr(self, f"{axis}_max")
+            if low is not None and high is not None and low > high:
+                raise ConfigError(f"area: {axis} from {low} to {high} is empty")
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether no detection is left out for what it is."""
+        area = (self.x_min, self.x_max, self.y_min, self.y_max)
+        return self.min_snr == 0 and self.exclude_flags == 0 and all(a is None for a in area)
+
+    def check_image(self, meta: ImageMeta) -> None:
+        """Refuse an image whose astrometry is known to be bad.
+
+        Parameters
+        ----------
+        meta : ImageMeta
+            The image.
+
+        Raises
+        ------
+        BadCatalogError
+            If NASTRO is 0 or CERROR above the limit, unless such images are accepted.
+        """
+        if self.accept_bad_astrometry:
+            return
+        if meta.n_astrom is not None and meta.n_astrom <= 0:
+            raise BadCatalogError(
+                f"image {meta.name}: its astrometry failed (NASTRO = {meta.n_astrom}); "
+                "solve it again, or take it as it is with --accept-astrometry"
+            )
+        if meta.cerror > self.max_cerror_arcsec:
+            raise BadCatalogError(
+                f"image {meta.name}: CERROR = {meta.cerror:.3f} arcsec is above the limit of "
+                f"{self.max_cerror_arcsec} (--max-cerror); solve the astrometry again, or take "
+                "the image with --accept-astrometry"
+            )
+
+
+def select_detections(image: InputImage, selection: Selection) -> InputImage:
+    """Leave out the detections that a selection does not want.
+
+    Parameters
+    ----------
+    image : InputImage
+        An image or a reference source.
+    selection : Selection
+        What to leave out.
+
+    Returns
+    -------
+    InputImage
+        The rest, with the numbers of rows left out in ``report["dropped"]`` by the first
+        reason that holds: ``flags``, ``area``, ``signal to noise``. The same object where
+        nothing is left out.
+
+    Raises
+    ------
+    BadCatalogError
+        If the image itself is refused.
+    """
+    if isinstance(image.meta, ImageMeta):
+        selection.check_image(image.meta)
+    if selection.takes_all:
+        return image
+    detections = image.detections
+    reasons = {
+        "flags": _has_flags(detections, selection.exclude_flags),
+        "area": _is_outside(detections, selection),
+        "signal to noise": _is_faint(detections, selection.min_snr),
+    }
+    keep = np.ones(len(detections), np.bool_)
+    dropped = dict(image.report.get("dropped", {}))  # type: ignore[call-overload]  # ours
+    for reason, bad in reasons.items():
+        lost = int(np.count_nonzero(keep & bad))
+        if lost:
+            dropped[reason] = lost
+            keep &= ~bad
+    if keep.all():
+        return image
+    return InputImage(image.meta, detections.take(keep), {**image.report, "dropped": dropped})
+
+
+def _has_flags(detections: Detections, mask: int) -> NDArray[np.bool_]:
+    flags = detections.columns.get("phot_flags")
+    if flags is None or not mask:
+        return np.zeros(len(detections), np.bool_)
+    return np.asarray((flags & np.uint32(mask)) != 0)
+
+
+def _is_outside(detections: Detections, selection: Selection) -> NDArray[np.bool_]:
+    bad = np.zeros(len(detections), np.bool_)
+    for name, low, high in (
+        ("x_ccd", selection.x_min, selection.x_max),
+        ("y_ccd", selection.y_min, selection.y_max),
+    ):
+        if low is None and high is None:
+            continue
+        values = detections.columns.get(name)
+        if values is None:
+            raise BadCatalogError(
+                f"an area is asked for, but the detections have no {name}; map it "
+                f"(--map {name[0]}=COLUMN) or leave the area out"
+            )
+        # NaN is not inside any area.
+        if low is not None:
+            bad |= ~(values >= low)
+        if high is not None:
+            bad |= ~(values <= high)
+    return bad
+
+
+def _is_faint(detections: Detections, min_snr: float) -> NDArray[np.bool_]:
+    """Rows of too little signal to noise: by flux where there is one, else by magnitude error."""
+    columns = detections.columns
+    faint = np.zeros(len(detections), np.bool_)
+    if min_snr == 0:
+        return faint
+    undecided = np.ones(len(detections), np.bool_)
+    flux, flux_err = columns.get("flux_psf"), columns.get("flux_psf_err")
+    with np.errstate(invalid="ignore"):
+        if flux is not None and flux_err is not None:
+            undecided = ~(np.isfinite(flux) & (flux_err > 0))
+            faint = ~undecided & (flux < min_snr * flux_err)
+        error = columns.get("mag_err")
+        if error is not None:
+            faint |= undecided & (error > _SIGMA_OF_MAG / min_snr)
+    return faint
