@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta, InputImage, RefSource
 from dvo.ingest.kernels import group_rows, sky_cells, sort_cells
 from dvo.ingest.objects import DEFAULT_POS_ERR_ARCSEC
+move_to_epoch = None
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
 
@@ -48,6 +49,8 @@ class BatchImage:
         Match radius.
     match_mjd : float
         Time to which positions with known motion are brought for matching, MJD [d].
+    parent_id : int
+        Number of its focal plane; 0 if it has none.
     """
 
     source: InputImage
@@ -55,6 +58,7 @@ class BatchImage:
     image_id: int
     radius_arcsec: float
     match_mjd: float
+    parent_id: int = 0
 
     @property
     def mjd(self) -> float:
@@ -76,6 +80,18 @@ class Batch:
     ----------
     images : sequence of BatchImage
         In the order in which they are to be associated.
+
+    Attributes
+    ----------
+    ra, dec : ndarray of float64, shape (n,)
+        Positions for matching, ICRS [deg]: those of a survey with motions are moved to
+        the time of matching.
+    measured_ra, measured_dec : ndarray of float64, shape (n,)
+        Positions as measured, ICRS [deg].
+    image : ndarray of int64, shape (n,)
+        Number in `images` of the image of each detection.
+    stops : ndarray of int64
+        Where the detections of each image end.
     """
 
     def __init__(self, images: Sequence[BatchImage]) -> None:
@@ -86,12 +102,18 @@ class Batch:
         of_image = np.repeat(np.arange(len(sizes)), sizes)
         ra = _joined([i.source.detections.ra for i in self.images])
         dec = _joined([i.source.detections.dec for i in self.images])
+        at = [_matching_positions(i) for i in self.images]
+        moved_ra = _joined([a[0] for a in at])
+        moved_dec = _joined([a[1] for a in at])
         # Sky order within an image keeps association in the cache, and packs better.
-        cells = sort_cells(ra, dec, *sky_cells(_SORT_HEIGHT_DEG), _SORT_SLOTS - 1)
+        cells = sort_cells(moved_ra, moved_dec, *sky_cells(_SORT_HEIGHT_DEG), _SORT_SLOTS - 1)
         by_sky, _ = group_rows(cells, _SORT_SLOTS)
         by_image, _ = group_rows(of_image[by_sky], len(sizes))
         self.order = by_sky[by_image]
-        self.ra, self.dec = ra[self.order], dec[self.order]
+        self.ra, self.dec = moved_ra[self.order], moved_dec[self.order]
+        is_same = all(a[0] is i.source.detections.ra for a, i in zip(at, self.images, strict=True))
+        self.measured_ra = self.ra if is_same else ra[self.order]
+        self.measured_dec = self.dec if is_same else dec[self.order]
         self.image = of_image
 
     def column(self, name: str) -> Array | None:
@@ -167,6 +189,20 @@ class Batch:
         """Let go of the detections once they are gathered, to save memory."""
         for image in self.images:
             image.source.detections.columns.clear()
+
+
+def _matching_positions(image: BatchImage) -> tuple[Array, Array]:
+    """Positions of a survey at the time of matching, where it gives motions."""
+    found = image.source.detections
+    u_ra, u_dec = found.columns.get("u_ra"), found.columns.get("u_dec")
+    if image.meta is not None or u_ra is None or u_dec is None:
+        return found.ra, found.dec
+    epoch = found.columns.get("epoch_mjd")
+    start = np.full(len(found), image.mjd) if epoch is None else epoch
+    start = np.where(np.isfinite(start), start, image.mjd)
+    return move_to_epoch(
+        found.ra, found.dec, np.nan_to_num(u_ra), np.nan_to_num(u_dec), start, image.match_mjd
+    )
 
 
 def _nulls(name: str, n: int) -> Array:

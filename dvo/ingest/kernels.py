@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from dvo.jit import kernel
 
-__all__ = ["accumulate_magnitudes", "associate", "group_rows", "sky_cells", "sort_cells"]
+__all__ = [
+    "accumulate_magnitudes",
+    "associate",
+    "count_rows",
+    "group_rows",
+    "remeasure",
+    "sky_cells",
+    "sort_cells",
+]
 
 F8 = NDArray[np.float64]
 F4 = NDArray[np.float32]
@@ -554,3 +562,58 @@ def accumulate_magnitudes(
         stdev[r] = math.sqrt(squares / total * (n + 1) / n)
         least[r] = min(float(least[r]), m)
         most[r] = max(float(most[r]), m)
+
+
+@kernel
+def count_rows(row: I8, count: U4) -> None:
+    """Count how often each row is named.
+
+    Parameters
+    ----------
+    row : ndarray of int64, shape (n,)
+        Rows; negative: none.
+    count : ndarray of uint32, shape (m,)
+        Counts; changed in place.
+    """
+    for i in range(len(row)):
+        if row[i] >= 0:
+            count[row[i]] += 1
+
+
+@kernel
+def remeasure(
+    row: I8,
+    ra: F8,
+    dec: F8,
+    err: F8,
+    time: F8,
+    objects: tuple[F8, F8, F4, F4, F8],
+    pos_err: F4,
+    n_pos: U4,
+) -> None:
+    """Make mean positions anew from measures whose objects are known.
+
+    Parameters
+    ----------
+    row : ndarray of int64, shape (n,)
+        Row of the object of each measure.
+    ra, dec : ndarray of float64, shape (n,)
+        Measured positions [deg].
+    err : ndarray of float32, shape (n,)
+        Position errors [arcsec], above 0.
+    time : ndarray of float64, shape (n,)
+        Times of the measures [s since 1970].
+    objects, pos_err, n_pos
+        As for `associate`; objects whose n_pos is 0 begin with their first measure.
+    """
+    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
+    for i in range(len(row)):
+        o = row[i]
+        if n_pos[o] == 0:
+            o_ra[o] = ra[i]
+            o_dec[o] = dec[i]
+            o_time[o] = math.floor(time[i])
+            pos_err[o] = err[i]
+            n_pos[o] = 1
+        else:
+            _absorb(o, ra[i], dec[i], err[i], time[i], objects, pos_err, n_pos)

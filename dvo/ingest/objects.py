@@ -95,6 +95,10 @@ class ObjectSet:
         self.ncode = np.empty(0, np.uint32)
         self.means: dict[str, MeanSet] = {}
 
+    def follow(self, view: View) -> None:
+        """Load from a newer snapshot from now on; what is in memory is as new already."""
+        self._view = view
+
     def reserve(self, n: int) -> None:
         """Make room for `n` more objects, so that kernels can add them in place."""
         if self.n + n <= len(self.ra):

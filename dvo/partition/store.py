@@ -87,10 +87,13 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
     token = layout.make_token(1)
     for folder in (layout.SHARED, layout.LOG):
         (catdir / folder).mkdir()
-    sky = SkyTable.standard().columns(max_level=level, table_level=level)
+    table = SkyTable.standard().columns(max_level=level, table_level=level)
+    sky = {n.lower(): np.asarray(v) for n, v in table.items()}
+    sky["name"] = np.char.encode(sky["name"], "ascii")
+    sky["child"] = sky["depth"] < level
     _write_plainly(catdir / layout.SKY_TABLE, SKY_REGION, sky, db_id)
     path = layout.global_path("Photcodes", token)
-    columns = photcodes.to_columns()
+    columns = {n.lower(): v for n, v in photcodes.to_columns().items()}
     digest, n_bytes = _write_plainly(catdir / path, PHOTCODE, columns, db_id)
     part = Part(path, PHOTCODE.name, ALL_SKY, "rows", 0, len(photcodes), None, tuple(columns), 1)
     meta = {"db_id": db_id, "level": str(level), "n_secfilt": str(len(photcodes.sec))}

@@ -96,6 +96,7 @@ class Transaction:
         self._writes: list[Future[None]] = []
         self._paths: list[str] = []
         self._folders: set[Path] = {catdir}
+        self._more_images = 0
         self._done = False
 
     def __enter__(self) -> Transaction:
@@ -172,7 +173,7 @@ class Transaction:
         name = self.base.sky.region(region).name
         for table in tables:
             self.drop_parts(self.base.parts(table.schema, region))
-            if len(table) == 0:
+            if len(table.without_nulls().columns) == 0 or len(table) == 0:
                 continue
             path = layout.catalog_path(name, self.token, table.schema.suffix)
             names = self._write(path, table, level=level)
@@ -240,10 +241,13 @@ class Transaction:
         self._change.catalogs += rows
         self._change.dropped_catalogs += dropped
 
-    def set_images(self, rows: Iterable[ImageRow], dropped: Iterable[int] = ()) -> None:
-        """State how new images are recognised, and which are gone."""
+    def set_images(
+        self, rows: Iterable[ImageRow] = (), dropped: Iterable[int] = (), *, n_more: int = 0
+    ) -> None:
+        """State how new images are recognised, which are gone, and how many more there are."""
         self._change.images += rows
         self._change.dropped_images += dropped
+        self._more_images += n_more
 
     def set_meta(self, key: str, value: str) -> None:
         """Set a property of the database."""
@@ -328,7 +332,7 @@ class Transaction:
             counts["objects"] -= before.n_average
             counts["measures"] -= before.n_measure
             counts["catalogs"] -= before.n_average > 0
-        counts["images"] += len(self._change.images) - len(self._change.dropped_images)
+        counts["images"] += self._more_images
         return counts
 
     def _announce(self, paths: Sequence[str]) -> None:

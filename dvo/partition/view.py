@@ -55,6 +55,7 @@ class View:
         self._cache = cache
         self.sky = sky
         self.snapshot = snapshot
+        self._overrides: dict[tuple[int, str], ColumnTable] = {}
         self.level = int(manifest.meta["level"])
         self.pad_deg = float(manifest.meta.get("pad_deg", "0"))
 
@@ -63,6 +64,28 @@ class View:
         """The photcode table."""
         table = self.read(PHOTCODE, ALL_SKY)
         return PhotcodeTable.from_columns({n: table[n] for n in PHOTCODE.names})
+
+    def motion_pad_deg(self, times: Array) -> float:
+        """How far objects with known motion may have left the place of their rows.
+
+        Parameters
+        ----------
+        times : ndarray of float64
+            Times of interest [s since 1970].
+
+        Returns
+        -------
+        float
+            Greatest displacement at any of the times [deg]; 0 if no motion is known.
+        """
+        speed = float(self._manifest.meta.get("max_motion_arcsec_yr", "0"))
+        if speed == 0.0 or len(times) == 0:
+            return 0.0
+        first = float(self._manifest.meta["first_motion_epoch_s"])
+        last = float(self._manifest.meta["last_motion_epoch_s"])
+        span = max(abs(times.max() - first), abs(times.min() - last),
+                   abs(times.max() - last), abs(times.min() - first))  # fmt: skip
+        return float(speed * span / 31557600.0 / 3600.0)
 
     @property
     def n_secfilt(self) -> int:
@@ -124,6 +147,27 @@ class View:
         """The Image table, every row and column."""
         return self.read(IMAGE, ALL_SKY)
 
+    def changed(self, tables: dict[int, list[ColumnTable]], rows: Iterable[CatalogRow]) -> View:
+        """This snapshot with some catalogs replaced in memory, as a change will leave them.
+
+        Parameters
+        ----------
+        tables : dict of int to list of ColumnTable
+            Whole tables of the regions that are replaced.
+        rows : iterable of CatalogRow
+            Their counts.
+
+        Returns
+        -------
+        View
+            What the change builds on.
+        """
+        view = View(self._manifest, self._cache, self.sky, self.snapshot)
+        for region, found in tables.items():
+            view._overrides |= {(region, t.schema.name): t for t in found}
+        view._catalogs.update({row.region: row for row in rows})
+        return view
+
     def n_rows(self, schema: TableSchema, region: int) -> int:
         """Rows of a table of a region."""
         if schema.name == AVERAGE.name:
@@ -152,8 +196,13 @@ class View:
             The rows. Columns wholly null may be left unset. Arrays may be read-only.
         """
         names = list(schema.names if columns is None else dict.fromkeys(columns))
+        override = self._overrides.get((region, schema.name))
+        if override is not None:
+            kept = {n: override[n] for n in names if n in override}
+            return ColumnTable(schema, kept, len(override))
         parts = self.parts(schema, region)
-        if any(p.kind == "patch" for p in parts):
+        stored = sum(p.n_rows for p in parts if p.kind == "rows")
+        if any(p.kind == "patch" for p in parts) or stored != self.n_rows(schema, region):
             return self._patched(schema, region, names, parts)
         return ColumnTable.concatenate(
             schema,

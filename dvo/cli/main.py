@@ -1,0 +1,101 @@
+"""The command ``dvo``: all subcommands, and how errors end."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+import dvo
+from dvo.errors import DvoError
+
+__all__ = ["dvo_command", "main", "run"]
+
+# Subcommand: module that defines it. Modules import only click at the top, so that
+# `dvo --help` is quick; what they need they import when they run.
+_COMMANDS = {
+    "check": "dvo.cli.check",
+    "cone": "dvo.cli.cone",
+    "fits": "dvo.cli.fits",
+    "images": "dvo.cli.images",
+    "info": "dvo.cli.info",
+    "init": "dvo.cli.init",
+    "lightcurve": "dvo.cli.lightcurve",
+    "log": "dvo.cli.log",
+    "photcode": "dvo.cli.photcode",
+    "regions": "dvo.cli.regions",
+    "resort": "dvo.cli.resort",
+    "rollback": "dvo.cli.rollback",
+    "vacuum": "dvo.cli.vacuum",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a subcommand when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        found: click.Command = getattr(importlib.import_module(module), cmd_name)
+        return found
+
+
+@click.group(cls=_LazyGroup, name="dvo")
+@click.version_option(dvo.__version__, prog_name="dvo")
+@click.option("--verbose", "-v", is_flag=True, help="Log what is done, to stderr.")
+def dvo_command(*, verbose: bool) -> None:
+    """Keep measurements, objects and images of the sky in step.
+
+    A database is a folder, the CATDIR. Add catalogs to it with the command addstar.
+    Exit codes: 0 done, 1 failed, 2 misuse, 3 failed but worth trying again.
+
+    \b
+    Example:
+      dvo init sky --level 4 --filters g,r,i,z,y
+      addstar sky night1/*.smf
+      dvo cone sky 56.75 24.12 60
+    """
+    if verbose:
+        from dvo.log import log_to_stderr  # noqa: PLC0415 - keeps `dvo --help` quick
+
+        log_to_stderr()
+
+
+def run(command: Callable[..., Any]) -> None:
+    """Run a click command; a DvoError becomes one line on stderr and an exit code.
+
+    Parameters
+    ----------
+    command : callable
+        The click command.
+    """
+    try:
+        command(standalone_mode=False)
+    except click.ClickException as err:
+        err.show()
+        sys.exit(2 if isinstance(err, click.UsageError) else 1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; what was committed stays", err=True)
+        sys.exit(130)
+    except DvoError as err:
+        click.echo(f"dvo: {err}", err=True)
+        sys.exit(3 if err.retryable else 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def main() -> None:
+    """Entry point of ``dvo``."""
+    run(dvo_command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""``dvo photcode``: the photometric systems of a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["photcode"]
+
+_catdir = click.argument("catdir", type=click.Path(path_type=Path))
+
+
+@click.group()
+def photcode() -> None:
+    """List, add, import and export photcodes.
+
+    A photcode names a photometric system: SEC an average filter, DEP a detector and
+    filter with image metadata, REF the values of an outside catalog.
+
+    \b
+    Example:
+      dvo photcode add sky GPC1.g.XY01 --class dep --filter g --zero 24.56 --airmass 0.147
+    """
+
+
+@photcode.command(name="list")
+@_catdir
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a photcode.")
+def list_command(catdir: Path, *, as_json: bool) -> None:
+    """List the photcodes of CATDIR in the text form of the original.
+
+    \b
+    Example:
+      dvo photcode list sky
+    """
+    import json  # noqa: PLC0415 - keeps `dvo --help` quick
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from dvo.ingest.photcode_text import format_photcodes  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
+
+    with Store(catdir) as store:
+        table = store.view().photcodes
+    if as_json:
+        for entry in table:
+            click.echo(json.dumps(asdict(entry) | {"kind": entry.kind.name}))
+    else:
+        click.echo(format_photcodes(table), nl=False)
+
+
+@photcode.command(name="export")
+@_catdir
+@click.argument("file", type=click.Path(path_type=Path))
+def export_command(catdir: Path, file: Path) -> None:
+    """Write the photcodes of CATDIR to FILE, in the text form of the original.
+
+    \b
+    Example:
+      dvo photcode export sky photcodes.txt
+    """
+    from dvo.ingest.photcode_text import write_photcodes  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
+
+    with Store(catdir) as store:
+        write_photcodes(store.view().photcodes, file)
+
+
+@photcode.command(name="import")
+@_catdir
+@click.argument("file", type=click.Path(path_type=Path))
+def import_command(catdir: Path, file: Path) -> None:
+    """Add the photcodes of FILE (text form of the original) to CATDIR.
+
+    Photcodes that are there with the same parameters are left; a name with other
+    parameters is an error.
+
+    \b
+    Example:
+      dvo photcode import sky photcodes.txt
+    """
+    from dvo.ingest.photcode_text import read_photcodes  # noqa: PLC0415
+    from dvo.ingest.photcodes import import_photcodes  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
+
+    table = read_photcodes(file)
+    with Store(catdir, writable=True, command="dvo photcode import") as store:
+        added = import_photcodes(store, table, source=str(file))
+    click.echo(f"{added} photcodes added, {len(table) - added} were there")
+
+
+@photcode.command(name="add")
+@_catdir
+@click.argument("name")
+@click.option(
+    "--class",
+    "kind",
+    type=click.Choice(["dep", "ref", "alt"]),
+    required=True,
+    help="dep: detector and filter; ref: outside catalog; alt: other transformation of a SEC.",
+)
+@click.option("--filter", "sec", help="Average filter that it belongs to.")
+@click.option("--zero", type=float, default=0.0, help="Nominal zero point [mag].")
+@click.option(
+    "--airmass", type=float, default=0.0, help="Extinction in one airmass [mag], positive."
+)
+@click.option("--code", type=click.IntRange(1, 65535), help="Number; the next free one if not given.")
+def add_command(
+    catdir: Path,
+    name: str,
+    *,
+    kind: str,
+    sec: str | None,
+    zero: float,
+    airmass: float,
+    code: int | None,
+) -> None:
+    """Add the photcode NAME to CATDIR.
+
+    \b
+    Example:
+      dvo photcode add sky GPC1.g.XY01 --class dep --filter g --zero 24.56 --airmass 0.147
+      dvo photcode add sky GAIA.G --class ref
+    """
+    from dvo.ingest.photcodes import put_photcodes  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
+    from dvo.tables.photcode import PhotClass  # noqa: PLC0415
+
+    with Store(catdir, writable=True, command="dvo photcode add") as store:
+        table = store.view().photcodes.add(
+            name,
+            PhotClass[kind.upper()],
+            filter_name=sec,
+            code=code,
+            zero_point=zero,
+            airmass_slope=airmass,
+        )
+        put_photcodes(store, table, "photcode add", {"name": name})
+    click.echo(f"photcode {table.get(name).code} {name}")

@@ -1,0 +1,216 @@
+"""Association: which object each detection of a batch belongs to.
+
+A batch is matched in one pass over its part of the sky, across region edges, so that the
+partition cannot change the outcome. The rule is in `kernels.associate`; here the objects
+near the batch are brought together, and new ones get their place and ids.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo import ids
+from dvo.errors import IngestError
+from dvo.ingest import kernels
+from dvo.ingest.batch import MJD_1970, Batch
+from dvo.ingest.objects import ObjectSet
+from dvo.partition.view import View
+
+__all__ = ["Associated", "associate_batch"]
+
+Array = NDArray[Any]
+
+_YEAR_S = 31557600.0
+# Objects that move less than this over the times of a batch stay in their cell of the index.
+_SLACK_ARCSEC = 0.25
+_LEAST_CELL_DEG = 15.0 / 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Associated:
+    """What association found.
+
+    Parameters
+    ----------
+    objects : ndarray of int32, shape (n_det,)
+        Row in the ObjectSet of each detection's object.
+    n_known : int
+        Rows of the ObjectSet below this are older than the batch.
+    pad_deg : float
+        How far detections lie outside the region of their object, at most [deg].
+    """
+
+    objects: NDArray[np.int32]
+    n_known: int
+    pad_deg: float
+
+
+def associate_batch(
+    batch: Batch, objects: ObjectSet, view: View, *, one_to_one: bool, kinds: list[str]
+) -> Associated:
+    """Give every detection of a batch its object.
+
+    Parameters
+    ----------
+    batch : Batch
+        The detections, image after image.
+    objects : ObjectSet
+        Objects in memory; regions near the batch are loaded, new objects are added and
+        the means of those found are moved.
+    view : View
+        The newest snapshot.
+    one_to_one : bool
+        Whether an object takes at most one detection of an image.
+    kinds : list of str
+        Mean magnitudes that will be needed (psf, ap, kron).
+
+    Returns
+    -------
+    Associated
+        The objects found.
+    """
+    times = np.array([(i.match_mjd - MJD_1970) * 86400.0 for i in batch.images])
+    radii = np.array([i.radius_arcsec for i in batch.images])
+    own = view.sky.locate(batch.ra, batch.dec, view.level)
+    reach_deg = radii.max(initial=0.0) / 3600.0 + view.pad_deg + view.motion_pad_deg(times)
+    objects.load(_regions_near(batch, own, view, reach_deg), kinds)
+    objects.reserve(batch.n)
+    n_known = objects.n
+    found, n_now = _match(batch, objects, times, radii, one_to_one)
+    # A new object lives where it was first seen; its mean may have moved since.
+    first_seen = _first_rows(found, n_known, n_now)
+    created_ra, created_dec = batch.ra[first_seen], batch.dec[first_seen]
+    regions = own[first_seen]
+    ext_ids = _unique_ext_ids(ids.ext_id(created_ra, created_dec), objects.ext_id[:n_known])
+    objects.load(np.unique(regions).tolist(), kinds)
+    objects.add(n_known, regions, ext_ids)
+    return Associated(found, n_known, _overhang_deg(batch, own, objects.region[found], view))
+
+
+def _regions_near(batch: Batch, own: Array, view: View, reach_deg: float) -> list[int]:
+    """Regions with catalogs that hold, or may hold, objects near the detections."""
+    regions, index = np.unique(own, return_inverse=True)
+    bounds = view.sky.bounds(regions)[index]
+    cos_dec = np.cos(np.radians(batch.dec))
+    is_near = (
+        ((batch.ra - bounds[:, 0]) * cos_dec < reach_deg)
+        | ((bounds[:, 1] - batch.ra) * cos_dec < reach_deg)
+        | (batch.dec - bounds[:, 2] < reach_deg)
+        | (bounds[:, 3] - batch.dec < reach_deg)
+    )
+    found = {int(r) for r in regions}
+    ra, dec = batch.ra[is_near], batch.dec[is_near]
+    is_polar = np.abs(dec) + 2 * reach_deg > 89.0
+    for a, d in zip(ra[is_polar], dec[is_polar], strict=True):
+        found.update(view.sky.cone(a, d, 1.01 * reach_deg, view.level).tolist())
+    ra, dec = ra[~is_polar], dec[~is_polar]
+    # The corners and sides of a square around each: regions are far larger than it.
+    step_ra = 1.01 * reach_deg / np.cos(np.radians(np.abs(dec) + reach_deg))
+    for dx in (-1.0, 0.0, 1.0):
+        for dy in (-1.0, 0.0, 1.0):
+            a = (ra + dx * step_ra) % 360.0
+            d = np.clip(dec + dy * 1.01 * reach_deg, -90.0, 90.0)
+            found.update(np.unique(view.sky.locate(a, d, view.level)).tolist())
+    return sorted(found)
+
+
+def _match(
+    batch: Batch, objects: ObjectSet, times: Array, radii: Array, one_to_one: bool
+) -> tuple[NDArray[np.int32], int]:
+    n_known = objects.n
+    arrays = objects.kernel_arrays()
+    fast = _fast_movers(objects, times)
+    # About one object a cell: fuller cells cost distances, emptier ones cache misses.
+    n_slots = 1 << max(10, math.ceil(math.log2(max(1, n_known + batch.n // 4))))
+    radius_deg = float(radii.max(initial=0.0)) / 3600.0
+    n_cells, first = kernels.sky_cells(max(_LEAST_CELL_DEG, 4.0 * radius_deg))
+    found, n_now = kernels.associate(
+        batch.ra,
+        batch.dec,
+        batch.pos_err,
+        batch.stops,
+        times,
+        radii,
+        n_known,
+        arrays,
+        objects.pos_err,
+        objects.n_pos,
+        fast,
+        _SLACK_ARCSEC / 3600.0 if len(fast) or _has_motion(objects) else 0.0,
+        one_to_one,
+        n_cells,
+        first,
+        np.full(n_slots, -1, np.int32),
+    )
+    return found, int(n_now)
+
+
+def _has_motion(objects: ObjectSet) -> bool:
+    return bool((~np.isnan(objects.motion["u_ra"][: objects.n])).any())
+
+
+def _fast_movers(objects: ObjectSet, times: Array) -> NDArray[np.int32]:
+    """Objects that leave their place in the index by more than the slack at some image."""
+    n = objects.n
+    if n == 0 or len(times) == 0:
+        return np.empty(0, np.int32)
+    speed = np.hypot(objects.motion["u_ra"][:n], objects.motion["u_dec"][:n])
+    moving = np.flatnonzero(speed > 0)
+    epoch = objects.time[moving]
+    longest = np.maximum(np.abs(times.max() - epoch), np.abs(times.min() - epoch)) / _YEAR_S
+    return moving[speed[moving] * longest > _SLACK_ARCSEC].astype(np.int32)
+
+
+def _first_rows(found: NDArray[np.int32], n_known: int, n_now: int) -> Array:
+    """The detection that made each new object: the first one given to it."""
+    first = np.full(n_now - n_known, -1, np.int64)
+    new = np.flatnonzero(found >= n_known)
+    # Written in reverse, so that the first detection is what remains.
+    first[found[new[::-1]] - n_known] = new[::-1]
+    return first
+
+
+def _unique_ext_ids(new: Array, known: Array) -> Array:
+    """Move public ids apart that would be equal: objects made within 3 mas of each other.
+
+    The last four digits count 3 mas steps of declination in a zone, so one more is the
+    nearest place that is free.
+    """
+    out = new.copy()
+    for _ in range(1000):
+        order = np.argsort(out, kind="stable")
+        ranked = out[order]
+        is_repeated = np.zeros(len(out), dtype=np.bool_)
+        is_repeated[order[1:]] = ranked[1:] == ranked[:-1]
+        if len(known) and len(out):
+            place = np.minimum(np.searchsorted(ranked, known), len(out) - 1)
+            taken = known[ranked[place] == known]
+            if len(taken):
+                is_repeated |= np.isin(out, taken)
+        if not is_repeated.any():
+            return out
+        out[is_repeated] += np.uint64(1)
+    raise IngestError(
+        f"no free public id near {int(new[is_repeated][0])}: over 1000 objects within 3 arcsec; "
+        "look for an input that repeats one position"
+    )
+
+
+def _overhang_deg(batch: Batch, own: Array, regions: Array, view: View) -> float:
+    """How far detections lie outside the region of their object, at most [deg]."""
+    out = np.flatnonzero(own != regions)
+    if len(out) == 0:
+        return 0.0
+    bounds = view.sky.bounds(regions[out])
+    ra, dec = batch.ra[out], batch.dec[out]
+    centre = 0.5 * (bounds[:, 0] + bounds[:, 1])
+    half = 0.5 * (bounds[:, 1] - bounds[:, 0])
+    off = np.abs((ra - centre + 180.0) % 360.0 - 180.0) - half
+    over_ra = np.maximum(off, 0.0) * np.cos(np.radians(dec))
+    over_dec = np.maximum(np.maximum(bounds[:, 2] - dec, dec - bounds[:, 3]), 0.0)
+    return float(np.hypot(over_ra, over_dec).max())

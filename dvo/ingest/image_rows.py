@@ -1,0 +1,120 @@
+"""Image rows of a batch: one a chip image, and one a focal plane for mosaic exposures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.ingest.astrometry import AstromCoords
+from dvo.ingest.batch import BatchImage
+from dvo.ingest.detections import Detections, ImageMeta
+from dvo.ingest.measures import split_time
+from dvo.sphere import separation, unit_vectors
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.image import IMAGE, N_POLYTERMS
+from dvo.tables.magnitudes import image_offset
+
+__all__ = ["image_rows"]
+
+Array = NDArray[Any]
+
+_COORD_COLUMNS = ("crval1", "crval2", "crpix1", "crpix2", "cdelt1", "cdelt2",
+                  "pc1_1", "pc1_2", "pc2_1", "pc2_2")  # fmt: skip
+
+
+def image_rows(images: Sequence[BatchImage], parents: dict[str, tuple[int, ImageMeta]]) -> ColumnTable:
+    """Make the Image rows of a batch.
+
+    Parameters
+    ----------
+    images : sequence of BatchImage
+        Chip images, each with the number it is to have; reference catalogs have no row.
+    parents : dict of str to (int, ImageMeta)
+        Focal planes to add, with their numbers, by what they are known by.
+
+    Returns
+    -------
+    ColumnTable
+        Rows of Image: focal planes first.
+    """
+    rows = [_row(image_id, meta) for image_id, meta in parents.values()]
+    for image in images:
+        meta = image.meta
+        if meta is None:
+            continue
+        parent = image.parent_id
+        row = _row(image.image_id, meta) | {"parent_id": parent} | _extent(image.source.detections)
+        offset = image_offset(image.photcode, meta.airmass, meta.zero_point)
+        row |= {
+            "photcode": image.photcode.code,
+            "nstar": len(image.source.detections),
+            "mcal_psf": offset,
+            "mcal_aper": offset,
+            "dmcal": meta.zero_point_err,
+        }
+        rows.append(row)
+    return _as_table(rows)
+
+
+def _row(image_id: int, meta: ImageMeta) -> dict[str, Any]:
+    seconds, thousandths = split_time(np.array([meta.mjd]))
+    row: dict[str, Any] = {
+        "image_id": image_id,
+        "name": meta.name.encode(),
+        "time": int(seconds[0]),
+        "time_msec": int(thousandths[0]),
+        "exptime": meta.exptime_s,
+        "secz": meta.airmass,
+        "nx": meta.nx,
+        "ny": meta.ny,
+        "st": meta.sidereal_time_h,
+        "lat": meta.latitude,
+        "detection_limit": meta.detection_limit,
+        "saturation_limit": meta.saturation_limit,
+        "cerror": meta.cerror,
+        "fwhm_x": meta.fwhm_x,
+        "fwhm_y": meta.fwhm_y,
+        "ccdnum": meta.ccdnum,
+        "extern_id": -1 if meta.extern_id is None else meta.extern_id,
+        "source_id": meta.source_id,
+        "content": meta.content.encode(),
+        "n_fit_astrom": meta.n_astrom or 0,
+    }
+    return row | (_coord_columns(meta.coords) if meta.coords is not None else {})
+
+
+def _coord_columns(coords: AstromCoords) -> dict[str, Any]:
+    numbers = (*coords.crval, *coords.crpix, *coords.cdelt, *coords.pc)
+    row: dict[str, Any] = dict(zip(_COORD_COLUMNS, numbers, strict=True))
+    row |= {
+        "ctype": coords.ctype.encode(),
+        "npolyterms": coords.npolyterms,
+        "polyterms": np.array(coords.polyterms, np.float64),
+    }
+    return row
+
+
+def _extent(detections: Detections) -> dict[str, float]:
+    """Centre and radius of the circle that holds the detections."""
+    if len(detections) == 0:
+        return {}
+    centre = unit_vectors(detections.ra, detections.dec).mean(axis=0)
+    length = float(np.hypot(*centre[:2]))
+    ra = float(np.degrees(np.arctan2(centre[1], centre[0])) % 360.0)
+    dec = float(np.degrees(np.arctan2(centre[2], length)))
+    n = len(detections)
+    far = separation(np.full(n, ra), np.full(n, dec), detections.ra, detections.dec)
+    return {"ra_center": ra, "dec_center": dec, "radius": float(far.max())}
+
+
+def _as_table(rows: Sequence[dict[str, Any]]) -> ColumnTable:
+    columns: dict[str, Array] = {}
+    for name in {n for row in rows for n in row}:
+        column = IMAGE[name]
+        missing = np.zeros(N_POLYTERMS) if name == "polyterms" else column.nulls(1)[0]
+        values = [row.get(name, missing) for row in rows]
+        columns[name] = np.array(values, dtype=column.numpy_dtype)
+    return ColumnTable(IMAGE, columns, len(rows))

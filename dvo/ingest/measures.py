@@ -1,0 +1,321 @@
+"""From an associated batch to rows of Measure, Average, SecFilt and Image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo import ids
+from dvo.ingest import kernels
+from dvo.ingest.associate import Associated
+from dvo.ingest.batch import MJD_1970, Batch, BatchImage
+from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta
+from dvo.ingest.objects import ObjectSet
+from dvo.partition.manifest import CatalogRow
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.magnitudes import ZERO_POINT, image_offset, nominal_zero_point
+from dvo.tables.measure import MEASURE
+from dvo.tables.photcode import PhotClass, PhotcodeTable
+from dvo.tables.photsource import PhotSource, source_of
+
+__all__ = [
+    "Grouped",
+    "add_means",
+    "add_motions",
+    "changed_catalogs",
+    "group_measures",
+    "group_objects",
+    "split_time",
+]
+
+Array = NDArray[Any]
+
+_MAGS = {"psf": ("mag", "mag_err"), "ap": ("m_aper", "m_aper_err"), "kron": ("m_kron", "m_kron_err")}
+_LEAST_MAG_ERR = 0.001
+_DEFAULT_MAG_ERR = 0.1
+_MAX_DETECT_ID = 10**7
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Rows of many regions, those of a region together.
+
+    Parameters
+    ----------
+    order : ndarray of int64
+        Rows of the batch (or of the ObjectSet), region after region, object after object.
+    regions : list of int
+        The regions.
+    edges : ndarray of int64, shape (len(regions) + 1,)
+        Where the rows of each region begin.
+    """
+
+    order: Array
+    regions: list[int]
+    edges: Array
+
+
+def split_time(mjd: Array) -> tuple[Array, Array]:
+    """Split times into whole seconds since 1970 and thousandths, as the tables keep them.
+
+    Parameters
+    ----------
+    mjd : ndarray of float64
+        Times, MJD UTC [d].
+
+    Returns
+    -------
+    seconds : ndarray of int64
+        Whole seconds, rounded down.
+    thousandths : ndarray of uint16
+        The rest, 0 to 999 [ms].
+    """
+    total = np.rint((np.asarray(mjd, np.float64) - MJD_1970) * 86_400_000.0).astype(np.int64)
+    return total // 1000, (total % 1000).astype(np.uint16)
+
+
+def group_measures(batch: Batch, found: Associated, objects: ObjectSet) -> tuple[ColumnTable, Grouped]:
+    """Make the Measure rows of a batch, ordered by region and object.
+
+    Parameters
+    ----------
+    batch : Batch
+        The detections.
+    found : Associated
+        Their objects.
+    objects : ObjectSet
+        The objects.
+
+    Returns
+    -------
+    table : ColumnTable
+        Rows of Measure.
+    grouped : Grouped
+        Which runs of them belong to which region.
+    """
+    of = found.objects
+    groups = group_objects(objects.region[of], objects.ave_ref[of])
+    order, of = groups.order, of[groups.order]
+    columns: dict[str, Array] = {
+        "ra": batch.measured_ra[order],
+        "dec": batch.measured_dec[order],
+    }
+    for name, values in zip(("ra_err", "dec_err"), batch.errors, strict=True):
+        if values is not None:
+            columns[name] = values[order]
+    for name in sorted(batch.names - MOTION_COLUMNS.keys()):
+        values = batch.column(name)
+        if values is not None:
+            columns[name] = values[order]
+    columns |= {
+        "ave_ref": objects.ave_ref[of].astype(np.uint32),
+        "obj_id": objects.obj_id[of],
+        "cat_id": objects.cat_id[of],
+    }
+    image = batch.image[order]
+    for name, values in _image_columns(batch.images).items():
+        if name not in columns:
+            columns[name] = values[image]
+    if "det_id" in columns:
+        columns["ext_id"] = _ext_ids(batch, image, columns["det_id"])
+    _own_epochs(batch, order, columns)
+    return ColumnTable(MEASURE, columns, batch.n), groups
+
+
+def group_objects(regions: Array, rows: Array) -> Grouped:
+    """Order rows by region, then by row of the object in its catalog.
+
+    Parameters
+    ----------
+    regions, rows : ndarray of int64
+        Region of each, and row of its object there.
+
+    Returns
+    -------
+    Grouped
+        The order.
+    """
+    found, index = np.unique(regions, return_inverse=True)
+    last = np.zeros(len(found), np.int64)
+    np.maximum.at(last, index, rows + 1)
+    starts = np.concatenate([[0], np.cumsum(last)])
+    order, edges = kernels.group_rows(starts[index] + rows, int(starts[-1]))
+    return Grouped(order, [int(r) for r in found], edges[starts])
+
+
+def _image_columns(images: Sequence[BatchImage]) -> dict[str, Array]:
+    """Columns of Measure that are the same all over an image, one value an image."""
+    seconds, thousandths = split_time(np.array([i.mjd for i in images]))
+    metas = [i.meta for i in images]
+    offset = [
+        math.nan if m is None else image_offset(i.photcode, m.airmass, m.zero_point)
+        for i, m in zip(images, metas, strict=True)
+    ]
+    error = [math.nan if m is None else m.zero_point_err for m in metas]
+    m_time = [math.nan if m is None else m.m_time for m in metas]
+    airmass = [math.nan if m is None else m.airmass for m in metas]
+    return {
+        "time": seconds,
+        "time_msec": thousandths,
+        "photcode": np.array([i.photcode.code for i in images], np.uint16),
+        "image_id": np.array([i.image_id if i.meta else 0 for i in images], np.uint32),
+        "m_time": np.array(m_time, np.float32),
+        "m_cal": np.array(offset, np.float32),
+        "mcal_aper": np.array(offset, np.float32),
+        "mag_cal_err": np.array(error, np.float32),
+        "airmass": np.array(airmass, np.float32),
+    }
+
+
+def _ext_ids(batch: Batch, image: Array, det_id: Array) -> Array:
+    """Public ids of detections; 0 where the formula has no room for theirs."""
+    out = np.zeros(len(det_id), np.uint64)
+    parts = []
+    for i in batch.images:
+        meta = i.meta
+        is_stack = meta is not None and source_of(i.photcode.name) is PhotSource.STACK
+        if meta is None or (is_stack and not _fits_stack(meta)) or not _fits_chip(meta):
+            parts.append(np.uint64(0))
+        elif is_stack:
+            parts.append(ids.stack_detect_id(meta.source_id, meta.extern_id or 0, 0)[()])
+        else:
+            parts.append(ids.detect_id(meta.mjd, meta.ccdnum, 0)[()])
+    base = np.array(parts, np.uint64)
+    good = (base[image] > 0) & (det_id < _MAX_DETECT_ID)
+    out[good] = base[image[good]] + det_id[good].astype(np.uint64)
+    return out
+
+
+def _fits_chip(meta: ImageMeta) -> bool:
+    return meta.mjd >= 54101.0 and 0 <= meta.ccdnum < 100
+
+
+def _fits_stack(meta: ImageMeta) -> bool:
+    return meta.extern_id is not None and meta.source_id < 127 and meta.extern_id < 2**28
+
+
+def _own_epochs(batch: Batch, order: Array, columns: dict[str, Array]) -> None:
+    """Rows of a survey that have an epoch of their own are measures of that time."""
+    epoch = batch.column("epoch_mjd")
+    if epoch is None:
+        return
+    epoch = epoch[order]
+    has = np.isfinite(epoch)
+    seconds, thousandths = split_time(np.where(has, epoch, MJD_1970))
+    columns["time"] = np.where(has, seconds, columns["time"])
+    columns["time_msec"] = np.where(has, thousandths, columns["time_msec"]).astype(np.uint16)
+
+
+def add_means(
+    batch: Batch, found: Associated, objects: ObjectSet, photcodes: PhotcodeTable, kinds: list[str]
+) -> Array:
+    """Bring the mean magnitudes of SecFilt up to date.
+
+    Magnitudes of chip images (DEP photcodes) that belong to an average filter are averaged
+    at level ``rel``, weighted by their errors, in the order of the images.
+
+    Parameters
+    ----------
+    batch : Batch
+        The detections.
+    found : Associated
+        Their objects.
+    objects : ObjectSet
+        The objects; their means change.
+    photcodes : PhotcodeTable
+        Which filter each photcode belongs to.
+    kinds : list of str
+        Which magnitudes there are: psf, ap, kron.
+
+    Returns
+    -------
+    ndarray of int64
+        SecFilt rows of the ObjectSet (object * n_secfilt + k) that changed.
+    """
+    k_of_image = np.array([_filter_of(i, photcodes) for i in batch.images], np.int64)
+    k = k_of_image[batch.image]
+    row = np.where(k < 0, -1, found.objects.astype(np.int64) * objects.n_secfilt + k)
+    used = row[row >= 0]
+    if len(used) == 0:
+        return used
+    shift = batch.per_image([_shift(i) for i in batch.images], "f4")
+    for kind in kinds:
+        mag, err = (batch.column(n) for n in _MAGS[kind])
+        if mag is None:
+            continue
+        means = objects.means[kind]
+        errors = err if err is not None else np.full(batch.n, np.nan, np.float32)
+        kernels.accumulate_magnitudes(
+            row, mag + shift, errors, _LEAST_MAG_ERR, _DEFAULT_MAG_ERR,
+            means.mean, means.err, means.chi, means.stdev, means.least, means.most, means.n_used,
+        )  # fmt: skip
+    kernels.count_rows(row, objects.ncode)
+    # Detections are in image order; objects repeat, rows are wanted once.
+    touched = np.zeros(objects.n * objects.n_secfilt, np.bool_)
+    touched[used] = True
+    return np.flatnonzero(touched)
+
+
+def _filter_of(image: BatchImage, photcodes: PhotcodeTable) -> int:
+    code = image.photcode
+    if code.kind is not PhotClass.DEP or source_of(code.name) is not PhotSource.CHIP:
+        return -1
+    return int(photcodes.sec_index_of_code[code.code])
+
+
+def _shift(image: BatchImage) -> float:
+    """What brings stored magnitudes of an image to level ``rel`` (no flat field yet)."""
+    meta = image.meta
+    if meta is None:
+        return 0.0
+    if np.isfinite(meta.zero_point):
+        return meta.zero_point - ZERO_POINT
+    return nominal_zero_point(image.photcode, meta.airmass) - ZERO_POINT
+
+
+def add_motions(batch: Batch, found: Associated, objects: ObjectSet) -> bool:
+    """Give objects the proper motion and parallax of a survey, where they have none.
+
+    Parameters
+    ----------
+    batch : Batch
+        The detections.
+    found : Associated
+        Their objects.
+    objects : ObjectSet
+        The objects; their motions change.
+
+    Returns
+    -------
+    bool
+        Whether any object got a motion.
+    """
+    u_ra, u_dec = batch.column("u_ra"), batch.column("u_dec")
+    if u_ra is None or u_dec is None:
+        return False
+    known = np.isfinite(u_ra) & np.isfinite(u_dec)
+    known &= np.isnan(objects.motion["u_ra"][found.objects])
+    rows = np.flatnonzero(known)
+    for name, values in objects.motion.items():
+        given = batch.column(name)
+        if given is not None:
+            values[found.objects[rows]] = given[rows] / np.float32(1000.0)  # mas to arcsec
+    return len(rows) > 0
+
+
+def changed_catalogs(groups: Grouped, objects: ObjectSet) -> list[CatalogRow]:
+    """Counts of the catalogs that a batch added measures to."""
+    rows = []
+    for region, n in zip(groups.regions, np.diff(groups.edges), strict=True):
+        old = objects.catalogs[region]
+        new = CatalogRow(
+            region, old.n_average, old.next_obj_id, old.n_measure + int(n), is_sorted=False
+        )
+        objects.catalogs[region] = new
+        rows.append(new)
+    return rows

@@ -1,0 +1,106 @@
+"""The equations of photometry: from a stored magnitude to an instrumental or calibrated one.
+
+The stored magnitude of a DEP measure is ``M = m_inst + 2.5 log10(exptime) + 25``; one of
+a REF is as published, at every level. Signs are worked out here, not taken from the
+original, whose flux fallbacks have some of them wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.tables.photcode import PhotClass, Photcode
+
+__all__ = ["ZERO_POINT", "calibrated", "image_offset", "instrumental", "nominal_zero_point"]
+
+Array = NDArray[Any]
+
+ZERO_POINT = 25.0
+"""ZP0: the zero point that stored DEP magnitudes carry [mag]."""
+
+
+def nominal_zero_point(photcode: Photcode, airmass: float) -> float:
+    """Zero point that a photcode has at an airmass.
+
+    Parameters
+    ----------
+    photcode : Photcode
+        Of a detector and filter (DEP).
+    airmass : float
+        Airmass; NaN counts as 1.
+
+    Returns
+    -------
+    float
+        ``C - K (airmass - 1)`` [mag], K being the extinction in an airmass: the same
+        star gives fewer counts through more air. `ZERO_POINT` for a REF, so that its
+        magnitudes stay as they are.
+    """
+    if photcode.kind is PhotClass.REF:
+        return ZERO_POINT
+    over = 0.0 if np.isnan(airmass) else airmass - 1.0
+    return photcode.zero_point - photcode.airmass_slope * over
+
+
+def image_offset(photcode: Photcode, airmass: float, zero_point: float) -> float:
+    """Mcal of an image whose zero point has been found.
+
+    Parameters
+    ----------
+    photcode : Photcode
+        Of the image.
+    airmass : float
+        Of the image; NaN counts as 1.
+    zero_point : float
+        Zero point at that airmass [mag]; NaN if not known.
+
+    Returns
+    -------
+    float
+        What is to be subtracted from nominal magnitudes [mag]; clouds make it positive.
+        NaN if the zero point is not known.
+    """
+    return nominal_zero_point(photcode, airmass) - zero_point
+
+
+def instrumental(mag: Array, m_time: Array) -> Array:
+    """Instrumental magnitude of stored DEP magnitudes.
+
+    Parameters
+    ----------
+    mag : ndarray
+        Stored magnitudes [mag].
+    m_time : ndarray
+        2.5 log10 of the exposure time [mag].
+
+    Returns
+    -------
+    ndarray
+        ``M - 2.5 log10(exptime) - 25`` [mag].
+    """
+    return np.asarray(mag - m_time - ZERO_POINT)
+
+
+def calibrated(mag: Array, zero_point: Array, m_cal: Array, m_flat: Array) -> Array:
+    """Relative magnitude (level ``rel``): nominal, less image offset and flat field.
+
+    Parameters
+    ----------
+    mag : ndarray
+        Stored magnitudes [mag].
+    zero_point : ndarray
+        Nominal zero point at the airmass of each [mag], see `nominal_zero_point`.
+    m_cal, m_flat : ndarray
+        Image offset and flat-field correction [mag]; NaN counts as 0.
+
+    Returns
+    -------
+    ndarray
+        ``M - 25 + zero_point - Mcal - Mflat`` [mag].
+    """
+    return np.asarray(
+        mag - ZERO_POINT + zero_point - np.nan_to_num(m_cal) - np.nan_to_num(m_flat)
+    )
