@@ -21,6 +21,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from dvo.tables.fits.header import Header
 __all__ = [
     "AstromCoords",
     "Solution",
+    "errors_on_sky",
     "pixel_to_sky",
     "read_solution",
     "scale_matrix",
@@ -48,7 +50,7 @@ _NEWTON_STEPS = 20
 # Only the cards of the astrometry go to wcslib: the others (of a table, say) may disturb it.
 _WCS_KEYWORDS = (
     *("CTYPE", "CRVAL", "CRPIX", "CDELT", "CROTA", "CUNIT", "CD", "PC", "PV", "PS", "LONP"),
-    *("LATP", "EQUINOX", "RADE", "A_", "B_", "AP_", "BP_"),
+    *("LATP", "EQUINOX", "RADE", "A_", "B_", "AP_", "BP_"),  # look-up tables are not read
 )
 
 
@@ -205,6 +207,34 @@ def scale_matrix(solution: Solution, x: float, y: float) -> tuple[float, float, 
     return (float(xi[1]), float(xi[2]), float(eta[1]), float(eta[2]))
 
 
+def errors_on_sky(
+    solution: Solution, nx: int, ny: int, x_err: NDArray[Any], y_err: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Errors of pixels as errors on the sky, by the scale at the middle of the chip.
+
+    Parameters
+    ----------
+    solution : Solution
+        The image's astrometry.
+    nx, ny : int
+        Size of the chip [pix].
+    x_err, y_err : ndarray, shape (n,)
+        Errors of pixels [pix].
+
+    Returns
+    -------
+    ra_err, dec_err : ndarray of float32, shape (n,)
+        Errors to the east and north [arcsec]; NaN where an input is NaN.
+    """
+    east_x, east_y, north_x, north_y = (
+        np.float32(v) for v in scale_matrix(solution, nx / 2, ny / 2)
+    )
+    return (
+        np.hypot(east_x * x_err, east_y * y_err).astype(np.float32, copy=False),
+        np.hypot(north_x * x_err, north_y * y_err).astype(np.float32, copy=False),
+    )
+
+
 def _mosaic_of(coords: AstromCoords) -> AstromCoords:
     if coords.mosaic is None:
         raise BadCatalogError(
@@ -316,7 +346,7 @@ def read_solution(
 
 
 def _is_distortion(key: str) -> bool:
-    return key in ("A_ORDER", "B_ORDER", "LONPOLE", "PV1_1", "PV2_1", "PV1_0", "CPDIS1", "CQDIS1")
+    return key in ("A_ORDER", "B_ORDER", "LONPOLE") or key.startswith(("PV1_", "PV2_", "CPDIS"))
 
 
 def _check_frame(header: Header) -> None:
@@ -436,6 +466,9 @@ def _astropy_solution(header: Header) -> Callable[[F64, F64], tuple[F64, F64]]:
     for key in header:
         if key.startswith(_WCS_KEYWORDS) and len(key) <= 8:
             cards[key] = header[key]
+    if header.get("CTYPE1") == "RA---TAN" and any(key.startswith("PV2_") for key in header):
+        # SCAMP's old way to write TPV; a true TAN has no PV on its second axis.
+        cards["CTYPE1"], cards["CTYPE2"] = "RA---TPV", "DEC--TPV"
     try:
         with warnings.catch_warnings():
             # astropy mends dates and units of old headers and says so; the position is the same.

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError
-from dvo.ingest.astrometry import Solution, read_solution, scale_matrix
+from dvo.ingest.astrometry import Solution, errors_on_sky, read_solution
 from dvo.ingest.detections import (
     INSTRUMENT_ZERO_POINT,
     Detections,
@@ -406,9 +406,7 @@ def _position_errors(
         return None, None
     x_err, y_err = columns["x_ccd_err"], columns["y_ccd_err"]
     if solution is not None:
-        a, b, c, d = scale_matrix(solution, meta.nx / 2, meta.ny / 2)
-        first = np.hypot(np.float32(a) * x_err, np.float32(b) * y_err)
-        return first, np.hypot(np.float32(c) * x_err, np.float32(d) * y_err)
+        return errors_on_sky(solution, meta.nx, meta.ny, x_err, y_err)
     if "pltscale" in columns:
         # Without astrometry the rotation is unknown: the mean error serves both axes.
         both = columns["pltscale"] * np.hypot(x_err, y_err) * np.float32(math.sqrt(0.5))
