@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from dvo.errors import ShapeError
 from dvo.kernels import projection as kernels
-from dvo.sphere import same_shape
 
 __all__ = ["sin_deproject", "sin_project", "tan_deproject", "tan_project"]
 
@@ -126,7 +125,11 @@ def _apply(
 ) -> tuple[F64, F64]:
     if not (np.isfinite(ra0) and -90.0 <= dec0 <= 90.0):
         raise ShapeError(f"tangent point ({ra0}, {dec0}) is no position; give finite degrees")
-    a, b = same_shape(first=first, second=second)
+    a, b = (np.ascontiguousarray(array, dtype=np.float64) for array in (first, second))
+    if a.shape != b.shape:
+        raise ShapeError(
+            f"coordinates that go in pairs differ in shape: {a.shape}, {b.shape}; give one shape"
+        )
     out1, out2 = np.empty(a.shape), np.empty(a.shape)
     kernel(a.ravel(), b.ravel(), float(ra0), float(dec0), out1.reshape(-1), out2.reshape(-1))
     return out1, out2

@@ -17,8 +17,7 @@ from dvo.errors import PartitionError, UnknownRegionError
 from dvo.partition import kernels
 from dvo.partition.gsc import BANDS, Layout, pole_layout
 from dvo.partition.sky_region import SkyRegion
-from dvo.projection import tan_project
-from dvo.sphere import same_shape, separation, unit_vectors, wrap_ra
+from dvo.sphere import SphericalPolygon, same_shape, separation, wrap_ra
 
 __all__ = ["SkyTable"]
 
@@ -41,8 +40,8 @@ class SkyTable:
     >>> sky = SkyTable.standard()
     >>> sky.count(3), sky.count(4)
     (9499, 151984)
-    >>> sky.region(int(sky.locate(31.3, 46.8, 4)[0])).name
-    'n4500/3274.08'
+    >>> sky.region(int(sky.locate([31.3], [46.8], 4)[0])).name
+    'n4500/3281.12'
     """
 
     def __init__(self, max_level: int = 5) -> None:
@@ -50,6 +49,11 @@ class SkyTable:
             raise PartitionError(f"SkyTable: deepest level {max_level}; it must be 3, 4 or 5")
         self.max_level = max_level
         self._layout: Layout = pole_layout()
+        lay = self._layout
+        # The arrays by which the kernels walk down the levels, and those that place positions.
+        self._grid = (lay.level_start, lay.ra_slot, lay.ra_slots, lay.dec_min, lay.dec_step)
+        self._tree = (*self._grid, lay.child_start, lay.child_end)
+        self._larges = (lay.band_large, lay.cuts, lay.large_row2, lay.large_row3)
         self._names: tuple[str, ...] | None = None
         self._rows_by_name: dict[str, int] | None = None
 
@@ -146,10 +150,7 @@ class SkyTable:
         """
         rows = self._checked(indices)
         out = np.empty((rows.size, 4))
-        lay = self._layout
-        kernels.region_bounds(
-            rows, lay.level_start, lay.ra_slot, lay.ra_slots, lay.dec_min, lay.dec_step, out
-        )
+        kernels.region_bounds(rows, *self._grid, out)
         return out
 
     def parents(self, indices: ArrayLike) -> I64:
@@ -366,19 +367,8 @@ class SkyTable:
         a, d = same_shape(ra=ra, dec=dec)
         out = np.empty(a.size, np.int64)
         lay = self._layout
-        kernels.locate(
-            a.reshape(-1),
-            d.reshape(-1),
-            level,
-            lay.level_start,
-            lay.band_large,
-            lay.cuts,
-            lay.large_row2,
-            lay.large_row3,
-            lay.pole_row2,
-            lay.pole_row3,
-            out,
-        )
+        poles = (lay.pole_row2, lay.pole_row3)
+        kernels.locate(a.ravel(), d.ravel(), level, lay.level_start, *self._larges, *poles, out)
         assert out.size == 0 or (out.max() < of_level.stop and out.min() >= -1)
         return out
 
@@ -411,7 +401,7 @@ class SkyTable:
                 f"cone ({ra}, {dec}), radius {radius_deg} deg: give a finite centre with dec "
                 "in [-90, 90] and a radius of 0 or more"
             )
-        return kernels.cone_regions(float(ra), float(dec), float(radius_deg), level, *self._tree())
+        return kernels.cone_regions(float(ra), float(dec), float(radius_deg), level, *self._tree)
 
     def box(self, ra_min: float, ra_max: float, dec_min: float, dec_max: float, level: int) -> I64:
         """Regions that a box in right ascension and declination touches.
@@ -451,7 +441,7 @@ class SkyTable:
             float(dec_min),
             float(dec_max),
             level,
-            *self._tree(),
+            *self._tree,
         )
 
     def polygon(self, vertices: ArrayLike, level: int) -> I64:
@@ -474,17 +464,18 @@ class SkyTable:
 
         Raises
         ------
+        ShapeError
+            If the polygon does not exist or is larger than a hemisphere.
         PartitionError
-            If the polygon or the level does not exist, or the polygon is larger than a
-            hemisphere.
+            If there is no such level.
         """
         self.at_level(level)
-        shape = _Polygon(vertices)
+        shape = SphericalPolygon(vertices)
         rows = np.zeros(1, np.int64)
         for _ in range(level):
             starts, ends = self._child_ranges(rows)
             rows = _runs(starts, ends)
-            rows = rows[shape.may_touch(self.bounds(rows))]
+            rows = rows[_may_touch(shape, self.bounds(rows))]
         return rows
 
     def columns(self, *, max_level: int, table_level: int) -> dict[str, NDArray[np.generic]]:
@@ -527,19 +518,6 @@ class SkyTable:
             "TABLE": depth == table_level,
             "NAME": np.array(self.names(rows)),
         }
-
-    def _tree(self) -> tuple[I64, I64, I64, F64, F64, I64, I64]:
-        """The arrays by which the kernels walk down the levels."""
-        lay = self._layout
-        return (
-            lay.level_start,
-            lay.ra_slot,
-            lay.ra_slots,
-            lay.dec_min,
-            lay.dec_step,
-            lay.child_start,
-            lay.child_end,
-        )
 
     def _checked(self, indices: ArrayLike) -> I64:
         rows = np.ascontiguousarray(indices, dtype=np.int64).reshape(-1)
@@ -593,77 +571,15 @@ def _runs(starts: I64, ends: I64) -> I64:
     return np.asarray(skipped + np.arange(skipped.size))
 
 
-class _Polygon:
-    """A polygon of great circles within a hemisphere, and a cautious test of rectangles."""
-
-    def __init__(self, vertices: ArrayLike) -> None:
-        corners = np.asarray(vertices, dtype=np.float64)
-        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
-            raise PartitionError(
-                f"polygon of shape {corners.shape}; give at least three rows (ra, dec)"
-            )
-        if not np.isfinite(corners).all() or np.abs(corners[:, 1]).max() > 90.0:
-            raise PartitionError("polygon: a corner is not finite or its |dec| exceeds 90 deg")
-        self._vectors = unit_vectors(corners[:, 0], corners[:, 1])
-        mean = self._vectors.sum(axis=0)
-        length = float(np.linalg.norm(mean))
-        if length < 1e-9 or (self._vectors @ mean).min() <= 1e-6 * length:
-            raise PartitionError(
-                "polygon: its corners do not fit within 90 deg of their mean direction; "
-                "split it into smaller ones"
-            )
-        x, y, z = (mean / length).tolist()
-        self._centre = (np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y))))
-        self._xi, self._eta = tan_project(corners[:, 0], corners[:, 1], *self._centre)
-
-    def may_touch(self, bounds: F64) -> NDArray[np.bool_]:
-        """Whether the enclosing circle of each rectangle meets the polygon."""
-        ra = 0.5 * (bounds[:, 0] + bounds[:, 1])
-        dec = 0.5 * (bounds[:, 2] + bounds[:, 3])
-        half_width = 0.5 * (bounds[:, 1] - bounds[:, 0])
-        # The farthest point is a corner as long as the rectangle is not wider than 180 deg.
-        radius = np.maximum(
-            separation(ra, dec, ra + half_width, bounds[:, 2]),
-            separation(ra, dec, ra + half_width, bounds[:, 3]),
-        )
-        radius = np.where(half_width > 90.0, 180.0, radius) + 1e-7
-        return self._holds(ra, dec) | (self._edge_distance(ra, dec) <= radius)
-
-    def _holds(self, ra: F64, dec: F64) -> NDArray[np.bool_]:
-        """Even-odd rule in the gnomonic plane, where great circles are straight lines."""
-        xi, eta = tan_project(ra, dec, *self._centre)
-        inside = np.zeros(xi.size, dtype=np.bool_)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for i in range(self._xi.size):
-                x1, y1, x0, y0 = self._xi[i], self._eta[i], self._xi[i - 1], self._eta[i - 1]
-                crosses = (y0 > eta) != (y1 > eta)
-                inside ^= crosses & (xi < (x1 - x0) * (eta - y0) / (y1 - y0) + x0)
-        return inside & np.isfinite(xi)
-
-    def _edge_distance(self, ra: F64, dec: F64) -> F64:
-        """Distance of each position to the nearest side [deg]."""
-        points = unit_vectors(ra, dec)
-        nearest = np.full(points.shape[0], np.inf)
-        for begin, end in zip(np.roll(self._vectors, 1, axis=0), self._vectors, strict=True):
-            nearest = np.minimum(nearest, _arc_distance(points, begin, end))
-        return np.asarray(np.degrees(nearest))
-
-
-def _arc_distance(points: F64, begin: F64, end: F64) -> F64:
-    """Distance of unit vectors to a great-circle arc [rad]."""
-    to_ends = np.minimum(_angle(points, begin), _angle(points, end))
-    normal = np.cross(begin, end)
-    length = np.linalg.norm(normal)
-    if length < 1e-15:
-        return to_ends
-    normal = normal / length
-    foot = points - np.outer(points @ normal, normal)
-    is_beside = (np.cross(begin, foot) @ normal >= 0.0) & (np.cross(foot, end) @ normal >= 0.0)
-    across = np.abs(np.arcsin(np.clip(points @ normal, -1.0, 1.0)))
-    return np.where(is_beside, across, to_ends)
-
-
-def _angle(points: F64, other: F64) -> F64:
-    """Angle between unit vectors and another [rad]."""
-    chord = np.linalg.norm(points - other, axis=-1)
-    return np.asarray(2.0 * np.arcsin(np.minimum(0.5 * chord, 1.0)))
+def _may_touch(shape: SphericalPolygon, bounds: F64) -> NDArray[np.bool_]:
+    """Whether the enclosing circle of each rectangle meets a polygon."""
+    ra = 0.5 * (bounds[:, 0] + bounds[:, 1])
+    dec = 0.5 * (bounds[:, 2] + bounds[:, 3])
+    half_width = 0.5 * (bounds[:, 1] - bounds[:, 0])
+    # The farthest point is a corner as long as the rectangle is not wider than 180 deg.
+    radius = np.maximum(
+        separation(ra, dec, ra + half_width, bounds[:, 2]),
+        separation(ra, dec, ra + half_width, bounds[:, 3]),
+    )
+    radius = np.where(half_width > 90.0, 180.0, radius) + 1e-7
+    return shape.distance(ra, dec) <= radius

@@ -286,7 +286,7 @@ def _solution(
     error_pix = world.plan.solution_error_mas / 1000 / world.camera.scale_arcsec
     chip_maps = world.instrument.chip_maps
     chips = chip_maps.shifted(rng.normal(0, error_pix, (len(chip_maps), 2)))
-    shift = np.array([abs(rng.normal(0, error_deg))])
+    shift = np.array([np.hypot(*rng.normal(0, error_deg, 2))])
     ra, dec = offset_positions(
         float(world.schedule.ra[number]),
         float(world.schedule.dec[number]),

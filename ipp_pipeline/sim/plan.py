@@ -62,8 +62,8 @@ class SurveyPlan:
     pos_floor_mas, mag_floor : float
         Scatter of a single measurement of a bright star: position [mas], magnitude [mag].
     solution_error_mas : float
-        Error of the astrometry written to the headers, once for each exposure and once
-        for each chip of it [mas].
+        Error of the astrometry written to the headers, in each coordinate once for an
+        exposure and once for each chip of it [mas].
     junk_per_chip : float
         Mean number of false detections a chip.
     detection_nsigma : float

@@ -1,8 +1,8 @@
 """The true stars of a simulated survey: real bright ones and synthetic faint ones.
 
 Positions are ICRS at epoch 2016.0. Proper motions and parallaxes are drawn for all stars,
-also for real ones, whose catalogue at hand has none: a dwarf's absolute magnitude from its
-colour gives the distance, a velocity dispersion of 35 km/s the motion.
+also for real ones, whose catalogue at hand has none: an absolute magnitude from the colour
+gives the distance, a velocity dispersion of 35 km/s the motion.
 """
 
 from __future__ import annotations
@@ -247,7 +247,10 @@ def _mags_of_locus(r: F64, g_r: F64) -> F64:
 
 def _motions(plan: SurveyPlan, rng: np.random.Generator, r: F64, g_r: F64) -> tuple[F64, F64, F64]:
     """Parallax [mas] and proper motion [mas/yr]."""
-    absolute = np.clip(4.6 + 5.0 * (g_r - 0.45), 0.0, 12.0) + rng.normal(0, 0.5, r.size)
+    absolute = np.clip(4.6 + 5.0 * (g_r - 0.45), 0.0, 12.0)
+    # Red stars of bright magnitude are giants as a rule.
+    is_giant = (g_r > 0.7) & (rng.random(r.size) < np.clip((15.0 - r) / 6.0, 0.0, 0.95))
+    absolute = np.where(is_giant, 0.5, absolute) + rng.normal(0, 0.5, r.size)
     parallax = np.minimum(100.0 * 10 ** (-0.2 * (r - absolute)), 100.0)
     pm = rng.normal(0, 35.0 / 4.74, (2, r.size)) * parallax
     speed = np.hypot(*pm)

@@ -62,3 +62,33 @@ def test_cone_holds_what_is_near(rng: np.random.Generator) -> None:
 def test_unit_vectors_have_length_one(rng: np.random.Generator) -> None:
     vectors = sphere.unit_vectors(*reference.uniform_sky(rng, 100))
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-15)
+
+
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (200.0, 60.0), (10.0, 90.0), (5.0, -89.0)])
+def test_polygon_of_many_corners_is_a_circle(
+    centre: tuple[float, float], rng: np.random.Generator
+) -> None:
+    from dvo.projection import tan_deproject
+
+    turn = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    reach = np.degrees(np.tan(np.radians(5.0)))
+    rim = tan_deproject(reach * np.cos(turn), reach * np.sin(turn), *centre)
+    circle = sphere.SphericalPolygon(np.stack(rim, axis=1))
+    ra, dec = reference.cone_positions(rng, *centre, 20.0, 2000)
+    far = sphere.separation(ra, dec, *(np.full(2000, c) for c in centre))
+    # A side cuts up to 5 deg (1 - cos(pi / 200)) off the circle.
+    assert circle.contains(ra[far < 4.999], dec[far < 4.999]).all()
+    assert not circle.contains(ra[far > 5], dec[far > 5]).any()
+    assert circle.distance(ra, dec) == pytest.approx(np.maximum(far - 5, 0), abs=1e-3)
+
+
+def test_a_dent_is_outside() -> None:
+    dented = sphere.SphericalPolygon([(0, 0), (10, 0), (10, 10), (5, 2), (0, 10)])
+    assert dented.contains([1, 5, 9, 5], [5, 1, 5, 5]).tolist() == [True, True, True, False]
+    assert not dented.contains([185.0], [-1.0]).any()
+
+
+def test_impossible_polygons_are_refused() -> None:
+    for corners in ([(0, 0), (1, 1)], [(0, 0), (1, 91), (2, 2)], [(0, 0), (np.nan, 1), (2, 2)]):
+        with pytest.raises(ShapeError):
+            sphere.SphericalPolygon(corners)

@@ -156,9 +156,9 @@ def test_misuse_is_refused() -> None:
         SKY.cone(1.0, 1.0, -1.0, 3)
     with pytest.raises(PartitionError, match="dec_min <= dec_max"):
         SKY.box(0, 1, 5, 4, 3)
-    with pytest.raises(PartitionError, match="three rows"):
+    with pytest.raises(ShapeError, match="three rows"):
         SKY.polygon([(0, 0), (1, 1)], 3)
-    with pytest.raises(PartitionError, match="split it"):
+    with pytest.raises(ShapeError, match="split it"):
         SKY.polygon([(0, 0), (120, 0), (240, 0)], 3)
 
 
