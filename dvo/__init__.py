@@ -1,4 +1,31 @@
-"""dvo: a sky-catalogue database that keeps measurements, objects and images in step."""
+"""dvo: a sky-catalogue database that keeps measurements, objects and images in step.
+
+Open a database with `dvo.open`. Names are loaded when they are first used, so importing
+dvo costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dvo.database import Database, to_astropy
+    from dvo.database import open_database as open
 
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["Database", "__version__", "open", "to_astropy"]
+
+_HOMES = {
+    "Database": ("dvo.database", "Database"),
+    "open": ("dvo.database", "open_database"),
+    "to_astropy": ("dvo.database", "to_astropy"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dvo' has no attribute {name!r}")
+    import importlib  # noqa: PLC0415 - only when a name is asked for
+
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)

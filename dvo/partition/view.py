@@ -8,6 +8,7 @@ callers see plain tables.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +23,7 @@ from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
-from dvo.tables.schema import TableSchema
+from dvo.tables.schema import Column, TableSchema
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["ROW", "View"]
@@ -248,6 +249,70 @@ class View:
                     table = self._rows(schema, part, names, start, stop, [])
                     found.append(table if keep.all() else table.take(np.flatnonzero(keep)))
         return ColumnTable.concatenate(schema, found or [ColumnTable(schema, {}, 0)])
+
+    def read_numbered(
+        self,
+        schema: TableSchema,
+        region: int,
+        columns: Sequence[str],
+        area: Area | None,
+        number: Column,
+    ) -> ColumnTable:
+        """Read the rows of a region that lie in an area, with their row numbers.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            Which table; it has ra and dec.
+        region : int
+            Which region.
+        columns : sequence of str
+            Which columns.
+        area : Area or None
+            Which area; None for all rows.
+        number : Column
+            Column to hold the row numbers; added to the schema of the result.
+
+        Returns
+        -------
+        ColumnTable
+            The rows in the area.
+        """
+        table = self.read(schema, region, [*columns, "ra", "dec"])
+        rows = np.arange(len(table))
+        if area is not None:
+            rows = np.flatnonzero(area.holds(table["ra"], table["dec"]))
+        found = table.take(rows)
+        wider = replace(schema, columns=(*schema.columns, number))
+        return ColumnTable(wider, {**found.columns, number.name: rows}, len(rows))
+
+    def read_rows(
+        self, schema: TableSchema, region: int, columns: Sequence[str], start: int, stop: int
+    ) -> ColumnTable:
+        """Read a run of rows of a compacted table.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            Which table.
+        region : int
+            Which region.
+        columns : sequence of str
+            Which columns.
+        start, stop : int
+            Rows.
+
+        Returns
+        -------
+        ColumnTable
+            The rows.
+        """
+        parts = self.parts(schema, region)
+        rows = [p for p in parts if p.kind == "rows"]
+        if len(rows) != 1 or any(p.kind == "patch" for p in parts):
+            return self.read(schema, region, columns).take(slice(start, stop))
+        first = rows[0].row_start
+        return self._rows(schema, rows[0], columns, first + start, first + stop, parts)
 
     def _tile_runs(self, part: Part, area: Area) -> list[tuple[int, int]]:
         """Runs of rows of a part whose tiles may touch an area."""

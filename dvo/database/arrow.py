@@ -1,0 +1,64 @@
+"""Columns to Arrow: NaN and other nulls become null, units and meanings go along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dvo.tables.schema import Column
+
+__all__ = ["OutputColumn", "to_arrow"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn:
+    """A column of a result: the schema's column it is, or is like, and its name."""
+
+    name: str
+    like: Column
+
+
+def to_arrow(columns: Sequence[OutputColumn], values: Mapping[str, Array]) -> pa.Table:
+    """Make an Arrow table.
+
+    Parameters
+    ----------
+    columns : sequence of OutputColumn
+        What the columns are.
+    values : mapping of str to ndarray
+        Their values by name.
+
+    Returns
+    -------
+    pyarrow.Table
+        Field metadata holds ``unit``, ``ucd`` and ``description`` where there are any.
+    """
+    fields = []
+    arrays = []
+    for column in columns:
+        array = _to_array(column.like, values[column.name])
+        about = {"unit": column.like.unit, "ucd": column.like.ucd, "description": column.like.meaning}
+        metadata = {k: v for k, v in about.items() if v}
+        fields.append(pa.field(column.name, array.type, metadata=metadata))
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _to_array(column: Column, values: Array) -> pa.Array:
+    if column.dtype[0] == "S":
+        return pa.array([v.decode("ascii", "replace") for v in values.tolist()], pa.string())
+    if values.ndim == 2:
+        flat = pa.array(np.ascontiguousarray(values).ravel())
+        return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    if column.nullable:
+        mask = column.is_null(values)
+        if mask.any():
+            return pa.array(values, mask=mask)
+    return pa.array(values)

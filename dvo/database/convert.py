@@ -1,0 +1,51 @@
+"""Results as astropy tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+__all__ = ["to_astropy"]
+
+
+def to_astropy(table: pa.Table) -> QTable:
+    """Make an astropy table with units and descriptions.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        A result of a query.
+
+    Returns
+    -------
+    astropy.table.QTable
+        Floats are NaN where null; other columns with nulls are masked.
+    """
+    from astropy.table import MaskedColumn, QTable  # noqa: PLC0415 - slow to import
+    from astropy.units import Unit  # noqa: PLC0415
+
+    out = QTable()
+    for field in table.schema:
+        column = table[field.name].combine_chunks()
+        about = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
+        if pa.types.is_string(field.type):
+            values = np.array(column.to_pylist(), dtype=object).astype(str)
+        elif pa.types.is_fixed_size_list(field.type):
+            values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+        else:
+            values = column.to_numpy(zero_copy_only=False)
+        if pa.types.is_integer(field.type) and column.null_count:
+            mask = column.is_null().to_numpy(zero_copy_only=False)
+            filled = column.fill_null(0).to_numpy(zero_copy_only=False)
+            out[field.name] = MaskedColumn(filled, mask=mask, description=about.get("description"))
+            continue
+        unit = about.get("unit", "")
+        out[field.name] = values * Unit(unit, format="fits") if unit else values
+        out[field.name].info.description = about.get("description", "")
+        out[field.name].info.meta = {"ucd": about["ucd"]} if "ucd" in about else {}
+    return out
