@@ -1,7 +1,8 @@
-"""Choose the codec of each integer column by trying both on a sample.
+"""Choose the codec of each column by trying those its type allows on a sample.
 
-Rice coding wins where neighbours are alike, gzip where few values come back again and
-again; which it is, only the data can tell. ZCTYPn holds for a whole column.
+Rice coding wins where neighbours are alike, GZIP_2 where the first bytes are, GZIP_1
+where few values come back again and again, like those of an exposure: up to twice as
+small as the others. Which it is, only the data can tell; ZCTYPn holds for a whole column.
 """
 
 from __future__ import annotations
@@ -22,6 +23,16 @@ from dvo.tables.schema import Codec
 __all__ = ["best_codec", "choose_codecs", "sample_rows"]
 
 Array = NDArray[Any]
+
+_GZIP = (Codec.GZIP_2, Codec.GZIP_1)
+_CHOICES: dict[str, tuple[Codec, ...]] = {
+    "B": (Codec.RICE_1, Codec.GZIP_1),
+    "I": (Codec.RICE_1, *_GZIP),
+    "J": (Codec.RICE_1, *_GZIP),
+    "K": _GZIP,
+    "E": _GZIP,
+    "D": _GZIP,
+}
 
 
 def sample_rows(n_rows: int, tile_rows: int, n_tiles: int = 3) -> list[slice]:
@@ -59,17 +70,17 @@ def best_codec(field: Field, samples: Sequence[Array], level: Level = "fast") ->
     Returns
     -------
     Codec
-        RICE_1 or gzip for B, I and J; the type's default for the others.
+        The smallest; the type's default where there is no choice.
     """
-    if field.pointer or field.letter not in "BIJ":
-        return replace(field, codec=None).zctyp
-    gzip = Codec.GZIP_1 if field.letter == "B" else Codec.GZIP_2
+    choices = _CHOICES.get(field.letter, ())
     samples = [s for s in samples if s.size]
-    sizes = {
-        codec: sum(len(codecs.encode(s, codec, level=level)) for s in samples)
-        for codec in (Codec.RICE_1, gzip)
-    }
-    return min(sizes, key=sizes.__getitem__)
+    if field.pointer or not choices or not samples:
+        return replace(field, codec=None).zctyp
+    return min(choices, key=lambda codec: _size(samples, codec, level))
+
+
+def _size(samples: Sequence[Array], codec: Codec, level: Level) -> int:
+    return sum(len(codecs.encode(s, codec, level=level)[0]) for s in samples)
 
 
 def choose_codecs(
@@ -106,7 +117,7 @@ def choose_codecs(
             continue
         layout = Layout.of(field)
         samples = []
-        if not field.pointer and field.letter in "BIJ":
+        if not field.pointer and field.letter in _CHOICES:
             rows = np.asarray(values).reshape(-1, layout.n_words)
             for part in sample_rows(len(rows), tile_rows):
                 words = np.ascontiguousarray(rows[part]).reshape(-1).view(layout.dtype)

@@ -20,6 +20,7 @@ __all__ = [
     "RICE_BLOCK",
     "TRUNCATED",
     "is_noise",
+    "noisy_planes",
     "rice_decode",
     "rice_encode",
     "shuffle2",
@@ -231,8 +232,11 @@ def rice_encode(values: Unsigned, item_bits: int, fs_bits: int, fs_max: int, wor
 
 
 @kernel
-def shuffle2(values: Unsigned, flip: np.uint16, planes: U8) -> None:
-    """Write 16-bit values as two planes of bytes, most significant first.
+def shuffle2(values: Unsigned, flip: np.uint16, tile: int, planes: U8) -> None:
+    """Write 16-bit values as two planes of bytes, most significant first, for each tile.
+
+    One call for several tiles: each lets go of the GIL, and to get it back in the midst
+    of other threads takes longer than the work on one tile.
 
     Parameters
     ----------
@@ -240,20 +244,25 @@ def shuffle2(values: Unsigned, flip: np.uint16, planes: U8) -> None:
         Values.
     flip : uint16
         Bits to turn over on the way (the sign bit, for unsigned columns).
+    tile : int
+        Values in a tile; the last may have fewer.
     planes : ndarray of uint8, shape (2 n,)
         Receives the bytes.
     """
-    n = values.size
-    p0, p1 = planes[:n], planes[n : 2 * n]
-    for i in range(n):
-        v = values[i] ^ flip
-        p0[i] = v >> 8
-        p1[i] = v & 255
+    for first in range(0, values.size, tile):
+        part = values[first : first + tile]
+        n = part.size
+        out = planes[2 * first : 2 * (first + n)]
+        p0, p1 = out[:n], out[n:]
+        for i in range(n):
+            v = part[i] ^ flip
+            p0[i] = v >> 8
+            p1[i] = v & 255
 
 
 @kernel
-def shuffle4(values: Unsigned, flip: np.uint32, planes: U8) -> None:
-    """Write 32-bit values as four planes of bytes; see `shuffle2`.
+def shuffle4(values: Unsigned, flip: np.uint32, tile: int, planes: U8) -> None:
+    """Write 32-bit values as four planes of bytes for each tile; see `shuffle2`.
 
     Parameters
     ----------
@@ -261,22 +270,27 @@ def shuffle4(values: Unsigned, flip: np.uint32, planes: U8) -> None:
         Values.
     flip : uint32
         Bits to turn over.
+    tile : int
+        Values in a tile.
     planes : ndarray of uint8, shape (4 n,)
         Receives the bytes.
     """
-    n = values.size
-    p0, p1, p2, p3 = planes[:n], planes[n : 2 * n], planes[2 * n : 3 * n], planes[3 * n : 4 * n]
-    for i in range(n):
-        v = values[i] ^ flip
-        p0[i] = v >> 24
-        p1[i] = (v >> 16) & 255
-        p2[i] = (v >> 8) & 255
-        p3[i] = v & 255
+    for first in range(0, values.size, tile):
+        part = values[first : first + tile]
+        n = part.size
+        out = planes[4 * first : 4 * (first + n)]
+        p0, p1, p2, p3 = out[:n], out[n : 2 * n], out[2 * n : 3 * n], out[3 * n :]
+        for i in range(n):
+            v = part[i] ^ flip
+            p0[i] = v >> 24
+            p1[i] = (v >> 16) & 255
+            p2[i] = (v >> 8) & 255
+            p3[i] = v & 255
 
 
 @kernel
-def shuffle8(values: Unsigned, flip: np.uint64, planes: U8) -> None:
-    """Write 64-bit values as eight planes of bytes; see `shuffle2`.
+def shuffle8(values: Unsigned, flip: np.uint64, tile: int, planes: U8) -> None:
+    """Write 64-bit values as eight planes of bytes for each tile; see `shuffle2`.
 
     Parameters
     ----------
@@ -284,30 +298,35 @@ def shuffle8(values: Unsigned, flip: np.uint64, planes: U8) -> None:
         Values.
     flip : uint64
         Bits to turn over.
+    tile : int
+        Values in a tile.
     planes : ndarray of uint8, shape (8 n,)
         Receives the bytes.
     """
-    n = values.size
-    p0, p1, p2, p3 = planes[:n], planes[n : 2 * n], planes[2 * n : 3 * n], planes[3 * n : 4 * n]
-    p4, p5, p6 = planes[4 * n : 5 * n], planes[5 * n : 6 * n], planes[6 * n : 7 * n]
-    p7 = planes[7 * n : 8 * n]
-    # Halves of 32 bits: twice as fast as shifting 64-bit values.
-    for i in range(n):
-        v = values[i] ^ flip
-        high, low = np.uint32(v >> np.uint64(32)), np.uint32(v & np.uint64(0xFFFFFFFF))
-        p0[i] = high >> 24
-        p1[i] = (high >> 16) & 255
-        p2[i] = (high >> 8) & 255
-        p3[i] = high & 255
-        p4[i] = low >> 24
-        p5[i] = (low >> 16) & 255
-        p6[i] = (low >> 8) & 255
-        p7[i] = low & 255
+    for first in range(0, values.size, tile):
+        part = values[first : first + tile]
+        n = part.size
+        out = planes[8 * first : 8 * (first + n)]
+        p0, p1, p2, p3 = out[:n], out[n : 2 * n], out[2 * n : 3 * n], out[3 * n : 4 * n]
+        p4, p5, p6 = out[4 * n : 5 * n], out[5 * n : 6 * n], out[6 * n : 7 * n]
+        p7 = out[7 * n :]
+        # Halves of 32 bits: twice as fast as shifting 64-bit values.
+        for i in range(n):
+            v = part[i] ^ flip
+            high, low = np.uint32(v >> np.uint64(32)), np.uint32(v & np.uint64(0xFFFFFFFF))
+            p0[i] = high >> 24
+            p1[i] = (high >> 16) & 255
+            p2[i] = (high >> 8) & 255
+            p3[i] = high & 255
+            p4[i] = low >> 24
+            p5[i] = (low >> 16) & 255
+            p6[i] = (low >> 8) & 255
+            p7[i] = low & 255
 
 
 @kernel
-def unshuffle2(planes: U8, flip: np.uint16, out: Unsigned) -> int:
-    """Put 16-bit values together from two planes of bytes.
+def unshuffle2(planes: U8, flip: np.uint16, tile: int, out: Unsigned) -> int:
+    """Put 16-bit values together from two planes of bytes, tile by tile.
 
     Parameters
     ----------
@@ -315,6 +334,8 @@ def unshuffle2(planes: U8, flip: np.uint16, out: Unsigned) -> int:
         Bytes, most significant plane first.
     flip : uint16
         Bits to turn over on the way.
+    tile : int
+        Values in a tile; the last may have fewer.
     out : ndarray of uint16, shape (n,)
         Receives the values.
 
@@ -323,18 +344,21 @@ def unshuffle2(planes: U8, flip: np.uint16, out: Unsigned) -> int:
     int
         OK, or TRUNCATED if ``planes`` is too short.
     """
-    n = out.size
-    if planes.size < 2 * n:
+    if planes.size < 2 * out.size:
         return TRUNCATED
-    p0, p1 = planes[:n], planes[n : 2 * n]
-    for i in range(n):
-        out[i] = ((np.uint16(p0[i]) << np.uint16(8)) | np.uint16(p1[i])) ^ flip
+    for first in range(0, out.size, tile):
+        part = out[first : first + tile]
+        n = part.size
+        raw = planes[2 * first : 2 * (first + n)]
+        p0, p1 = raw[:n], raw[n : 2 * n]
+        for i in range(n):
+            part[i] = ((np.uint16(p0[i]) << np.uint16(8)) | np.uint16(p1[i])) ^ flip
     return OK
 
 
 @kernel
-def unshuffle4(planes: U8, flip: np.uint32, out: Unsigned) -> int:
-    """Put 32-bit values together from four planes of bytes; see `unshuffle2`.
+def unshuffle4(planes: U8, flip: np.uint32, tile: int, out: Unsigned) -> int:
+    """Put 32-bit values together from four planes of bytes for each tile; see `unshuffle2`.
 
     Parameters
     ----------
@@ -342,6 +366,8 @@ def unshuffle4(planes: U8, flip: np.uint32, out: Unsigned) -> int:
         Bytes, most significant plane first.
     flip : uint32
         Bits to turn over.
+    tile : int
+        Values in a tile.
     out : ndarray of uint32, shape (n,)
         Receives the values.
 
@@ -350,20 +376,23 @@ def unshuffle4(planes: U8, flip: np.uint32, out: Unsigned) -> int:
     int
         OK, or TRUNCATED if ``planes`` is too short.
     """
-    n = out.size
-    if planes.size < 4 * n:
+    if planes.size < 4 * out.size:
         return TRUNCATED
-    p0, p1, p2, p3 = planes[:n], planes[n : 2 * n], planes[2 * n : 3 * n], planes[3 * n : 4 * n]
-    for i in range(n):
-        high = (np.uint32(p0[i]) << np.uint32(24)) | (np.uint32(p1[i]) << np.uint32(16))
-        low = (np.uint32(p2[i]) << np.uint32(8)) | np.uint32(p3[i])
-        out[i] = (high | low) ^ flip
+    for first in range(0, out.size, tile):
+        part = out[first : first + tile]
+        n = part.size
+        raw = planes[4 * first : 4 * (first + n)]
+        p0, p1, p2, p3 = raw[:n], raw[n : 2 * n], raw[2 * n : 3 * n], raw[3 * n : 4 * n]
+        for i in range(n):
+            high = (np.uint32(p0[i]) << np.uint32(24)) | (np.uint32(p1[i]) << np.uint32(16))
+            low = (np.uint32(p2[i]) << np.uint32(8)) | np.uint32(p3[i])
+            part[i] = (high | low) ^ flip
     return OK
 
 
 @kernel
-def unshuffle8(planes: U8, flip: np.uint64, out: Unsigned) -> int:
-    """Put 64-bit values together from eight planes of bytes; see `unshuffle2`.
+def unshuffle8(planes: U8, flip: np.uint64, tile: int, out: Unsigned) -> int:
+    """Put 64-bit values together from eight planes of bytes for each tile; see `unshuffle2`.
 
     Parameters
     ----------
@@ -371,6 +400,8 @@ def unshuffle8(planes: U8, flip: np.uint64, out: Unsigned) -> int:
         Bytes, most significant plane first.
     flip : uint64
         Bits to turn over.
+    tile : int
+        Values in a tile.
     out : ndarray of uint64, shape (n,)
         Receives the values.
 
@@ -379,19 +410,36 @@ def unshuffle8(planes: U8, flip: np.uint64, out: Unsigned) -> int:
     int
         OK, or TRUNCATED if ``planes`` is too short.
     """
-    n = out.size
-    if planes.size < 8 * n:
+    if planes.size < 8 * out.size:
         return TRUNCATED
-    p0, p1, p2, p3 = planes[:n], planes[n : 2 * n], planes[2 * n : 3 * n], planes[3 * n : 4 * n]
-    p4, p5, p6 = planes[4 * n : 5 * n], planes[5 * n : 6 * n], planes[6 * n : 7 * n]
-    p7 = planes[7 * n : 8 * n]
-    for i in range(n):
-        high = (np.uint32(p0[i]) << np.uint32(24)) | (np.uint32(p1[i]) << np.uint32(16))
-        high |= (np.uint32(p2[i]) << np.uint32(8)) | np.uint32(p3[i])
-        low = (np.uint32(p4[i]) << np.uint32(24)) | (np.uint32(p5[i]) << np.uint32(16))
-        low |= (np.uint32(p6[i]) << np.uint32(8)) | np.uint32(p7[i])
-        out[i] = ((np.uint64(high) << np.uint64(32)) | np.uint64(low)) ^ flip
+    for first in range(0, out.size, tile):
+        part = out[first : first + tile]
+        n = part.size
+        raw = planes[8 * first : 8 * (first + n)]
+        p0, p1, p2, p3 = raw[:n], raw[n : 2 * n], raw[2 * n : 3 * n], raw[3 * n : 4 * n]
+        p4, p5, p6 = raw[4 * n : 5 * n], raw[5 * n : 6 * n], raw[6 * n : 7 * n]
+        p7 = raw[7 * n : 8 * n]
+        for i in range(n):
+            high = (np.uint32(p0[i]) << np.uint32(24)) | (np.uint32(p1[i]) << np.uint32(16))
+            high |= (np.uint32(p2[i]) << np.uint32(8)) | np.uint32(p3[i])
+            low = (np.uint32(p4[i]) << np.uint32(24)) | (np.uint32(p5[i]) << np.uint32(16))
+            low |= (np.uint32(p6[i]) << np.uint32(8)) | np.uint32(p7[i])
+            part[i] = ((np.uint64(high) << np.uint64(32)) | np.uint64(low)) ^ flip
     return OK
+
+
+@kernel
+def _is_even(plane: U8, step: int, limit: float) -> bool:
+    """Whether byte values are about equally frequent: pairs of equal ones are rare."""
+    counts = np.zeros(256, np.int64)
+    n = 0
+    for i in range(0, plane.size, step):
+        counts[plane[i]] += 1
+        n += 1
+    pairs = 0.0
+    for c in range(256):
+        pairs += counts[c] * (counts[c] - 1.0)
+    return pairs * 256.0 < limit * n * (n - 1.0)
 
 
 @kernel
@@ -412,17 +460,12 @@ def is_noise(plane: U8) -> bool:
     n = plane.size
     if n < 1024:
         return False
-    counts = np.zeros(256, np.int64)
-    for i in range(n):
-        counts[plane[i]] += 1
-    pairs = 0.0
-    for c in range(256):
-        pairs += counts[c] * (counts[c] - 1.0)
-    if pairs * 256.0 > 1.07 * n * (n - 1.0):
+    # A look at a few bytes finds most planes that are not; 1.5 leaves room for chance.
+    if not _is_even(plane, n // 512, 1.5) or not _is_even(plane, max(1, n // 4096), 1.07):
         return False
     seen = np.full(1024, -1, np.int64)
     again = 0
-    for i in range(min(n, 3072) - 3):
+    for i in range(min(n, 2048) - 3):
         slot = (np.int64(plane[i]) * 5 + np.int64(plane[i + 1]) * 77) & 1023
         j = seen[slot]
         if (
@@ -434,7 +477,31 @@ def is_noise(plane: U8) -> bool:
         ):
             again += 1
         seen[slot] = i
-    return again < 24
+    return again < 16
+
+
+@kernel
+def noisy_planes(data: U8, tile: int, n_planes: int, noisy: NDArray[np.int64]) -> None:
+    """Count the last planes of each tile that deflate cannot shrink.
+
+    Parameters
+    ----------
+    data : ndarray of uint8
+        Shuffled bytes of several tiles.
+    tile : int
+        Bytes in a tile; the last may have fewer.
+    n_planes : int
+        Planes in a tile.
+    noisy : ndarray of int64, shape (n_tiles,)
+        Receives the counts.
+    """
+    for k in range(noisy.size):
+        part = data[k * tile : (k + 1) * tile]
+        size = part.size // n_planes
+        n = 0
+        while n < n_planes and is_noise(part[(n_planes - 1 - n) * size : (n_planes - n) * size]):
+            n += 1
+        noisy[k] = n
 
 
 @kernel

@@ -238,7 +238,7 @@ class _Packing:
         level = self.options.level
         if not field.pointer:
             shuffle = Layout.of(field).shuffle
-            return _Tile(codecs.encode(words, field.zctyp, shuffle=shuffle, level=level))
+            return _Tile(codecs.encode(words, field.zctyp, shuffle=shuffle, level=level)[0])
         block = words.reshape(len(rows), field.width)
         arrays = [vla.pack_array(field, raw, level) for raw in self.table.arrays(i, field, block)]
         return _Tile(descriptors=block.tobytes(), arrays=arrays)
@@ -251,7 +251,7 @@ class _Packing:
         pairs[:, 0] = sizes
         pairs[:, 1] = np.where(sizes > 0, at + np.cumsum(sizes) - sizes, 0)
         both = np.frombuffer(tile.descriptors + pairs.tobytes(), np.uint8)
-        return [*arrays, codecs.gzip_pack(both, 1, self.options.level)]
+        return [*arrays, codecs.gzip_pack(both, self.options.level)]
 
     def _cards(self, descriptors: Array, heap_bytes: int) -> list[str]:
         """Cards of the compressed table: the original's, with what CFITSIO changes."""

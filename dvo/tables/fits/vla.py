@@ -101,7 +101,7 @@ def pack_array(field: Field, raw: bytes, level: Level = "fast") -> bytes:
     size = _shuffled_bytes(field)
     codec = field.zctyp if size > 1 or field.zctyp is Codec.RICE_1 else Codec.GZIP_1
     words = np.frombuffer(raw, f">u{size}").astype(f"u{size}")
-    packed = codecs.encode(words, codec, level=level)
+    packed = codecs.encode(words, codec, level=level)[0]
     return packed if len(packed) < len(raw) else raw
 
 
@@ -113,7 +113,7 @@ def _unpack_array(field: Field, blob: bytes, size: int) -> bytes:
     unit = _shuffled_bytes(field)
     codec = field.codec or Codec.GZIP_2
     words = np.empty(size // unit, f"u{unit}")
-    codecs.decode(blob, codec if unit > 1 or codec is Codec.RICE_1 else Codec.GZIP_1, words)
+    codecs.decode([blob], codec if unit > 1 or codec is Codec.RICE_1 else Codec.GZIP_1, words)
     return words.astype(f">u{unit}").tobytes()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ __all__ = ["FileWriter", "TableHDU", "WrittenFile", "tile_bounds", "write_fits",
 Array = NDArray[Any]
 Buffers = Iterable[bytes | memoryview]
 
-_TILES_A_JOB = 8
+_TILES_A_JOB = 16
 _WRITE_BYTES = 1 << 22
 _PIECE_BYTES = 1 << 22
 _STRUCTURE = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT"}
@@ -129,6 +130,8 @@ class FileWriter:
         self.path = Path(path)
         self.n_bytes = 0
         self._hash = hashlib.blake2b(digest_size=16)
+        self._hasher: ThreadPoolExecutor | None = None
+        self._hashing: Future[None] | None = None
         self._held: list[bytes | memoryview] = []
         self._n_held = 0
         try:
@@ -161,11 +164,28 @@ class FileWriter:
         # One large write: many small ones cost more than this copy.
         data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
         self._held, self._n_held = [], 0
-        self._hash.update(data)
+        self._hash_later(data)
         self.n_bytes += len(data)
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]
+
+    def _hash_later(self, data: bytes | memoryview) -> None:
+        """Hash beside the writing; a small file is not worth a thread."""
+        if self._hasher is None and len(data) < _WRITE_BYTES:
+            self._hash.update(data)
+            return
+        if self._hasher is None:
+            self._hasher = ThreadPoolExecutor(1)
+        self._hashing = self._hasher.submit(self._hash.update, data)
+
+    def _end_hashing(self) -> None:
+        if self._hasher is not None:
+            self._hasher.shutdown(wait=True, cancel_futures=False)
+            self._hasher = None
+        if self._hashing is not None:
+            self._hashing.result()
+            self._hashing = None
 
     def finish(self, *, fsync: bool) -> WrittenFile:
         """Write what is held back, and close.
@@ -180,19 +200,18 @@ class FileWriter:
         WrittenFile
             Size and digest.
         """
-        self._flush_all()
+        if self._n_held:
+            self._flush()
         if fsync:
             os.fsync(self._fd)
+        self._end_hashing()
         fd, self._fd = self._fd, -1
         os.close(fd)
         return WrittenFile(self.n_bytes, self._hash.hexdigest())
 
-    def _flush_all(self) -> None:
-        if self._n_held:
-            self._flush()
-
     def discard(self) -> None:
         """Close and remove the file."""
+        self._end_hashing()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -326,48 +345,51 @@ def _write_plain(out: FileWriter, table: TableHDU) -> None:
 
 @dataclass(slots=True)
 class _Packed:
-    """Compressed tiles of a table, and the sums over them."""
+    """Compressed columns of a table, in order, each as a few pieces of several tiles."""
 
-    tiles: list[list[bytes]]  # by column, then tile
-    sums: list[list[int]]
-    plain_sum: int
+    pieces: list[list[bytes]]
+    sums: list[list[int]]  # of the pieces
+    sizes: NDArray[np.int64]  # of the tiles, by column
+    plain_sum: int  # of the uncompressed table
 
 
 def _pack(table: TableHDU, tile_rows: int, threads: int, level: Level) -> _Packed:
-    n_rows = table.n_rows
-    n_tiles = -(-n_rows // tile_rows)
-    row_bytes = sum(f.width for f in table.fields)
-    words = [words_of(f, table.columns[f.name], n_rows) for f in table.fields]
-    layouts = [Layout.of(f) for f in table.fields]
-    places = np.cumsum([0, *(f.width for f in table.fields)]).tolist()
+    n_rows, fields = table.n_rows, table.fields
+    n_tiles, n_pieces = -(-n_rows // tile_rows), -(-n_rows // (tile_rows * _TILES_A_JOB))
+    row_bytes = sum(f.width for f in fields)
+    words = [words_of(f, table.columns[f.name], n_rows) for f in fields]
+    places = np.cumsum([0, *(f.width for f in fields)]).tolist()
     packed = _Packed(
-        [[b""] * n_tiles for _ in table.fields], [[0] * n_tiles for _ in table.fields], 0
+        [[b""] * n_pieces for _ in fields],
+        [[0] * n_pieces for _ in fields],
+        np.zeros((len(fields), n_tiles), np.int64),
+        0,
     )
-    plain = np.zeros((len(table.fields), n_tiles, 4), np.uint64)
+    plain = np.zeros((len(fields), n_pieces, 4), np.uint64)
 
     def work(job: tuple[int, int]) -> None:
-        i, first = job
-        layout, codec = layouts[i], table.fields[i].zctyp
-        tiles, sums = packed.tiles[i], packed.sums[i]
-        for tile in range(first, min(first + _TILES_A_JOB, n_tiles)):
-            start, stop = tile * tile_rows, min((tile + 1) * tile_rows, n_rows)
-            part = words[i][start * layout.n_words : stop * layout.n_words]
-            tiles[tile] = codecs.encode(
-                part, codec, flip=layout.flip, shuffle=layout.shuffle, level=level
-            )
-            sums[tile] = sum_bytes(tiles[tile])
-            place = (places[i] + start * row_bytes) % 4
-            sum_column(
-                part, np.uint64(layout.flip), layout.n_words, row_bytes, place, plain[i, tile]
-            )
+        i, k = job
+        layout, first = Layout.of(fields[i]), k * _TILES_A_JOB
+        start = first * tile_rows
+        stop = min(start + _TILES_A_JOB * tile_rows, n_rows)
+        part = words[i][start * layout.n_words : stop * layout.n_words]
+        tiles = codecs.encode(
+            part,
+            fields[i].zctyp,
+            flip=layout.flip,
+            shuffle=layout.shuffle,
+            level=level,
+            tile=tile_rows * layout.n_words,
+        )
+        packed.sizes[i, first : first + len(tiles)] = [len(t) for t in tiles]
+        packed.pieces[i][k] = piece = b"".join(tiles)
+        packed.sums[i][k] = sum_bytes(piece)
+        place = (places[i] + start * row_bytes) % 4
+        sum_column(part, np.uint64(layout.flip), layout.n_words, row_bytes, place, plain[i, k])
 
-    jobs = [
-        (i, first)
-        for i, f in enumerate(table.fields)
-        if f.width
-        for first in range(0, n_tiles, _TILES_A_JOB)
-    ]
-    run_jobs(work, jobs, threads)
+    run_jobs(
+        work, [(i, k) for i, f in enumerate(fields) if f.width for k in range(n_pieces)], threads
+    )
     by_place = plain.reshape(-1, 4).sum(axis=0, dtype=object)
     packed.plain_sum = add_sums(*(place_sum(add_sums(int(s)), k) for k, s in enumerate(by_place)))
     return packed
@@ -377,9 +399,9 @@ def _write_tiles(
     out: FileWriter, table: TableHDU, tile_rows: int, threads: int, level: Level
 ) -> None:
     packed = _pack(table, tile_rows, threads, level)
-    n_fields, n_tiles = len(table.fields), len(packed.tiles[0])
+    sizes = packed.sizes
+    n_fields, n_tiles = sizes.shape
     row_bytes = sum(f.width for f in table.fields)
-    sizes = np.array([[len(t) for t in tiles] for tiles in packed.tiles], np.int64)
     # Column by column: a scan of a few columns then reads a few long ranges.
     ends = np.cumsum(sizes.reshape(-1))
     heap = int(ends[-1])
@@ -387,10 +409,11 @@ def _write_tiles(
     table_bytes[:, :, 0] = sizes.T
     table_bytes[:, :, 1] = (ends - sizes.reshape(-1)).reshape(n_fields, n_tiles).T
     descriptors = table_bytes.tobytes()
-    base = len(descriptors)
-    sums = [s for column in packed.sums for s in column]
-    starts = (ends - sizes.reshape(-1) + base).tolist()
-    total = add_sums(sum_bytes(descriptors), *map(place_sum, sums, starts))
+    pieces = [piece for column in packed.pieces for piece in column]
+    total, at = sum_bytes(descriptors), len(descriptors)
+    for piece, piece_sum in zip(pieces, (s for column in packed.sums for s in column), strict=True):
+        total = add_sums(total, place_sum(piece_sum, at))
+        at += len(piece)
 
     plain_cards = _plain_cards(table, row_bytes)
     cards = _head(16 * n_fields, n_tiles, heap, n_fields)
@@ -413,9 +436,8 @@ def _write_tiles(
     ]
     out.write(header_bytes(checksum_cards(cards, total)))
     out.write(descriptors)
-    for column in packed.tiles:
-        for tile in column:
-            out.write(tile)
+    for piece in pieces:
+        out.write(piece)
     out.pad()
 
 

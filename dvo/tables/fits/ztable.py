@@ -7,6 +7,7 @@ business of ``values``, arrays of variable length that of ``vla``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ I64 = NDArray[np.int64]
 _RUN_BYTES = 1 << 22  # compressed bytes read by one pread, at most
 _MAX_FIELDS = 999
 _DESCRIPTOR = 16
+_TILES_AT_ONCE = 16  # decoded while they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,16 +332,21 @@ class CompressedTable:
         layout = Layout.of(field, stored=stored)
         codec = field.codec or Codec.GZIP_2
         data = memoryview(self.file.read(self.heap + run.offset, run.size))
+        tile = self.tile_rows * layout.n_words
         at = 0
-        for tile in range(run.first, run.stop):
-            size = int(where.sizes[tile - where.first, run.column])
-            begin = (tile - where.first) * self.tile_rows * layout.n_words
-            out = words[begin : begin + self.rows_of(tile) * layout.n_words]
+        for first in range(run.first, run.stop, _TILES_AT_ONCE):
+            stop = min(first + _TILES_AT_ONCE, run.stop)
+            k = first - where.first
+            sizes = where.sizes[k : k + stop - first, run.column].tolist()
+            ends = list(itertools.accumulate(sizes, initial=at))
+            blobs = [data[begin:end] for begin, end in itertools.pairwise(ends)]
+            at = ends[-1]
+            n_words = (stop - first - 1) * tile + self.rows_of(stop - 1) * layout.n_words
+            out = words[k * tile : k * tile + n_words]
             try:
-                decode(data[at : at + size], codec, out, flip=layout.flip, shuffle=layout.shuffle)
+                decode(blobs, codec, out, flip=layout.flip, shuffle=layout.shuffle, tile=tile)
             except CodecError as error:
-                raise self.tile_error(number, field, tile, error) from error
-            at += size
+                raise self.tile_error(number, field, first + error.tile, error) from error
 
     def tile_error(self, number: int, field: Field, tile: int, error: object) -> CorruptTableError:
         """Make the error of a damaged tile.
