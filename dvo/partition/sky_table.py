@@ -516,7 +516,7 @@ class SkyTable:
             "INDEX": rows.astype(np.int32),
             "DEPTH": depth.astype(np.uint8),
             "TABLE": depth == table_level,
-            "NAME": np.array(self.names(rows)),
+            "NAME": np.array(self._all_names(max_level)),
         }
 
     def _checked(self, indices: ArrayLike) -> I64:
@@ -538,6 +538,16 @@ class SkyTable:
         is_deepest = rows >= start[self.max_level]
         starts[is_deepest] = ends[is_deepest] = 0
         return starts, ends
+
+    def _all_names(self, max_level: int) -> list[str]:
+        """Names of the first levels; much faster than one by one."""
+        out = list(self._upper_names()[: self.at_level(min(max_level, 3)).stop])
+        names = out[self.at_level(3).start :]
+        for level in range(4, max_level + 1):
+            parts = [f".{part:02d}" for part in range(_FAN_OUT[level - 1])]
+            names = [name + part for name in names for part in parts]
+            out += names
+        return out
 
     def _upper_names(self) -> tuple[str, ...]:
         """Names of levels 0 to 3."""

@@ -92,13 +92,13 @@ class PolyMaps:
         u, v : ndarray of float64, shape (k,)
             Their images.
         """
-        a = (x - self.reference[which, 0]) * self.scale[which, 0]
-        b = (y - self.reference[which, 1]) * self.scale[which, 1]
-        bend = _bend(self.terms[which], a, b)
-        pc = self.pc[which]
+        reference, scale, pc, terms, shift = self._of_points(which)
+        a = (x - reference[0]) * scale[0]
+        b = (y - reference[1]) * scale[1]
+        bend_u, bend_v = _bend(terms[0], a, b), _bend(terms[1], a, b)
         return (
-            pc[:, 0, 0] * a + pc[:, 0, 1] * b + bend[0] + self.shift[which, 0],
-            pc[:, 1, 0] * a + pc[:, 1, 1] * b + bend[1] + self.shift[which, 1],
+            pc[0, 0] * a + pc[0, 1] * b + bend_u + shift[0],
+            pc[1, 0] * a + pc[1, 1] * b + bend_v + shift[1],
         )
 
     def inverse(self, which: I64, u: F64, v: F64) -> tuple[F64, F64]:
@@ -116,29 +116,36 @@ class PolyMaps:
         x, y : ndarray of float64, shape (k,)
             Points, by fixed-point steps on the part that is not linear.
         """
-        back = np.linalg.inv(self.pc)[which]
-        terms = self.terms[which]
-        du, dv = u - self.shift[which, 0], v - self.shift[which, 1]
-        a = back[:, 0, 0] * du + back[:, 0, 1] * dv
-        b = back[:, 1, 0] * du + back[:, 1, 1] * dv
+        reference, scale, pc, terms, shift = self._of_points(which)
+        det = pc[0, 0] * pc[1, 1] - pc[0, 1] * pc[1, 0]
+        du, dv = u - shift[0], v - shift[1]
+        a = b = np.zeros_like(du)
         for _ in range(_INVERSE_STEPS):
-            bend_u, bend_v = _bend(terms, a, b)
-            next_a = back[:, 0, 0] * (du - bend_u) + back[:, 0, 1] * (dv - bend_v)
-            next_b = back[:, 1, 0] * (du - bend_u) + back[:, 1, 1] * (dv - bend_v)
+            rest_u, rest_v = du - _bend(terms[0], a, b), dv - _bend(terms[1], a, b)
+            next_a = (pc[1, 1] * rest_u - pc[0, 1] * rest_v) / det
+            next_b = (pc[0, 0] * rest_v - pc[1, 0] * rest_u) / det
             step = max(np.abs(next_a - a).max(initial=0.0), np.abs(next_b - b).max(initial=0.0))
+            size = max(np.abs(next_a).max(initial=0.0), np.abs(next_b).max(initial=0.0))
             a, b = next_a, next_b
-            if step <= 1e-14 * max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0)):
+            # The step after this one would be smaller by the bending, at least tenfold.
+            if step <= 1e-12 * size:
                 break
-        return (
-            a / self.scale[which, 0] + self.reference[which, 0],
-            b / self.scale[which, 1] + self.reference[which, 1],
-        )
+        return a / scale[0] + reference[0], b / scale[1] + reference[1]
+
+    def _of_points(self, which: I64) -> tuple[F64, F64, F64, F64, F64]:
+        """The arrays of each point's map, points last; a single map is left to broadcasting."""
+        arrays = (self.reference, self.scale, self.pc, self.terms, self.shift)
+        moved = [np.moveaxis(array, 0, -1) for array in arrays]
+        if len(self) > 1:
+            moved = [array[..., which] for array in moved]
+        return moved[0], moved[1], moved[2], moved[3], moved[4]
 
 
-def _bend(terms: F64, a: F64, b: F64) -> tuple[F64, F64]:
-    """The terms of second and third order, for both axes."""
-    aa, ab, bb = a * a, a * b, b * b
-    powers = (aa, ab, bb, aa * a, aa * b, a * bb, bb * b)
-    u = sum((terms[:, 0, k] * power for k, power in enumerate(powers)), np.zeros_like(a))
-    v = sum((terms[:, 1, k] * power for k, power in enumerate(powers)), np.zeros_like(a))
-    return u, v
+def _bend(terms: F64, a: F64, b: F64) -> F64:
+    """The terms of second and third order of one axis, in the order of `POWERS`."""
+    t = terms
+    return np.asarray(
+        (t[0] + t[3] * a + t[4] * b) * (a * a)
+        + t[1] * a * b
+        + (t[2] + t[5] * a + t[6] * b) * (b * b)
+    )

@@ -186,7 +186,8 @@ def test_columns_for_a_file() -> None:
     assert {len(column) for column in columns.values()} == {162242}
     assert columns["TABLE"].sum() == 9499
     assert columns["CHILD_E"][-1] == 0
-    assert columns["NAME"][759] == "n0000/0001"
+    assert columns["NAME"].tolist() == SKY.names(columns["INDEX"])
+    assert SKY.columns(max_level=1, table_level=1)["NAME"][-1] == "s8230"
     assert columns["PARENT"][0] == -1
     with pytest.raises(PartitionError, match="catalogs at level 4"):
         SKY.columns(max_level=3, table_level=4)
