@@ -138,6 +138,21 @@ class HduFile:
         header = Header(data[:end].decode("latin-1"), where)
         return header, at + -(-(end + CARD) // BLOCK) * BLOCK
 
+    def read_data(self, hdu: Hdu) -> bytes:
+        """Read the data of an HDU as they are.
+
+        Parameters
+        ----------
+        hdu : Hdu
+            One of this file's.
+
+        Returns
+        -------
+        bytes
+            The data unit, without padding.
+        """
+        return self._map[hdu.start : hdu.start + hdu.size]
+
     def table(self, hdu: Hdu) -> PlainTable | PackedTable:
         """Open a binary table.
 
@@ -160,7 +175,7 @@ class HduFile:
         if not hdu.is_table:
             raise BadCatalogError(f"{header.where} ({hdu.name}): no binary table")
         if hdu.is_compressed_table:
-            return PackedTable(self.path, hdu, self._map[hdu.start : hdu.start + hdu.size])
+            return PackedTable(self.path, hdu, self.read_data(hdu))
         try:
             n_rows = header.integer("NAXIS2")
             width = header.integer("NAXIS1", low=1 if n_rows else 0)

@@ -1,0 +1,1 @@
+"""Readers of large surveys as reference catalogs: one module a survey."""
