@@ -1,14 +1,12 @@
 """The HDUs of an input file: headers, and table columns as native arrays, fast and checked.
 
-An smf file holds some 200 HDUs; reading them must cost no more than their bytes. Every
-length in a header is checked against the file before it is believed.
+An smf file holds some 200 HDUs; reading them must cost no more than their bytes: the
+layout of a table is made once for all tables with the same columns. What is wrong with the
+file becomes a BadCatalogError.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,53 +15,14 @@ from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError, CorruptTableError, StorageError
 from dvo.tables.fits.field import Field
-from dvo.tables.fits.header import BLOCK, CARD, Header, find_end
+from dvo.tables.fits.hdu import FitsFile, Hdu
+from dvo.tables.fits.header import CARD, Header
 from dvo.tables.fits.reader import TableFile
 
-__all__ = ["Hdu", "HduFile", "PackedTable", "PlainTable"]
+__all__ = ["HduFile", "PackedTable", "PlainTable"]
 
-_MAX_HEADER = 4_000_000  # 50,000 cards; real headers have hundreds
 _MAX_HDUS = 20_000
 _MAX_FIELDS = 999  # the limit of the FITS standard
-
-
-@dataclass(frozen=True, slots=True)
-class Hdu:
-    """One header and where its data are.
-
-    Parameters
-    ----------
-    index : int
-        Place in the file, from 0.
-    header : Header
-        The header.
-    start : int
-        First byte of the data.
-    size : int
-        Bytes of the data, without padding.
-    """
-
-    index: int
-    header: Header
-    start: int
-    size: int
-
-    @property
-    def name(self) -> str:
-        """EXTNAME, or an empty string."""
-        value = self.header.get("EXTNAME")
-        return value.strip() if isinstance(value, str) else ""
-
-    @property
-    def is_table(self) -> bool:
-        """Whether it is a binary table."""
-        value = self.header.get("XTENSION")
-        return isinstance(value, str) and value.strip() in ("BINTABLE", "A3DTABLE")
-
-    @property
-    def is_compressed_table(self) -> bool:
-        """Whether it is a binary table whose columns are compressed."""
-        return self.is_table and self.header.get("ZTABLE") is True
 
 
 class HduFile:
@@ -82,61 +41,39 @@ class HduFile:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        try:
-            with self.path.open("rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: the file is empty
-            raise BadCatalogError(f"{self.path}: cannot be read: {error}") from error
         self._layouts: dict[str, tuple[np.dtype[np.void], dict[str, Field]]] = {}
         try:
-            self.hdus = tuple(self._walk())
+            self._file = FitsFile(self.path)
+        except (CorruptTableError, StorageError) as error:
+            raise BadCatalogError(f"{error}{_hint(self.path)}") from error
+        try:
+            self.hdus = self._walk()
         except BaseException:
-            self._map.close()
+            self._file.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._map.close()
+        self._file.close()
 
-    def _walk(self) -> Iterator[Hdu]:
-        if self._map[:6] != b"SIMPLE":
-            packed = "; unpack it with gunzip first" if self._map[:2] == b"\x1f\x8b" else ""
-            raise BadCatalogError(
-                f"{self.path}: no FITS file: it does not begin with SIMPLE{packed}"
-            )
-        at = 0
-        for index in range(_MAX_HDUS):
-            if at >= len(self._map) or (index and not self._map[at : at + 8].strip(b"\0 ")):
-                return
-            where = f"{self.path}, HDU {index}"
-            header, start = self._read_header(at, where)
-            size = _data_size(header)
-            # With the padding: a file cut there has lost the HDUs that stood behind it.
-            end = start + -(-size // BLOCK) * BLOCK
-            if end > len(self._map):
-                raise BadCatalogError(
-                    f"{where} ({header.get('EXTNAME', 'no EXTNAME')}): the file is cut short: its "
-                    f"data end at byte {end}, the file at {len(self._map)}; copy it again"
-                )
-            yield Hdu(index, header, start, size)
-            at = end
-
-    def _read_header(self, at: int, where: str) -> tuple[Header, int]:
-        length = 4 * BLOCK
-        while True:
-            data = self._map[at : at + length]
-            end = find_end(data)
-            if end >= 0:
-                break
-            if len(data) < length or length >= _MAX_HEADER:
-                raise BadCatalogError(
-                    f"{where}: the header has no END card; the file is cut short or no FITS file"
-                )
-            length *= 4
-        header = Header(data[:end].decode("latin-1"), where)
-        return header, at + -(-(end + CARD) // BLOCK) * BLOCK
+    def _walk(self) -> tuple[Hdu, ...]:
+        hdus: list[Hdu] = []
+        try:
+            for hdu in self._file:
+                # With the padding: a file cut there has lost the HDUs that stood behind it.
+                if hdu.stop > self._file.size:
+                    raise BadCatalogError(
+                        f"{hdu.where} ({hdu.extname or 'no EXTNAME'}): the file is cut short: its "
+                        f"data end at byte {hdu.stop}, the file at {self._file.size}; copy it again"
+                    )
+                if len(hdus) >= _MAX_HDUS:
+                    raise BadCatalogError(f"{self.path}: more than {_MAX_HDUS} HDUs")
+                hdus.append(hdu)
+        except (CorruptTableError, StorageError) as error:
+            raise BadCatalogError(str(error)) from error
+        return tuple(hdus)
 
     def read_data(self, hdu: Hdu) -> bytes:
         """Read the data of an HDU as they are.
@@ -151,7 +88,10 @@ class HduFile:
         bytes
             The data unit, without padding.
         """
-        return self._map[hdu.start : hdu.start + hdu.size]
+        try:
+            return self._file.read(hdu.data, hdu.size)
+        except (CorruptTableError, StorageError) as error:
+            raise BadCatalogError(str(error)) from error
 
     def table(self, hdu: Hdu) -> PlainTable | PackedTable:
         """Open a binary table.
@@ -173,8 +113,8 @@ class HduFile:
         """
         header = hdu.header
         if not hdu.is_table:
-            raise BadCatalogError(f"{header.where} ({hdu.name}): no binary table")
-        if hdu.is_compressed_table:
+            raise BadCatalogError(f"{header.where} ({hdu.extname}): no binary table")
+        if hdu.is_compressed:
             return PackedTable(self.path, hdu, self.read_data(hdu))
         try:
             n_rows = header.integer("NAXIS2")
@@ -189,7 +129,7 @@ class HduFile:
         except CorruptTableError as error:
             raise BadCatalogError(str(error)) from error
         dtype, fields = self._layouts[key]
-        data = self._map[hdu.start : hdu.start + n_rows * width]
+        data = self.read_data(hdu)[: n_rows * width]
         return PlainTable(header.where, data, dtype, fields, n_rows)
 
 
@@ -314,18 +254,12 @@ class PackedTable:
         return self._columns[name.lower()]
 
 
-def _data_size(header: Header) -> int:
+def _hint(path: Path) -> str:
     try:
-        bits = header.integer("BITPIX", low=-64, high=64)
-        n_axes = header.integer("NAXIS", high=999)
-        size = 1 if n_axes else 0
-        for i in range(1, n_axes + 1):
-            size *= header.integer(f"NAXIS{i}", low=0)
-        pcount = header.integer("PCOUNT", 0)
-        gcount = header.integer("GCOUNT", 1)
-    except CorruptTableError as error:
-        raise BadCatalogError(str(error)) from error
-    return abs(bits) // 8 * gcount * (pcount + size)
+        with path.open("rb") as file:
+            return "; unpack it with gunzip first" if file.read(2) == b"\x1f\x8b" else ""
+    except OSError:
+        return ""
 
 
 def _layout(

@@ -32,7 +32,7 @@ from dvo.ingest.detections import (
     content_digest,
     image_name,
 )
-from dvo.ingest.hdus import Hdu, HduFile, PackedTable, PlainTable
+from dvo.ingest.hdus import HduFile, PackedTable, PlainTable
 from dvo.ingest.header_facts import (
     find_integer,
     find_number,
@@ -41,6 +41,7 @@ from dvo.ingest.header_facts import (
     get_size,
     get_start_mjd,
 )
+from dvo.tables.fits.hdu import Hdu
 from dvo.tables.fits.header import CARD, Header
 from dvo.tables.flags import PhotFlag
 
@@ -87,7 +88,7 @@ def is_ldac(file: HduFile) -> bool:
     bool
         Whether it has an LDAC_OBJECTS table.
     """
-    return any(hdu.name.startswith("LDAC_OBJECTS") for hdu in file.hdus)
+    return any(hdu.extname.startswith("LDAC_OBJECTS") for hdu in file.hdus)
 
 
 def read_ldac(path: Path | str, *, photcode: str | None = None) -> Iterator[InputImage]:
@@ -113,15 +114,15 @@ def read_ldac(path: Path | str, *, photcode: str | None = None) -> Iterator[Inpu
     """
     path = Path(path)
     with HduFile(path) as file:
-        tables = [hdu for hdu in file.hdus if hdu.name.startswith("LDAC_OBJECTS")]
+        tables = [hdu for hdu in file.hdus if hdu.extname.startswith("LDAC_OBJECTS")]
         if not tables:
             raise BadCatalogError(f"{path}: no HDU is called LDAC_OBJECTS; no LDAC catalog")
         for number, hdu in enumerate(tables, start=1):
             before = file.hdus[hdu.index - 1]
-            if not before.name.startswith("LDAC_IMHEAD"):
+            if not before.extname.startswith("LDAC_IMHEAD"):
                 raise BadCatalogError(
                     f"{hdu.header.where}: LDAC_OBJECTS has no LDAC_IMHEAD before it, but "
-                    f"{before.name or 'the primary HDU'}: the image's header is missing"
+                    f"{before.extname or 'the primary HDU'}: the image's header is missing"
                 )
             header = _embedded_header(file, before)
             chip = number if len(tables) > 1 else 0

@@ -33,7 +33,7 @@ from dvo.ingest.detections import (
     content_digest,
     image_name,
 )
-from dvo.ingest.hdus import Hdu, HduFile, PackedTable, PlainTable
+from dvo.ingest.hdus import HduFile, PackedTable, PlainTable
 from dvo.ingest.header_facts import (
     find_integer,
     find_number,
@@ -42,6 +42,7 @@ from dvo.ingest.header_facts import (
     get_size,
     get_start_mjd,
 )
+from dvo.tables.fits.hdu import Hdu
 from dvo.tables.fits.header import Header
 
 __all__ = ["is_smf", "read_smf"]
@@ -156,22 +157,23 @@ def read_smf(path: Path | str, *, photcode: str | None = None) -> Iterator[Input
 def _is_psf_table(hdu: Hdu) -> bool:
     if not hdu.is_table:
         return False
-    name = hdu.name.lower()
+    name = hdu.extname.lower()
     kind = hdu.header.get("EXTTYPE")
     is_psphot = isinstance(kind, str) and kind.startswith("PS1_")
     return name.endswith(".psf") or (is_psphot and not name.endswith(_OTHER_TABLES))
 
 
 def _chip_name(hdu: Hdu) -> str:
-    return hdu.name[:-4] if hdu.name.lower().endswith(".psf") else hdu.name
+    name = find_text([hdu.header], "EXTNAME")
+    return name[:-4] if name.lower().endswith(".psf") else name
 
 
 def _read_exposure(file: HduFile, tables: list[int], photcode: str | None) -> _Exposure:
     primary = file.hdus[0].header
     without = [
-        hdu.name
+        find_text([hdu.header], "EXTNAME")
         for i, hdu in enumerate(file.hdus)
-        if i and not hdu.is_table and hdu.name.lower().endswith(".hdr") and i + 1 not in tables
+        if i and not hdu.is_table and hdu.extname.endswith(".HDR") and i + 1 not in tables
     ]
     notes = tuple(f"{name} has no table of detections" for name in without)
     for note in notes:
@@ -203,8 +205,8 @@ def _read_chip(file: HduFile, i_table: int, exposure: _Exposure) -> InputImage:
     hdu, before = file.hdus[i_table], file.hdus[i_table - 1]
     if before.is_table:
         raise BadCatalogError(
-            f"{hdu.header.where} ({hdu.name}): its header is missing: the HDU before it "
-            f"({before.name}) is a table, not {_chip_name(hdu)}.hdr"
+            f"{hdu.header.where} ({hdu.extname}): its header is missing: the HDU before it "
+            f"({before.extname}) is a table, not {_chip_name(hdu)}.hdr"
         )
     table = file.table(hdu)
     headers = [before.header, exposure.primary]
@@ -250,7 +252,7 @@ def _read_meta(
         "airmass": find_number(headers, "AIRMASS"),
         "extern_id": find_integer(headers[:1], "IMAGEID"),
         "source_id": find_integer(headers, "SOURCEID") or 0,
-        "ccdnum": first_digits(hdu.name),
+        "ccdnum": first_digits(hdu.extname),
         "nx": nx,
         "ny": ny,
         "zero_point": find_number(headers, "ZPT_OBS"),

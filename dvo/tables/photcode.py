@@ -256,7 +256,7 @@ class PhotcodeTable:
 
     @cached_property
     def sec_index_of_code(self) -> NDArray[np.int16]:
-        """k of the SEC that each code measures, shape (65536,); -1 where there is none.
+        """Number k of the SEC that each code measures, shape (65536,); -1 where there is none.
 
         Made for fancy indexing by a column of codes. The array must not be written to.
         """
