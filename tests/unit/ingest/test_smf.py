@@ -288,7 +288,7 @@ def test_file_cut_short(tmp_path: Path) -> None:
         cut = tmp_path / f"cut{length}.smf"
         cut.write_bytes(whole[:length])
         check_bad(cut)
-    check_bad(tmp_path / f"cut{len(whole) - 2880}.smf", "cut short", "XY02.psf")
+    check_bad(tmp_path / f"cut{len(whole) - 2880}.smf", "cut short", "HDU 4")
 
 
 def test_header_extension_missing(tmp_path: Path) -> None:
