@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.errors import StorageError
 from dvo.tables.fits import TableFile
 
 __all__ = ["TileCache"]
@@ -71,12 +72,23 @@ class TileCache:
         with self._mutex:
             found = self._files.get(path)
             if found is None:
-                found = self._files[path] = TableFile(self._root / path, 1)
+                found = self._files[path] = self._open(path)
                 if len(self._files) > _MAX_OPEN:
                     self._files.popitem(last=False)[1].close()
             else:
                 self._files.move_to_end(path)
             return found
+
+    def _open(self, path: str) -> TableFile:
+        try:
+            return TableFile(self._root / path, 1)
+        except StorageError as err:
+            if (self._root / path).exists():
+                raise
+            raise StorageError(
+                f"{self._root / path}: is gone; if a vacuum ran just now open the database "
+                f"again, else run: dvo check {self._root}"
+            ) from err
 
     def rows(self, path: str, names: Sequence[str], start: int, stop: int) -> dict[str, Array]:
         """Read some columns of a run of rows.

@@ -10,15 +10,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dvo.errors import FormatVersionError, NotACatdirError, StorageError, UnknownSnapshotError
 from dvo.partition.layout import MANIFEST
+from dvo.partition.manifest_rows import (
+    ALL_SKY,
+    CatalogRow,
+    Change,
+    FileRow,
+    ImageRow,
+    Part,
+    SnapshotRow,
+)
 
 __all__ = [
     "ALL_SKY",
@@ -35,9 +45,6 @@ __all__ = [
 
 FORMAT = 1
 """Version of the format on disk."""
-
-ALL_SKY = -1
-"""Region number of tables that are not partitioned (Image, Photcode)."""
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -70,91 +77,10 @@ CREATE TABLE pending (path TEXT PRIMARY KEY) WITHOUT ROWID;
 _VISIBLE = "added <= :s AND (removed IS NULL OR removed > :s)"
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotRow:
-    """One committed state of the database."""
-
-    id: int
-    token: str
-    time: str
-    command: str
-    params: dict[str, Any]
-    version: str
-    counts: dict[str, int]
-    kept: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """One data file."""
-
-    path: str
-    n_bytes: int
-    digest: str
-    id: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some rows of a file that belong to one table of one region.
-
-    `kind` is ``rows`` (whole rows), ``patch`` (new values of some columns for the rows
-    named by the file's own column ROW) or ``overlay`` (new values of some
-    columns, row for row, of the part `target`).
-    """
-
-    path: str
-    table: str
-    region: int
-    kind: str
-    row_start: int
-    row_stop: int
-    target: int | None = None
-    columns: tuple[str, ...] = ()
-    id: int = 0
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return self.row_stop - self.row_start
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogRow:
-    """Counts of one catalog."""
-
-    region: int
-    n_average: int
-    next_obj_id: int
-    n_measure: int
-    is_sorted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRow:
-    """How a repeated image is recognised."""
-
-    image_id: int
-    identity: str
-    content: str
-
-
-@dataclass(slots=True)
-class Change:
-    """What one commit does to the manifest."""
-
-    files: list[FileRow] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
-    removed_parts: list[int] = field(default_factory=list)
-    catalogs: list[CatalogRow] = field(default_factory=list)
-    dropped_catalogs: list[int] = field(default_factory=list)
-    images: list[ImageRow] = field(default_factory=list)
-    dropped_images: list[int] = field(default_factory=list)
-    meta: dict[str, str] = field(default_factory=dict)
-
-
-def create_manifest(catdir: Path, meta: dict[str, str]) -> None:
-    """Make an empty manifest.
+def create_manifest(
+    catdir: Path, meta: dict[str, str], commits: Iterable[tuple[SnapshotRow, Change]]
+) -> list[str]:
+    """Make a manifest from the first commit, or from all of them; it appears when it is whole.
 
     Parameters
     ----------
@@ -162,17 +88,54 @@ def create_manifest(catdir: Path, meta: dict[str, str]) -> None:
         An existing folder without a manifest.
     meta : dict
         What the database is: id, level, filters.
+    commits : iterable of (SnapshotRow, Change)
+        What was done, in order.
+
+    Returns
+    -------
+    list of str
+        Paths that these commits made and forgot again.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written, or the commits do not follow from one another.
     """
-    with sqlite3.connect(catdir / MANIFEST, isolation_level=None) as db:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute("BEGIN")
-        for statement in _SCHEMA.split(";"):
-            db.execute(statement)
-        rows = {"format": str(FORMAT), **meta}
-        db.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
-        db.execute("COMMIT")
-    db.close()
+    new = catdir / f"{MANIFEST}.new"
+    gone: list[str] = []
+    try:
+        new.unlink(missing_ok=True)
+        db = sqlite3.connect(new, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=OFF")
+            db.execute("PRAGMA synchronous=OFF")
+            db.execute("BEGIN")
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+            rows = {"format": str(FORMAT), **meta}
+            db.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
+            for snapshot, change in commits:
+                gone += _insert(db, snapshot, change)
+            db.execute("COMMIT")
+            # Kept in the file's header; a reader need not, and may not, change it.
+            db.execute("PRAGMA journal_mode=WAL")
+        finally:
+            db.close()
+        _sync(new)
+        new.rename(catdir / MANIFEST)
+        _sync(catdir)
+    except (sqlite3.Error, OSError, LookupError, TypeError) as err:
+        new.unlink(missing_ok=True)
+        raise StorageError(f"{new}: cannot be made ({err})") from err
+    return gone
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class Manifest:
@@ -206,9 +169,7 @@ class Manifest:
             self._db = _connect_writer(path) if writable else _connect_reader(path)
             self.meta = dict(self._db.execute("SELECT key, value FROM meta"))
         except sqlite3.Error as err:
-            raise StorageError(
-                f"{path}: cannot be read ({err}); try: dvo check {catdir} --rebuild"
-            ) from err
+            raise _unreadable(catdir, err) from err
         found = self.meta.get("format")
         if found != str(FORMAT):
             raise FormatVersionError(
@@ -223,8 +184,21 @@ class Manifest:
 
     def latest(self) -> int:
         """Number of the newest snapshot."""
-        (found,) = self._db.execute("SELECT max(id) FROM snapshot").fetchone()
-        return int(found or 0)
+        return int(self._query("SELECT max(id) FROM snapshot")[0][0] or 0)
+
+    def _query(self, sql: str, args: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, args).fetchall()
+        except sqlite3.Error as err:
+            raise _unreadable(self.catdir, err) from err
+
+    def _visible(self, snapshot: int, sql: str, **args: Any) -> list[Any]:
+        """Rows of a query about a snapshot that is still kept after it."""
+        rows = self._query(sql, args | {"s": snapshot})
+        # Asked afterwards: what a vacuum in the meantime removed must not go unnoticed.
+        if self._query("SELECT kept FROM snapshot WHERE id = ?", (snapshot,)) != [(1,)]:
+            self.snapshot(snapshot)
+        return rows
 
     def snapshot(self, number: int) -> SnapshotRow:
         """Find a snapshot that can still be read.
@@ -261,7 +235,7 @@ class Manifest:
 
     def _snapshots(self, where: str, args: Sequence[Any]) -> Iterator[SnapshotRow]:
         sql = "SELECT id, token, time, command, params, version, counts, kept FROM snapshot "
-        for i, token, time, command, params, version, counts, kept in self._db.execute(
+        for i, token, time, command, params, version, counts, kept in self._query(
             sql + where, args
         ):
             yield SnapshotRow(
@@ -296,16 +270,26 @@ class Manifest:
             "SELECT part.id, path, tab, region, kind, row_start, row_stop, target, columns "
             f"FROM part JOIN file ON file.id = part.file {where} ORDER BY part.id"
         )
-        rows = self._db.execute(sql, {"s": snapshot, "region": region, "tab": table})
+        rows = self._visible(snapshot, sql, region=region, tab=table)
         return [
             Part(path, tab, reg, kind, a, b, target, tuple(json.loads(columns)), i)
             for i, path, tab, reg, kind, a, b, target, columns in rows
         ]
 
     def regions(self, snapshot: int) -> list[int]:
-        """Regions that have a catalog in a snapshot, in order."""
-        sql = f"SELECT region FROM catalog WHERE {_VISIBLE} ORDER BY region"
-        return [r for (r,) in self._db.execute(sql, {"s": snapshot})]
+        """Regions that have objects in a snapshot, in order."""
+        return [row.region for row in self.catalogs(snapshot) if row.n_average > 0]
+
+    def catalogs(self, snapshot: int) -> list[CatalogRow]:
+        """Counts of all catalogs in a snapshot, also of those that a rollback has emptied."""
+        sql = (
+            "SELECT region, n_average, next_obj_id, n_measure, is_sorted FROM catalog "
+            f"WHERE {_VISIBLE} ORDER BY region"
+        )
+        return [
+            CatalogRow(r, objects, next_id, measures, bool(is_sorted))
+            for r, objects, next_id, measures, is_sorted in self._visible(snapshot, sql)
+        ]
 
     def catalog(self, snapshot: int, region: int) -> CatalogRow:
         """Counts of a region's catalog; all zero where there is none."""
@@ -313,8 +297,9 @@ class Manifest:
             "SELECT region, n_average, next_obj_id, n_measure, is_sorted FROM catalog "
             f"WHERE region = :r AND {_VISIBLE}"
         )
-        row = self._db.execute(sql, {"s": snapshot, "r": region}).fetchone()
-        return CatalogRow(*row[:4], bool(row[4])) if row else CatalogRow(region, 0, 0, 0, True)
+        for r, objects, next_id, measures, is_sorted in self._visible(snapshot, sql, r=region):
+            return CatalogRow(r, objects, next_id, measures, bool(is_sorted))
+        return CatalogRow(region, 0, 0, 0, is_sorted=True)
 
     def busy_catalogs(self, snapshot: int, at_least: int) -> list[int]:
         """Regions whose Measure table is in at least so many parts."""
@@ -322,32 +307,45 @@ class Manifest:
             f"SELECT region FROM part WHERE tab = 'Measure' AND kind = 'rows' AND {_VISIBLE} "
             "GROUP BY region HAVING count(*) >= :n ORDER BY region"
         )
-        return [r for (r,) in self._db.execute(sql, {"s": snapshot, "n": at_least})]
+        return [r for (r,) in self._visible(snapshot, sql, n=at_least)]
 
     def image(self, snapshot: int, identity: str) -> ImageRow | None:
         """Find an image by what it is known by in the system it came from."""
         sql = f"SELECT image_id, identity, content FROM image WHERE identity = :i AND {_VISIBLE}"
-        row = self._db.execute(sql, {"s": snapshot, "i": identity}).fetchone()
-        return ImageRow(*row) if row else None
+        return next((ImageRow(*row) for row in self._visible(snapshot, sql, i=identity)), None)
 
     def last_part(self) -> int:
         """Greatest part id given so far; ids are never given twice."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'last_part'").fetchone()
-        return int(row[0]) if row else 0
+        return int(dict(self._query("SELECT key, value FROM meta")).get("last_part", 0))
 
     def images(self, snapshot: int) -> list[ImageRow]:
         """All images in a snapshot."""
         sql = f"SELECT image_id, identity, content FROM image WHERE {_VISIBLE} ORDER BY image_id"
-        return [ImageRow(*row) for row in self._db.execute(sql, {"s": snapshot})]
+        return [ImageRow(*row) for row in self._visible(snapshot, sql)]
 
     def files(self) -> list[FileRow]:
         """All files that some kept snapshot uses."""
         sql = "SELECT path, n_bytes, digest, id FROM file ORDER BY id"
-        return [FileRow(*row) for row in self._db.execute(sql)]
+        return [FileRow(*row) for row in self._query(sql)]
 
     def pending(self) -> list[str]:
         """Paths that a commit cut short may have left behind."""
-        return [p for (p,) in self._db.execute("SELECT path FROM pending ORDER BY path")]
+        return [p for (p,) in self._query("SELECT path FROM pending ORDER BY path")]
+
+    def refresh(self) -> None:
+        """Read `meta` again: commits of others may have changed it."""
+        self.meta = dict(self._query("SELECT key, value FROM meta"))
+
+    def find_damage(self) -> list[str]:
+        """Ask SQLite whether its file is sound.
+
+        Returns
+        -------
+        list of str
+            What is wrong; empty if all is well.
+        """
+        found = [str(line) for (line,) in self._query("PRAGMA integrity_check(10)")]
+        return [] if found == ["ok"] else found
 
     # ---- writing
 
@@ -400,10 +398,16 @@ class Manifest:
             What it adds and removes.
         """
         with self.transaction() as db:
-            _insert_snapshot(db, snapshot)
-            _insert_change(db, snapshot.id, change)
+            gone = _insert(db, snapshot, change)
             db.execute("DELETE FROM pending")
+            db.executemany("INSERT INTO pending VALUES (?)", [(path,) for path in gone])
         self.meta.update(change.meta)
+
+
+def _unreadable(catdir: Path, err: Exception) -> StorageError:
+    return StorageError(
+        f"{catdir / MANIFEST}: cannot be read ({err}); try: dvo check {catdir} --rebuild"
+    )
 
 
 def _connect_writer(path: Path) -> sqlite3.Connection:
@@ -417,9 +421,8 @@ def _connect_reader(path: Path) -> sqlite3.Connection:
     """Open for reading, without needing to write anything.
 
     A database in write-ahead mode needs its -shm file, which a reader without write
-    permission cannot make when no writer is there. Then nobody is writing, so the file
-    can be read as it stands; it is copied to memory, and read again should a writer
-    have come in the meantime.
+    permission cannot make when no writer is there. Then nobody is writing, so the files
+    can be copied as they stand, and copied again should a writer have come meanwhile.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
     db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
@@ -432,17 +435,58 @@ def _connect_reader(path: Path) -> sqlite3.Connection:
     else:
         return db
     for _ in range(10):
-        before = path.stat().st_mtime_ns
-        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        source = sqlite3.connect(f"{uri}&immutable=1", uri=True)
-        try:
-            source.backup(copy)
-        finally:
-            source.close()
-        if path.stat().st_mtime_ns == before:
+        before = _stamps(path)
+        copy = _copy_to_memory(path)
+        if _stamps(path) == before:
             return copy
         copy.close()
     raise sqlite3.OperationalError("the manifest kept changing while it was read")
+
+
+def _stamps(path: Path) -> list[tuple[int, int]]:
+    found = [p.stat() for p in (path, _wal(path)) if p.exists()]
+    return [(stat.st_mtime_ns, stat.st_size) for stat in found]
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _copy_to_memory(path: Path) -> sqlite3.Connection:
+    """Copy a manifest, with what its write-ahead log has, through a folder of our own."""
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with tempfile.TemporaryDirectory(prefix="dvo-") as folder:
+        copy = Path(folder, path.name)
+        for source, target in ((path, copy), (_wal(path), _wal(copy))):
+            if source.exists():
+                shutil.copyfile(source, target)
+        disk = sqlite3.connect(copy)
+        try:
+            disk.backup(memory)
+        finally:
+            disk.close()
+    return memory
+
+
+def _insert(db: sqlite3.Connection, snapshot: SnapshotRow, change: Change) -> list[str]:
+    """Put a commit into the manifest; gives the paths that no snapshot needs any more."""
+    _insert_snapshot(db, snapshot)
+    _insert_change(db, snapshot.id, change)
+    return _forget(db, change.forgotten) if change.forgotten else []
+
+
+def _forget(db: sqlite3.Connection, snapshots: Sequence[int]) -> list[str]:
+    """Forget snapshots, and all rows that none of those kept can see."""
+    db.executemany("UPDATE snapshot SET kept = 0 WHERE id = ?", [(s,) for s in snapshots])
+    for table in ("part", "catalog", "image"):
+        db.execute(
+            f"DELETE FROM {table} WHERE removed IS NOT NULL AND NOT EXISTS (SELECT 1 "
+            "FROM snapshot WHERE kept AND snapshot.id >= added AND snapshot.id < removed)"
+        )
+    unused = "FROM file WHERE NOT EXISTS (SELECT 1 FROM part WHERE part.file = file.id)"
+    gone = [path for (path,) in db.execute(f"SELECT path {unused} ORDER BY path")]
+    db.execute(f"DELETE {unused}")
+    return gone
 
 
 def _insert_snapshot(db: sqlite3.Connection, row: SnapshotRow) -> None:

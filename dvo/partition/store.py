@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -109,10 +109,7 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
     )
     write_record(catdir / layout.log_path(token), first, change, db_id)
     # Until the manifest has its name there is no database: a cut-off init leaves none.
-    create_manifest(catdir, meta)
-    manifest = Manifest(catdir, writable=True)
-    manifest.apply(first, change)
-    manifest.close()
+    create_manifest(catdir, meta, [(first, change)])
 
 
 def _write_plainly(
@@ -171,7 +168,7 @@ class Store:
         self.cache = TileCache(self.catdir, budget=cache_bytes, threads=threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dvo-write")
         if writable:
-            self._sweep()
+            self.sweep()
 
     @property
     def db_id(self) -> str:
@@ -197,9 +194,14 @@ class Store:
             The snapshot; later commits do not change it.
         """
         number = self.manifest.latest() if snapshot is None else snapshot
-        return View(self.manifest, self.cache, self.sky, self.manifest.snapshot(number))
+        found = self.manifest.snapshot(number)
+        # After the snapshot, so that its bounds (pad_deg) are never older than its rows.
+        self.manifest.refresh()
+        return View(self.manifest, self.cache, self.sky, found)
 
-    def begin(self, command: str, params: Mapping[str, Any], base: View | None = None) -> Transaction:
+    def begin(
+        self, command: str, params: Mapping[str, Any], base: View | None = None
+    ) -> Transaction:
         """Begin a change.
 
         Parameters
@@ -222,17 +224,28 @@ class Store:
             self.catdir, self.manifest, base or self.view(), self._pool, command, params
         )
 
-    def _sweep(self) -> None:
-        """Remove what a commit cut short left behind."""
+    def sweep(self) -> int:
+        """Remove files that a commit cut short, or a vacuum, left behind.
+
+        Returns
+        -------
+        int
+            How many there were.
+        """
         pending = self.manifest.pending()
         if not pending:
-            return
-        known = {f.path for f in self.manifest.files()}
-        known |= {layout.log_path(s.token) for s in self.manifest.log()}
-        for path in pending:
-            if path not in known:
-                (self.catdir / path).unlink(missing_ok=True)
+            return 0
+        known = self.known_paths()
+        gone = [path for path in pending if path not in known]
+        for path in gone:
+            (self.catdir / path).unlink(missing_ok=True)
         self.manifest.forget_pending()
+        return len(gone)
+
+    def known_paths(self) -> set[str]:
+        """Paths of all files that the database needs, relative to the catdir."""
+        known = {f.path for f in self.manifest.files()}
+        return known | {layout.log_path(s.token) for s in self.manifest.log()}
 
     def close(self) -> None:
         """Close files and let go of the lock; safe to call twice."""
@@ -242,7 +255,7 @@ class Store:
         if self._lock is not None:
             self._lock.release()
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

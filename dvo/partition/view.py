@@ -354,23 +354,24 @@ class View:
     def _patched(
         self, schema: TableSchema, region: int, names: Sequence[str], parts: Sequence[Part]
     ) -> ColumnTable:
-        """Rows with patches applied, oldest first."""
+        """Rows with patches and overlays applied, oldest first."""
         n_rows = self.n_rows(schema, region)
         columns: dict[str, Array] = {}
+        starts: dict[int | None, int] = {}
         at = 0
         for part in parts:
-            if part.kind == "overlay":
-                continue
-            rows: Array | slice = slice(at, at + part.n_rows)
-            if part.kind == "rows":
-                at += part.n_rows
-                new = self._rows(schema, part, names, part.row_start, part.row_stop, parts).columns
-            else:
-                new = self._cache.rows(part.path, [ROW, *names], part.row_start, part.row_stop)
+            new = self._cache.rows(part.path, [ROW, *names], part.row_start, part.row_stop)
+            rows: Array | slice
+            if part.kind == "patch":
                 rows = new.pop(ROW)
+            else:
+                first = at if part.kind == "rows" else starts[part.target]
+                rows = slice(first, first + part.n_rows)
+            if part.kind == "rows":
+                starts[part.id] = at
+                at += part.n_rows
             for name, values in new.items():
                 if name not in columns:
                     columns[name] = schema[name].nulls(n_rows)
                 columns[name][rows] = values
         return ColumnTable(schema, columns, n_rows)
-
