@@ -55,6 +55,7 @@ _SHUFFLE: dict[int, Any] = {2: kernels.shuffle2, 4: kernels.shuffle4, 8: kernels
 _UNSHUFFLE: dict[int, Any] = {2: kernels.unshuffle2, 4: kernels.unshuffle4, 8: kernels.unshuffle8}
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\x04\x03"
 _MAX_STORED = 65535
+_MAX_PADDING = 8  # bytes an encoder may leave behind a Rice stream; CFITSIO leaves none
 _STORED = struct.Struct("<?HH")
 _TRAILER = struct.Struct("<II")
 
@@ -213,11 +214,14 @@ def rice_unpack(blob: Bytes, out: Words) -> None:
     words.view(np.uint8)[: len(blob)] = np.frombuffer(blob, np.uint8)
     if np.little_endian:
         words.byteswap(inplace=True)
-    status = kernels.rice_decode(words, 0, 8 * len(blob), 8 * size, fs_bits, fs_max, out)
-    if status == kernels.TRUNCATED:
+    used = kernels.rice_decode(words, 0, 8 * len(blob), 8 * size, fs_bits, fs_max, out)
+    if used == kernels.TRUNCATED:
         raise CodecError(f"its Rice stream of {len(blob)} bytes ends too early")
-    if status != kernels.OK:
+    if used < 0:
         raise CodecError("its Rice stream has a parameter that no encoder writes")
+    # There is no check value; that the stream is used up is the next best thing.
+    if len(blob) - used // 8 > _MAX_PADDING:
+        raise CodecError(f"its Rice stream of {len(blob)} bytes ends after {used // 8}")
 
 
 def encode(

@@ -79,11 +79,12 @@ def rice_decode(
     Returns
     -------
     int
-        OK, TRUNCATED if the stream ends too early, BAD_CODE if a parameter is wrong.
+        First bit not used; TRUNCATED if the stream ends too early, BAD_CODE if a
+        parameter is wrong.
     """
     n = out.size
     if n == 0:
-        return OK
+        return start
     if start < 0 or end - start < item_bits or (end >> 6) + 3 > words.size:
         return TRUNCATED
     one = np.uint64(1)
@@ -148,7 +149,7 @@ def rice_decode(
             if at > end:
                 return TRUNCATED
         first = stop
-    return OK
+    return at
 
 
 @kernel
