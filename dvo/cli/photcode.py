@@ -104,7 +104,9 @@ def import_command(catdir: Path, file: Path) -> None:
 @click.option(
     "--airmass", type=float, default=0.0, help="Extinction in one airmass [mag], positive."
 )
-@click.option("--code", type=click.IntRange(1, 65535), help="Number; the next free one if not given.")
+@click.option(
+    "--code", type=click.IntRange(1, 65535), help="Number; the next free one if not given."
+)
 def add_command(
     catdir: Path,
     name: str,

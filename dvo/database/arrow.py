@@ -44,7 +44,11 @@ def to_arrow(columns: Sequence[OutputColumn], values: Mapping[str, Array]) -> pa
     arrays = []
     for column in columns:
         array = _to_array(column.like, values[column.name])
-        about = {"unit": column.like.unit, "ucd": column.like.ucd, "description": column.like.meaning}
+        about = {
+            "unit": column.like.unit,
+            "ucd": column.like.ucd,
+            "description": column.like.meaning,
+        }
         metadata = {k: v for k, v in about.items() if v}
         fields.append(pa.field(column.name, array.type, metadata=metadata))
         arrays.append(array)

@@ -298,7 +298,9 @@ class Database:
         if self.view.catalog(region).is_sorted:
             link = self.view.read(AVERAGE, region, ["off_measure", "nmeasure"])
             start = int(link["off_measure"][row])
-            return self.view.read_rows(MEASURE, region, names, start, start + int(link["nmeasure"][row]))
+            return self.view.read_rows(
+                MEASURE, region, names, start, start + int(link["nmeasure"][row])
+            )
         whole = self.view.read(MEASURE, region, names)
         return whole.take(np.flatnonzero(whole["ave_ref"] == row))
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dvo.errors import DuplicateImageError
 from dvo.ingest.associate import associate_batch
@@ -27,11 +28,11 @@ from dvo.ingest.measures import (
     add_motions,
     changed_catalogs,
     group_measures,
-    group_objects,
 )
 from dvo.ingest.objects import ObjectSet
 from dvo.ingest.removal import remove_images
 from dvo.ingest.selection import Selection, select_detections
+from dvo.ingest.sources import Source
 from dvo.partition.compact import compact_busy
 from dvo.partition.manifest import ImageRow
 from dvo.partition.store import Store
@@ -42,9 +43,7 @@ __all__ = ["AddstarOptions", "AddstarReport", "addstar"]
 
 log = logging.getLogger(__name__)
 
-Source = Callable[[], Iterable[InputImage]]
-"""Reads one file when it is called; runs in a thread."""
-
+Array = NDArray[Any]
 _READ_AHEAD = 4
 _BATCH_IMAGES = 2000
 _MOST_OBJECTS = 8_000_000
@@ -284,13 +283,13 @@ class _Run:
                 batch, objects, self.view, one_to_one=self.options.one_to_one, kinds=kinds
             )
             has_motion = add_motions(batch, found, objects)
-            secfilt_rows = add_means(batch, found, objects, self.view.photcodes, kinds)
+            means = add_means(batch, found, objects, self.view.photcodes, kinds)
             self._count_measures(found.objects)
             table, groups = group_measures(batch, found, objects)
             change.add_rows(table, groups.regions, groups.edges)
             touched = np.zeros(objects.n, np.bool_)
             touched[found.objects] = True
-            self._write_objects(change, np.flatnonzero(touched), secfilt_rows, kinds, has_motion)
+            self._write_objects(change, np.flatnonzero(touched), means, kinds, has_motion)
             self._write_images(change, images)
             change.set_catalogs(changed_catalogs(groups, objects))
             self._write_meta(change, found.pad_deg, has_motion, images)
@@ -318,31 +317,27 @@ class _Run:
         self._identities.clear()
         self._replaced.clear()
 
-    def _count_measures(self, objects: np.ndarray[Any, Any]) -> None:
+    def _count_measures(self, objects: Array) -> None:
         n = np.bincount(objects, minlength=self.objects.n).astype(np.uint32)
         self.objects.n_measure[: self.objects.n] += n
 
     def _write_objects(
-        self,
-        change: Transaction,
-        rows: np.ndarray[Any, Any],
-        secfilt_rows: np.ndarray[Any, Any],
-        kinds: list[str],
-        has_motion: bool,
+        self, change: Transaction, rows: Array, means: Array, kinds: list[str], has_motion: bool
     ) -> None:
+        """Write what changed of some objects: their Average columns, and the means named."""
         objects = self.objects
-        groups = group_objects(objects.region[rows], objects.ave_ref[rows])
+        groups = objects.group(rows)
         rows = rows[groups.order]
+        ave_ref = objects.ave_ref[rows]
         patch = objects.average_patch(rows, with_motion=has_motion)
-        change.patch_rows(objects.ave_ref[rows], patch, groups.regions, groups.edges)
-        if len(secfilt_rows) == 0:
+        change.patch_rows(ave_ref, patch, groups.regions, groups.edges)
+        i, k = np.nonzero(means[rows])
+        if len(i) == 0:
             return
-        of, k = np.divmod(secfilt_rows, objects.n_secfilt)
-        place = objects.ave_ref[of] * objects.n_secfilt + k
-        groups = group_objects(objects.region[of], place)
-        picked = secfilt_rows[groups.order]
-        means = objects.secfilt_patch(picked, kinds)
-        change.patch_rows(place[groups.order], means, groups.regions, groups.edges)
+        n = objects.n_secfilt
+        edges = np.searchsorted(i, groups.edges)
+        table = objects.secfilt_patch(rows[i] * n + k, kinds)
+        change.patch_rows(ave_ref[i] * n + k, table, groups.regions, edges)
 
     def _write_images(self, change: Transaction, images: list[BatchImage]) -> None:
         rows = image_rows(images, self._parents)
@@ -398,4 +393,3 @@ def _identity(meta: Any) -> str:
     if meta.extern_id is not None:
         return f"extern:{meta.source_id}:{meta.extern_id}"
     return f"name:{meta.name}"
-

@@ -86,24 +86,28 @@ def associate_batch(
     first_seen = _first_rows(found, n_known, n_now)
     created_ra, created_dec = batch.ra[first_seen], batch.dec[first_seen]
     regions = own[first_seen]
+    objects.load(_marked(regions, len(view.sky)), kinds)
     ext_ids = _unique_ext_ids(ids.ext_id(created_ra, created_dec), objects.ext_id[:n_known])
-    objects.load(np.unique(regions).tolist(), kinds)
-    objects.add(n_known, regions, ext_ids)
-    return Associated(found, n_known, _overhang_deg(batch, own, objects.region[found], view))
+    objects.add(n_known, objects.slots(regions), ext_ids)
+    homes = np.array(objects.regions, np.int64)[objects.slot[found]]
+    return Associated(found, n_known, _overhang_deg(batch, own, homes, view))
+
+
+def _marked(regions: Array, n_regions: int) -> list[int]:
+    """Different regions among many, ascending; cheaper than sorting them."""
+    mark = np.zeros(n_regions, np.bool_)
+    mark[regions] = True
+    return [int(r) for r in np.flatnonzero(mark)]
 
 
 def _regions_near(batch: Batch, own: Array, view: View, reach_deg: float) -> list[int]:
     """Regions with catalogs that hold, or may hold, objects near the detections."""
-    regions, index = np.unique(own, return_inverse=True)
-    bounds = view.sky.bounds(regions)[index]
-    cos_dec = np.cos(np.radians(batch.dec))
-    is_near = (
-        ((batch.ra - bounds[:, 0]) * cos_dec < reach_deg)
-        | ((bounds[:, 1] - batch.ra) * cos_dec < reach_deg)
-        | (batch.dec - bounds[:, 2] < reach_deg)
-        | (bounds[:, 3] - batch.dec < reach_deg)
-    )
-    found = {int(r) for r in regions}
+    regions = _marked(own, len(view.sky))
+    index = np.empty(len(view.sky), np.int32)
+    index[regions] = np.arange(len(regions))
+    bounds = view.sky.bounds(regions)
+    is_near = kernels.near_edge(batch.ra, batch.dec, index[own], bounds, reach_deg)
+    found = set(regions)
     ra, dec = batch.ra[is_near], batch.dec[is_near]
     is_polar = np.abs(dec) + 2 * reach_deg > 89.0
     for a, d in zip(ra[is_polar], dec[is_polar], strict=True):

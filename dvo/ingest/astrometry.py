@@ -462,14 +462,14 @@ def _astropy_solution(header: Header) -> Callable[[F64, F64], tuple[F64, F64]]:
     from astropy.io import fits  # noqa: PLC0415
     from astropy.wcs import WCS, FITSFixedWarning  # noqa: PLC0415
 
-    cards = fits.Header()
-    for key in header:
-        if key.startswith(_WCS_KEYWORDS) and len(key) <= 8:
-            cards[key] = header[key]
-    if header.get("CTYPE1") == "RA---TAN" and any(key.startswith("PV2_") for key in header):
-        # SCAMP's old way to write TPV; a true TAN has no PV on its second axis.
-        cards["CTYPE1"], cards["CTYPE2"] = "RA---TPV", "DEC--TPV"
     try:
+        cards = fits.Header()
+        for key in header:
+            if key.startswith(_WCS_KEYWORDS) and len(key) <= 8:
+                cards[key] = header[key]
+        if header.get("CTYPE1") == "RA---TAN" and any(key.startswith("PV2_") for key in header):
+            # SCAMP's old way to write TPV; a true TAN has no PV on its second axis.
+            cards["CTYPE1"], cards["CTYPE2"] = "RA---TPV", "DEC--TPV"
         with warnings.catch_warnings():
             # astropy mends dates and units of old headers and says so; the position is the same.
             warnings.simplefilter("ignore", FITSFixedWarning)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta, InputImage, RefSource
 from dvo.ingest.kernels import group_rows, sky_cells, sort_cells
 from dvo.ingest.objects import DEFAULT_POS_ERR_ARCSEC
-move_to_epoch = None
+
+from dvo.ingest.surveys.motion import mjd_to_epoch, move_to_epoch
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
 
@@ -201,7 +202,7 @@ def _matching_positions(image: BatchImage) -> tuple[Array, Array]:
     start = np.full(len(found), image.mjd) if epoch is None else epoch
     start = np.where(np.isfinite(start), start, image.mjd)
     return move_to_epoch(
-        found.ra, found.dec, np.nan_to_num(u_ra), np.nan_to_num(u_dec), start, image.match_mjd
+        found.ra, found.dec, u_ra, u_dec, mjd_to_epoch(start), mjd_to_epoch(image.match_mjd)
     )
 
 

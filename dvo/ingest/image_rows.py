@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.batch import BatchImage
 from dvo.ingest.detections import Detections, ImageMeta
+from dvo.ingest.kernels import circle
 from dvo.ingest.measures import split_time
-from dvo.sphere import separation, unit_vectors
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE, N_POLYTERMS
 from dvo.tables.magnitudes import image_offset
@@ -25,7 +25,9 @@ _COORD_COLUMNS = ("crval1", "crval2", "crpix1", "crpix2", "cdelt1", "cdelt2",
                   "pc1_1", "pc1_2", "pc2_1", "pc2_2")  # fmt: skip
 
 
-def image_rows(images: Sequence[BatchImage], parents: dict[str, tuple[int, ImageMeta]]) -> ColumnTable:
+def image_rows(
+    images: Sequence[BatchImage], parents: dict[str, tuple[int, ImageMeta]]
+) -> ColumnTable:
     """Make the Image rows of a batch.
 
     Parameters
@@ -101,13 +103,8 @@ def _extent(detections: Detections) -> dict[str, float]:
     """Centre and radius of the circle that holds the detections."""
     if len(detections) == 0:
         return {}
-    centre = unit_vectors(detections.ra, detections.dec).mean(axis=0)
-    length = float(np.hypot(*centre[:2]))
-    ra = float(np.degrees(np.arctan2(centre[1], centre[0])) % 360.0)
-    dec = float(np.degrees(np.arctan2(centre[2], length)))
-    n = len(detections)
-    far = separation(np.full(n, ra), np.full(n, dec), detections.ra, detections.dec)
-    return {"ra_center": ra, "dec_center": dec, "radius": float(far.max())}
+    ra, dec, radius = circle(detections.ra, detections.dec)
+    return {"ra_center": ra, "dec_center": dec, "radius": radius}
 
 
 def _as_table(rows: Sequence[dict[str, Any]]) -> ColumnTable:

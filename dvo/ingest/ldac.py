@@ -150,11 +150,12 @@ def _read_chip(
     solution = read_solution(header, nx=nx, ny=ny)
     meta = _read_meta(table, header, solution, path, chip, photcode)
     columns: dict[str, NDArray[Any]] = {}
-    for ours, theirs in _PLAIN.items():
-        values = _read(table, theirs)
-        if values is not None:
-            columns[ours] = np.asarray(values, np.float32)
-    with np.errstate(invalid="ignore"):
+    # Values beyond float32 and negative variances are unknown, not a fault of the file.
+    with np.errstate(invalid="ignore", over="ignore"):
+        for ours, theirs in _PLAIN.items():
+            values = _read(table, theirs)
+            if values is not None:
+                columns[ours] = np.asarray(values, np.float32)
         for ours, theirs in _VARIANCES.items():
             values = _read(table, theirs)
             if values is not None:
@@ -252,7 +253,7 @@ def _add_photometry(
         flux, error = (_read(table, (f"{kind}_{suffix}",)) for kind in ("FLUX", "FLUXERR"))
         mag, mag_err = (_read(table, (f"{kind}_{suffix}",)) for kind in ("MAG", "MAGERR"))
         # Fluxes of zero or less have no logarithm; SExtractor marks such magnitudes by 99.
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             if flux is not None:
                 columns[f"flux_{stem}"] = np.asarray(flux, np.float32) * per_second
                 made = np.where(flux > 0, -2.5 * np.log10(flux), np.nan)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from dvo.ingest import kernels
 from dvo.ingest.associate import Associated
 from dvo.ingest.batch import MJD_1970, Batch, BatchImage
 from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta
-from dvo.ingest.objects import ObjectSet
+from dvo.ingest.objects import Grouped, ObjectSet
 from dvo.partition.manifest import CatalogRow
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.magnitudes import ZERO_POINT, image_offset, nominal_zero_point
@@ -24,40 +23,23 @@ from dvo.tables.photcode import PhotClass, PhotcodeTable
 from dvo.tables.photsource import PhotSource, source_of
 
 __all__ = [
-    "Grouped",
     "add_means",
     "add_motions",
     "changed_catalogs",
     "group_measures",
-    "group_objects",
     "split_time",
 ]
 
 Array = NDArray[Any]
 
-_MAGS = {"psf": ("mag", "mag_err"), "ap": ("m_aper", "m_aper_err"), "kron": ("m_kron", "m_kron_err")}
+_MAGS = {
+    "psf": ("mag", "mag_err"),
+    "ap": ("m_aper", "m_aper_err"),
+    "kron": ("m_kron", "m_kron_err"),
+}
 _LEAST_MAG_ERR = 0.001
 _DEFAULT_MAG_ERR = 0.1
 _MAX_DETECT_ID = 10**7
-
-
-@dataclass(frozen=True, slots=True)
-class Grouped:
-    """Rows of many regions, those of a region together.
-
-    Parameters
-    ----------
-    order : ndarray of int64
-        Rows of the batch (or of the ObjectSet), region after region, object after object.
-    regions : list of int
-        The regions.
-    edges : ndarray of int64, shape (len(regions) + 1,)
-        Where the rows of each region begin.
-    """
-
-    order: Array
-    regions: list[int]
-    edges: Array
 
 
 def split_time(mjd: Array) -> tuple[Array, Array]:
@@ -79,7 +61,9 @@ def split_time(mjd: Array) -> tuple[Array, Array]:
     return total // 1000, (total % 1000).astype(np.uint16)
 
 
-def group_measures(batch: Batch, found: Associated, objects: ObjectSet) -> tuple[ColumnTable, Grouped]:
+def group_measures(
+    batch: Batch, found: Associated, objects: ObjectSet
+) -> tuple[ColumnTable, Grouped]:
     """Make the Measure rows of a batch, ordered by region and object.
 
     Parameters
@@ -99,7 +83,7 @@ def group_measures(batch: Batch, found: Associated, objects: ObjectSet) -> tuple
         Which runs of them belong to which region.
     """
     of = found.objects
-    groups = group_objects(objects.region[of], objects.ave_ref[of])
+    groups = objects.group(of)
     order, of = groups.order, of[groups.order]
     columns: dict[str, Array] = {
         "ra": batch.measured_ra[order],
@@ -125,27 +109,6 @@ def group_measures(batch: Batch, found: Associated, objects: ObjectSet) -> tuple
         columns["ext_id"] = _ext_ids(batch, image, columns["det_id"])
     _own_epochs(batch, order, columns)
     return ColumnTable(MEASURE, columns, batch.n), groups
-
-
-def group_objects(regions: Array, rows: Array) -> Grouped:
-    """Order rows by region, then by row of the object in its catalog.
-
-    Parameters
-    ----------
-    regions, rows : ndarray of int64
-        Region of each, and row of its object there.
-
-    Returns
-    -------
-    Grouped
-        The order.
-    """
-    found, index = np.unique(regions, return_inverse=True)
-    last = np.zeros(len(found), np.int64)
-    np.maximum.at(last, index, rows + 1)
-    starts = np.concatenate([[0], np.cumsum(last)])
-    order, edges = kernels.group_rows(starts[index] + rows, int(starts[-1]))
-    return Grouped(order, [int(r) for r in found], edges[starts])
 
 
 def _image_columns(images: Sequence[BatchImage]) -> dict[str, Array]:
@@ -234,15 +197,15 @@ def add_means(
 
     Returns
     -------
-    ndarray of int64
-        SecFilt rows of the ObjectSet (object * n_secfilt + k) that changed.
+    ndarray of bool, shape (n_objects, n_secfilt)
+        Which means changed.
     """
     k_of_image = np.array([_filter_of(i, photcodes) for i in batch.images], np.int64)
     k = k_of_image[batch.image]
     row = np.where(k < 0, -1, found.objects.astype(np.int64) * objects.n_secfilt + k)
-    used = row[row >= 0]
-    if len(used) == 0:
-        return used
+    touched = np.zeros(objects.n * objects.n_secfilt, np.bool_)
+    if (k_of_image < 0).all():
+        return touched.reshape(objects.n, -1)
     shift = batch.per_image([_shift(i) for i in batch.images], "f4")
     for kind in kinds:
         mag, err = (batch.column(n) for n in _MAGS[kind])
@@ -255,10 +218,8 @@ def add_means(
             means.mean, means.err, means.chi, means.stdev, means.least, means.most, means.n_used,
         )  # fmt: skip
     kernels.count_rows(row, objects.ncode)
-    # Detections are in image order; objects repeat, rows are wanted once.
-    touched = np.zeros(objects.n * objects.n_secfilt, np.bool_)
-    touched[used] = True
-    return np.flatnonzero(touched)
+    touched[row[row >= 0]] = True
+    return touched.reshape(objects.n, -1)
 
 
 def _filter_of(image: BatchImage, photcodes: PhotcodeTable) -> int:

@@ -7,18 +7,20 @@ by nothing: what a batch changed is written as patches, and stays here for the n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.ingest.kernels import group_rows
 from dvo.partition.manifest import CatalogRow
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["DEFAULT_POS_ERR_ARCSEC", "MEAN_STEMS", "MeanSet", "ObjectSet"]
+__all__ = ["DEFAULT_POS_ERR_ARCSEC", "MEAN_STEMS", "Grouped", "MeanSet", "ObjectSet"]
 
 Array = NDArray[Any]
 
@@ -34,6 +36,25 @@ MEAN_STEMS = {"psf": "mag", "ap": "mag_ap", "kron": "mag_kron"}
 """Running means that SecFilt keeps, and the stem of their columns."""
 
 _COUNTS = {"psf": "nused", "ap": "nused_ap", "kron": "nused_kron"}
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """Rows of many regions, those of a region together.
+
+    Parameters
+    ----------
+    order : ndarray of int64
+        Which row comes where: region after region, object after object.
+    regions : list of int
+        The regions, ascending.
+    edges : ndarray of int64, shape (len(regions) + 1,)
+        Where the rows of each region begin, and where the last ones end.
+    """
+
+    order: Array
+    regions: list[int]
+    edges: Array
 
 
 class MeanSet:
@@ -87,7 +108,9 @@ class ObjectSet:
         self.pos_err = np.empty(0, np.float32)
         self.n_pos = np.empty(0, np.uint32)
         self.n_measure = np.empty(0, np.uint32)
-        self.region = np.empty(0, np.int64)
+        self.slot = np.empty(0, np.int32)
+        self.regions: list[int] = []
+        self._slot_of: dict[int, int] = {}
         self.ave_ref = np.empty(0, np.int64)
         self.obj_id = np.empty(0, np.uint32)
         self.cat_id = np.empty(0, np.uint32)
@@ -106,7 +129,7 @@ class ObjectSet:
         size = max(self.n + n, 2 * self.n)
         for name in ("ra", "dec", "time", "pos_err"):
             setattr(self, name, _grown(getattr(self, name), size, np.nan))
-        for name in ("n_pos", "n_measure", "region", "ave_ref", "obj_id", "cat_id", "ext_id"):
+        for name in ("n_pos", "n_measure", "slot", "ave_ref", "obj_id", "cat_id", "ext_id"):
             setattr(self, name, _grown(getattr(self, name), size, 0))
         for name, values in self.motion.items():
             self.motion[name] = _grown(values, size, np.nan)
@@ -133,6 +156,8 @@ class ObjectSet:
 
     def _load_region(self, region: int) -> None:
         row = self.catalogs[region] = self._view.catalog(region)
+        self._slot_of[region] = len(self.regions)
+        self.regions.append(region)
         if row.n_average == 0:
             return
         names = ["ra", "dec", "ra_err", "mean_epoch", "number_pos", "nmeasure", "obj_id",
@@ -149,7 +174,7 @@ class ObjectSet:
         error = table["ra_err"]
         self.pos_err[at] = np.where(np.isnan(error), np.float32(DEFAULT_POS_ERR_ARCSEC), error)
         self.n_pos[at], self.n_measure[at] = table["number_pos"], table["nmeasure"]
-        self.region[at], self.ave_ref[at] = region, np.arange(n)
+        self.slot[at], self.ave_ref[at] = self._slot_of[region], np.arange(n)
         self.obj_id[at], self.cat_id[at] = table["obj_id"], table["cat_id"]
         self.ext_id[at] = table["ext_id"]
         self.n += n
@@ -157,7 +182,7 @@ class ObjectSet:
 
     def _load_means(self, kind: str, regions: list[int]) -> None:
         for region in regions:
-            mine = np.flatnonzero(self.region[: self.n] == region)
+            mine = np.flatnonzero(self.slot[: self.n] == self._slot_of[region])
             if len(mine):
                 self._load_secfilt(region, int(mine[0]), [kind], counts=False)
 
@@ -178,36 +203,68 @@ class ObjectSet:
         """Positions, motions and epochs in the order that the kernels take them."""
         return self.ra, self.dec, self.motion["u_ra"], self.motion["u_dec"], self.time
 
-    def add(self, first: int, regions: Array, ext_ids: Array) -> None:
+    def slots(self, regions: Array) -> NDArray[np.int32]:
+        """Slots (places in `regions`) of region numbers that have been loaded."""
+        table = np.full(int(regions.max(initial=0)) + 1, -1, np.int32)
+        for region, slot in self._slot_of.items():
+            if region < len(table):
+                table[region] = slot
+        return table[regions]
+
+    def add(self, first: int, slots: NDArray[np.int32], ext_ids: Array) -> None:
         """Give objects that association made their place and ids, in order of creation.
 
         Parameters
         ----------
         first : int
             First new row; the rows up to its end are new.
-        regions : ndarray of int64
-            Region of each new object.
+        slots : ndarray of int32
+            Slot of the region of each new object.
         ext_ids : ndarray of uint64
             Public id of each new object.
         """
-        stop = first + len(regions)
-        order = np.argsort(regions, kind="stable")
-        found, starts, sizes = np.unique(
-            regions[order], return_index=True, return_counts=True
-        )
-        for region, start, size in zip(found.tolist(), starts, sizes, strict=True):
-            rows = first + order[start : start + size]
+        stop = first + len(slots)
+        order, edges = group_rows(slots.astype(np.int64), len(self.regions))
+        for slot in np.flatnonzero(np.diff(edges)):
+            rows = first + order[edges[slot] : edges[slot + 1]]
+            region = self.regions[slot]
             old = self.catalogs[region]
+            size = len(rows)
             numbers = np.arange(size)
-            self.region[rows] = region
+            self.slot[rows] = slot
             self.ave_ref[rows] = old.n_average + numbers
             self.obj_id[rows] = old.next_obj_id + numbers
             self.cat_id[rows] = region
             self.catalogs[region] = CatalogRow(
-                region, old.n_average + int(size), old.next_obj_id + int(size), old.n_measure, False
+                region, old.n_average + size, old.next_obj_id + size, old.n_measure, False
             )
         self.ext_id[first:stop] = ext_ids
         self.n = stop
+
+    def group(self, rows: Array) -> Grouped:
+        """Order objects, which may repeat, by region and by row in their catalog.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Rows of this set.
+
+        Returns
+        -------
+        Grouped
+            The order; equal objects keep theirs.
+        """
+        by_region = np.argsort(self.regions)
+        sizes = np.array([self.catalogs[self.regions[s]].n_average for s in by_region], np.int64)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        start_of_slot = np.empty(len(self.regions), np.int64)
+        start_of_slot[by_region] = starts[:-1]
+        key = start_of_slot[self.slot[rows]] + self.ave_ref[rows]
+        order, edges = group_rows(key, int(starts[-1]))
+        edges = edges[starts]
+        used = np.flatnonzero(np.diff(edges))
+        regions = [self.regions[s] for s in by_region[used]]
+        return Grouped(order, regions, np.append(edges[used], len(order)))
 
     def average_patch(self, rows: Array, *, with_motion: bool) -> ColumnTable:
         """Average columns of some objects as they are now.

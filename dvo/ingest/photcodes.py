@@ -13,9 +13,7 @@ from dvo.tables.photcode import PHOTCODE, Photcode, PhotcodeTable
 __all__ = ["import_photcodes", "put_photcodes"]
 
 
-def put_photcodes(
-    store: Store, table: PhotcodeTable, command: str, params: dict[str, Any]
-) -> None:
+def put_photcodes(store: Store, table: PhotcodeTable, command: str, params: dict[str, Any]) -> None:
     """Replace the photcode table of a database, in one commit.
 
     Parameters

@@ -72,9 +72,7 @@ def remove_images(change: Transaction, view: View, image_ids: Sequence[int]) -> 
     return view.changed(tables, rows)
 
 
-def _without(
-    view: View, region: int, gone: Array
-) -> tuple[ColumnTable, ColumnTable, ColumnTable]:
+def _without(view: View, region: int, gone: Array) -> tuple[ColumnTable, ColumnTable, ColumnTable]:
     """Tables of a region without the measures of some images."""
     average, secfilt, measure = (view.read(t, region) for t in (AVERAGE, SECFILT, MEASURE))
     is_gone = np.isin(measure["image_id"], gone)

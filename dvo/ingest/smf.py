@@ -328,7 +328,8 @@ def _as_kind(table: _Table, name: str, ours: str) -> NDArray[Any]:
         return np.asarray(values.astype(np.int64), np.uint32)
     if ours in ("psf_ndof", "psf_npix"):
         return np.asarray(np.nan_to_num(values, nan=-1), np.int32)
-    return np.asarray(values, np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 is unknown
+        return np.asarray(values, np.float32)
 
 
 def _read_det_ids(table: _Table) -> NDArray[np.uint32]:

@@ -159,7 +159,7 @@ def _read_parquet(path: Path, names: Sequence[str]) -> RawTable:
             schema = file.schema_arrow
             found = _resolve(path, names, schema.names)
             table = file.read(columns=list(dict.fromkeys(found.values())), use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # names may be no UTF-8
         raise BadCatalogError(f"{path}: damaged Parquet file: {error}") from error
     units = {}
     for name, real in found.items():

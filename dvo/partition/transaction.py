@@ -375,7 +375,8 @@ class Transaction:
         if rows is not None:
             columns = {ROW: rows.astype(np.int64, copy=False), **columns}
             fields.insert(0, Field.from_column(_ROW_COLUMN))
-        index = tuple(n for n in schema.tile_index if n in columns)
+        # One tile needs no index: it is read or it is not.
+        index = tuple(n for n in schema.tile_index if n in columns and len(table) > TILE_ROWS)
         folder = (self._catdir / path).parent
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)

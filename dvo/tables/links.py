@@ -61,7 +61,12 @@ def _middle(dec: Array) -> float:
 
 
 def find_link_faults(
-    average: ColumnTable, n_secfilt_rows: int, measure: ColumnTable, n_filters: int, *, is_sorted: bool
+    average: ColumnTable,
+    n_secfilt_rows: int,
+    measure: ColumnTable,
+    n_filters: int,
+    *,
+    is_sorted: bool,
 ) -> list[str]:
     """Look for rows that break the links between the tables of a catalog.
 

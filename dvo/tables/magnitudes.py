@@ -101,6 +101,4 @@ def calibrated(mag: Array, zero_point: Array, m_cal: Array, m_flat: Array) -> Ar
     ndarray
         ``M - 25 + zero_point - Mcal - Mflat`` [mag].
     """
-    return np.asarray(
-        mag - ZERO_POINT + zero_point - np.nan_to_num(m_cal) - np.nan_to_num(m_flat)
-    )
+    return np.asarray(mag - ZERO_POINT + zero_point - np.nan_to_num(m_cal) - np.nan_to_num(m_flat))

@@ -90,7 +90,7 @@ class Photcode:
     zero_point : float
         Nominal zero point C [mag]; 0 for a REF.
     airmass_slope : float
-        K [mag per airmass], added times (airmass - 1): negative where air takes light.
+        K [mag per airmass], the extinction in an airmass: positive where air takes light.
     zero_point_offset : float
         Offset beside the nominal zero point [mag].
     color_codes : tuple of int
@@ -354,7 +354,7 @@ class PhotcodeTable:
         zero_point : float
             Nominal zero point [mag]; 0 for a REF.
         airmass_slope : float
-            K [mag per airmass], added times (airmass - 1).
+            K, the extinction in an airmass [mag per airmass].
 
         Returns
         -------

@@ -32,7 +32,7 @@ def survey_photcodes(camera: Camera) -> PhotcodeTable:
                 f"{camera.name}.{filter_name}.{chip_name}",
                 PhotClass.DEP,
                 zero_point=camera.zero_points[i],
-                airmass_slope=-camera.airmass_slopes[i],
+                airmass_slope=camera.airmass_slopes[i],
                 equiv=i + 1,
                 astrom_err_scale=1.0,
             )

@@ -17,16 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.jit import kernel
+from dvo.ingest.kernels.sky import chord2, moved, offset, slot_of, tangent, wrap_ra
 
-__all__ = [
-    "accumulate_magnitudes",
-    "associate",
-    "count_rows",
-    "group_rows",
-    "remeasure",
-    "sky_cells",
-    "sort_cells",
-]
+__all__ = ["absorb", "associate", "remeasure"]
 
 F8 = NDArray[np.float64]
 F4 = NDArray[np.float32]
@@ -38,141 +31,6 @@ _DEG = math.pi / 180.0
 _YEAR_S = 31557600.0
 # Closer to a pole than this, means are taken of unit vectors, not of RA and Dec.
 _POLAR_DEC = 89.0
-# Beyond this displacement [deg] straight motion in RA and Dec is no longer good to 0.1 mas.
-_FAR_MOTION = 1.0 / 3600.0
-
-
-@kernel
-def sky_cells(height: float) -> tuple[I8, I8]:
-    """Cut the sky into zones of one height, and each zone into cells no narrower than that.
-
-    Parameters
-    ----------
-    height : float
-        Height of a zone [deg]; at most 180.
-
-    Returns
-    -------
-    n_cells : ndarray of int64, shape (n_zones,)
-        Cells in each zone.
-    first : ndarray of int64, shape (n_zones,)
-        Number of the first cell of each zone.
-    """
-    n_zones = max(1, int(180.0 / height))
-    step = 180.0 / n_zones
-    n_cells = np.empty(n_zones, np.int64)
-    first = np.empty(n_zones, np.int64)
-    total = 0
-    for z in range(n_zones):
-        low = -90.0 + z * step
-        poleward = max(abs(low), abs(low + step))
-        width = math.cos(min(poleward, 90.0) * _DEG)
-        n_cells[z] = max(1, int(360.0 * width / step))
-        first[z] = total
-        total += n_cells[z]
-    return n_cells, first
-
-
-@kernel
-def _slot(ra: float, dec: float, n_cells: I8, first: I8, mask: int) -> int:
-    n_zones = len(n_cells)
-    z = min(max(int((dec + 90.0) * n_zones / 180.0), 0), n_zones - 1)
-    n = n_cells[z]
-    c = min(max(int(ra * n / 360.0), 0), n - 1)
-    return (first[z] + c) & mask
-
-
-@kernel
-def sort_cells(ra: F8, dec: F8, n_cells: I8, first: I8, mask: int) -> I8:
-    """Slot of the sky cell of each position: near positions have near slots.
-
-    Parameters
-    ----------
-    ra, dec : ndarray of float64, shape (n,)
-        Positions [deg], finite.
-    n_cells, first : ndarray of int64
-        From `sky_cells`.
-    mask : int
-        Number of slots, a power of two, less one.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        Slots.
-    """
-    out = np.empty(len(ra), np.int64)
-    for i in range(len(ra)):
-        out[i] = _slot(ra[i], dec[i], n_cells, first, mask)
-    return out
-
-
-@kernel
-def _chord2(dra: float, ddec: float, cos1: float, sin1: float) -> float:
-    """Squared chord between two positions, ddec [deg] of them apart in Dec (a degree at most)."""
-    if dra > 180.0:
-        dra -= 360.0
-    elif dra < -180.0:
-        dra += 360.0
-    half_ra = 0.5 * _DEG * dra
-    ddec *= _DEG
-    # sin x = x - x^3/6 is good to 3e-12 of itself below 0.005 rad.
-    sin_ra = half_ra * (1.0 - half_ra * half_ra / 6.0)
-    if abs(half_ra) > 0.005:
-        sin_ra = math.sin(half_ra)
-    half_dec = 0.5 * ddec
-    sin_dec = half_dec * (1.0 - half_dec * half_dec / 6.0)
-    # cos of the other declination to third order: no table of cosines, no call.
-    cos2 = cos1 - ddec * (sin1 + ddec * (0.5 * cos1 - ddec * sin1 / 6.0))
-    return 4.0 * (sin_dec * sin_dec + cos1 * cos2 * sin_ra * sin_ra)
-
-
-@kernel
-def _wrap(ra: float) -> float:
-    if ra < 0.0:
-        ra += 360.0
-    if ra >= 360.0:
-        ra -= 360.0
-    return ra
-
-
-@kernel
-def _moved(ra: float, dec: float, u_ra: float, u_dec: float, years: float) -> tuple[float, float]:
-    """Move a position [deg] by a proper motion [arcsec/yr, u_ra times cos dec]."""
-    if not (u_ra == u_ra and u_dec == u_dec) or (u_ra == 0.0 and u_dec == 0.0):
-        return ra, dec
-    x = u_ra * years / 3600.0
-    y = u_dec * years / 3600.0
-    if abs(dec) < _POLAR_DEC and abs(x) < _FAR_MOTION and abs(y) < _FAR_MOTION:
-        return _wrap(ra + x / math.cos(dec * _DEG)), dec + y
-    return _offset(ra, dec, x, y)
-
-
-@kernel
-def _offset(ra: float, dec: float, x: float, y: float) -> tuple[float, float]:
-    """Position at tangent-plane offsets x (east) and y (north) [deg], moved along straight lines."""
-    a, d = ra * _DEG, dec * _DEG
-    sa, ca, sd, cd = math.sin(a), math.cos(a), math.sin(d), math.cos(d)
-    x *= _DEG
-    y *= _DEG
-    vx = cd * ca - x * sa - y * sd * ca
-    vy = cd * sa + x * ca - y * sd * sa
-    vz = sd + y * cd
-    return (
-        _wrap(math.atan2(vy, vx) / _DEG),
-        math.atan2(vz, math.sqrt(vx * vx + vy * vy)) / _DEG,
-    )
-
-
-@kernel
-def _tangent(ra0: float, dec0: float, ra: float, dec: float) -> tuple[float, float]:
-    """Offsets east and north [deg] of a near position from (ra0, dec0), in the tangent plane."""
-    d0, d = dec0 * _DEG, dec * _DEG
-    da = (ra - ra0) * _DEG
-    cd = math.cos(d)
-    east = cd * math.sin(da)
-    north = math.sin(d) * math.cos(d0) - cd * math.sin(d0) * math.cos(da)
-    depth = math.sin(d) * math.sin(d0) + cd * math.cos(d0) * math.cos(da)
-    return east / depth / _DEG, north / depth / _DEG
 
 
 @kernel
@@ -248,9 +106,9 @@ def _nearest(
             while o >= 0:
                 a, d = o_ra[o], o_dec[o]
                 if o_pm_ra[o] == o_pm_ra[o]:
-                    a, d = _moved(a, d, o_pm_ra[o], o_pm_dec[o], (time - o_time[o]) / _YEAR_S)
+                    a, d = moved(a, d, o_pm_ra[o], o_pm_dec[o], (time - o_time[o]) / _YEAR_S)
                 if abs(d - dec) <= radius:
-                    d2 = _chord2(a - ra, d - dec, cosd, sind)
+                    d2 = chord2(a - ra, d - dec, cosd, sind)
                     if (
                         d2 <= limit2
                         and (beyond < 0 or _precedes(beyond2, beyond, d2, o, o_dec, o_ra))
@@ -276,7 +134,7 @@ def _precedes(d2: float, o: int, other2: float, other: int, dec: F8, ra: F8) -> 
 
 
 @kernel
-def _absorb(
+def absorb(
     o: int,
     ra: float,
     dec: float,
@@ -297,7 +155,7 @@ def _absorb(
     at_ra, at_dec = o_ra[o], o_dec[o]
     if o_pm_ra[o] == o_pm_ra[o]:
         years = (time - o_time[o]) / _YEAR_S
-        at_ra, at_dec = _moved(at_ra, at_dec, o_pm_ra[o], o_pm_dec[o], years)
+        at_ra, at_dec = moved(at_ra, at_dec, o_pm_ra[o], o_pm_dec[o], years)
     else:
         o_time[o] = math.floor(o_time[o] + share * (time - o_time[o]))
     if abs(at_dec) < _POLAR_DEC:
@@ -306,11 +164,11 @@ def _absorb(
             dra -= 360.0
         elif dra < -180.0:
             dra += 360.0
-        o_ra[o] = _wrap(o_ra[o] + share * dra)
+        o_ra[o] = wrap_ra(o_ra[o] + share * dra)
         o_dec[o] += share * (dec - at_dec)
     else:
-        x, y = _tangent(at_ra, at_dec, ra, dec)
-        o_ra[o], o_dec[o] = _offset(o_ra[o], o_dec[o], share * x, share * y)
+        x, y = tangent(at_ra, at_dec, ra, dec)
+        o_ra[o], o_dec[o] = offset(o_ra[o], o_dec[o], share * x, share * y)
     pos_err[o] = err * math.sqrt(share)
     n_pos[o] += 1
 
@@ -398,7 +256,7 @@ def associate(
     asked2 = np.zeros(n_det)
     queue = np.empty(n_det, np.int32)
     for o in range(n_known):
-        _link(o, _slot(o_ra[o], o_dec[o], n_cells, first, mask), head, after, slots)
+        _link(o, slot_of(o_ra[o], o_dec[o], n_cells, first, mask), head, after, slots)
     n_objects = n_known
     start = 0
     linked_at = math.nan
@@ -410,9 +268,9 @@ def associate(
         for i_fast in range(len(fast) if time != linked_at else 0):
             o = fast[i_fast]
             years = (time - o_time[o]) / _YEAR_S
-            a, d = _moved(o_ra[o], o_dec[o], o_pm_ra[o], o_pm_dec[o], years)
+            a, d = moved(o_ra[o], o_dec[o], o_pm_ra[o], o_pm_dec[o], years)
             _unlink(o, head, after, slots)
-            _link(o, _slot(a, d, n_cells, first, mask), head, after, slots)
+            _link(o, slot_of(a, d, n_cells, first, mask), head, after, slots)
         linked_at = time
         n_queue = 0
         for first_try in range(start, stop):
@@ -443,9 +301,9 @@ def associate(
             o = out[i]
             if o >= 0:
                 holder[o] = -1
-                _absorb(o, det_ra[i], det_dec[i], det_err[i], time, objects, pos_err, n_pos)
+                absorb(o, det_ra[i], det_dec[i], det_err[i], time, objects, pos_err, n_pos)
                 moves = o_pm_ra[o] == o_pm_ra[o]
-                slot = slots[o] if moves else _slot(o_ra[o], o_dec[o], n_cells, first, mask)
+                slot = slots[o] if moves else slot_of(o_ra[o], o_dec[o], n_cells, first, mask)
                 if slot != slots[o]:
                     _unlink(o, head, after, slots)
                     _link(o, slot, head, after, slots)
@@ -460,124 +318,9 @@ def associate(
                 o_time[o] = math.floor(time)
                 pos_err[o] = det_err[i]
                 n_pos[o] = 1
-                _link(o, _slot(o_ra[o], o_dec[o], n_cells, first, mask), head, after, slots)
+                _link(o, slot_of(o_ra[o], o_dec[o], n_cells, first, mask), head, after, slots)
         start = stop
     return out, n_objects
-
-
-@kernel
-def group_rows(group: I8, n_groups: int) -> tuple[I8, I8]:
-    """Order rows by group, keeping their order inside each (a counting sort).
-
-    Parameters
-    ----------
-    group : ndarray of int64, shape (n,)
-        Group of each row, in [0, n_groups).
-    n_groups : int
-        Number of groups.
-
-    Returns
-    -------
-    order : ndarray of int64, shape (n,)
-        Rows, group after group.
-    edges : ndarray of int64, shape (n_groups + 1,)
-        Where each group begins in `order`.
-    """
-    edges = np.zeros(n_groups + 1, np.int64)
-    for i in range(len(group)):
-        edges[group[i] + 1] += 1
-    for g in range(n_groups):
-        edges[g + 1] += edges[g]
-    place = edges[:-1].copy()
-    order = np.empty(len(group), np.int64)
-    for i in range(len(group)):
-        g = group[i]
-        order[place[g]] = i
-        place[g] += 1
-    return order, edges
-
-
-@kernel
-def accumulate_magnitudes(
-    row: I8,
-    mag: F4,
-    err: F4,
-    floor: float,
-    default: float,
-    mean: F4,
-    mean_err: F4,
-    chi: F4,
-    stdev: F4,
-    least: F4,
-    most: F4,
-    n_used: U4,
-) -> None:
-    """Add magnitudes to running weighted means, in order.
-
-    Keeps only what SecFilt stores, like the mean positions, so that it does not matter
-    where a batch ends. The sum of squares follows West (1979), Comm. ACM 22, 532.
-
-    Parameters
-    ----------
-    row : ndarray of int64, shape (n,)
-        Row of the mean that each magnitude belongs to; negative: none.
-    mag, err : ndarray of float32, shape (n,)
-        Magnitudes and errors [mag]; a NaN magnitude is passed over.
-    floor : float
-        Least error [mag].
-    default : float
-        Error where it is NaN or not above 0 [mag].
-    mean, mean_err, chi, stdev, least, most : ndarray of float32, shape (m,)
-        Weighted mean, its error, reduced chi-square, scatter, extremes; changed in place.
-    n_used : ndarray of uint32, shape (m,)
-        Magnitudes in each mean; changed in place.
-    """
-    for i in range(len(row)):
-        r = row[i]
-        m = float(mag[i])
-        if r < 0 or m != m or math.isinf(m):
-            continue
-        e = float(err[i])
-        if not e > 0.0:
-            e = default
-        weight = 1.0 / (max(e, floor) * max(e, floor))
-        n = n_used[r]
-        if n == 0:
-            mean[r] = m
-            mean_err[r] = math.sqrt(1.0 / weight)
-            least[r] = m
-            most[r] = m
-            n_used[r] = 1
-            continue
-        old = float(mean_err[r])
-        before = 1.0 / (old * old)
-        total = before + weight
-        delta = m - float(mean[r])
-        squares = float(chi[r]) * (n - 1) if n > 1 else 0.0
-        squares += weight * before / total * delta * delta
-        mean[r] = float(mean[r]) + delta * weight / total
-        mean_err[r] = math.sqrt(1.0 / total)
-        n_used[r] = n + 1
-        chi[r] = squares / n
-        stdev[r] = math.sqrt(squares / total * (n + 1) / n)
-        least[r] = min(float(least[r]), m)
-        most[r] = max(float(most[r]), m)
-
-
-@kernel
-def count_rows(row: I8, count: U4) -> None:
-    """Count how often each row is named.
-
-    Parameters
-    ----------
-    row : ndarray of int64, shape (n,)
-        Rows; negative: none.
-    count : ndarray of uint32, shape (m,)
-        Counts; changed in place.
-    """
-    for i in range(len(row)):
-        if row[i] >= 0:
-            count[row[i]] += 1
 
 
 @kernel
@@ -616,4 +359,4 @@ def remeasure(
             pos_err[o] = err[i]
             n_pos[o] = 1
         else:
-            _absorb(o, ra[i], dec[i], err[i], time[i], objects, pos_err, n_pos)
+            absorb(o, ra[i], dec[i], err[i], time[i], objects, pos_err, n_pos)

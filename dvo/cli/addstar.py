@@ -1,0 +1,180 @@
+"""``addstar``: add catalogs to a database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dvo.cli.main import run
+from dvo.cli.output import progress_line
+
+if TYPE_CHECKING:
+    from dvo.ingest.addstar import AddstarReport
+    from dvo.ingest.sources import Source
+
+__all__ = ["addstar", "main"]
+
+
+@click.command()
+@click.argument("catdir", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--images",
+    "lists",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Exposure list (csv: file,name,photcode,mjd,exptime,airmass) of plain tables; needs --map.",
+)
+@click.option("--map", "column_map", help="Columns of plain tables: ra=RAJ2000,dec=DEJ2000,mag=M,…")
+@click.option("--ref", "ref", help="FILES are reference catalogs of this REF photcode; needs --map.")
+@click.option("--epoch", type=float, help="Julian epoch of the positions of --ref [yr].")
+@click.option(
+    "--survey",
+    type=click.Choice(["gaia", "hipparcos", "tycho1", "tycho2"]),
+    help="Add a survey by its own reader; FILE is its file, or none for that of its package.",
+)
+@click.option(
+    "--match-epoch",
+    type=float,
+    help="Bring rows of surveys with proper motions to this epoch for matching [yr].",
+)
+@click.option("--photcode", help="Photcode of all images, instead of that of the headers.")
+@click.option(
+    "--radius", type=float, default=1.0, show_default=True, metavar="ARCSEC", help="Match radius."
+)
+@click.option("--all-matches", is_flag=True, help="Let an object take several detections of an image.")
+@click.option("--replace", is_flag=True, help="Replace images that are in with other content.")
+@click.option("--min-snr", type=float, default=0.0, help="Least signal to noise of a detection.")
+@click.option("--exclude-flags", default="0", help="phot_flags bits that exclude a detection, 0x….")
+@click.option(
+    "--area", nargs=4, type=float, metavar="X0 X1 Y0 Y1", help="Good area of a chip [pixel]."
+)
+@click.option("--max-cerror", type=float, help="Greatest astrometric error of an image [arcsec].")
+@click.option("--accept-astrom", is_flag=True, help="Take images whose astrometry failed.")
+@click.option(
+    "--batch-rows",
+    type=click.IntRange(1),
+    default=1_000_000,
+    show_default=True,
+    help="Detections after which is committed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def addstar(
+    catdir: Path,
+    files: tuple[Path, ...],
+    *,
+    lists: tuple[Path, ...],
+    column_map: str | None,
+    ref: str | None,
+    epoch: float | None,
+    survey: str | None,
+    match_epoch: float | None,
+    photcode: str | None,
+    radius: float,
+    all_matches: bool,
+    replace: bool,
+    min_snr: float,
+    exclude_flags: str,
+    area: tuple[float, float, float, float] | None,
+    max_cerror: float | None,
+    accept_astrom: bool,
+    batch_rows: int,
+    as_json: bool,
+) -> None:
+    """Add catalogs to the database CATDIR: detections find their objects.
+
+    FILES are psphot catalogs (.smf, .cmf) or FITS-LDAC. Plain tables (FITS, Parquet,
+    VOTable, CSV) come by an exposure list (--images) or as reference catalogs (--ref).
+    Images are taken in the order given. A run that was stopped goes on when it is run
+    again: images that are in are skipped. Batches are committed as they are done.
+
+    \b
+    Examples:
+      addstar sky night1/*.smf
+      addstar sky --images exposures.csv --map ra=ra,dec=dec,mag=mag,mag_err=magerr
+      addstar sky stars.csv --ref 2MASS.J --epoch 2000 --map ra=ra,dec=dec,mag=j_m
+      addstar sky --survey hipparcos --match-epoch 2016
+    """
+    from dvo.ingest.addstar import addstar as add  # noqa: PLC0415 - keeps --help quick
+    from dvo.ingest.options import make_options  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
+
+    if radius <= 0:
+        raise click.BadParameter("must be above 0", param_hint="--radius")
+    options = make_options(
+        radius_arcsec=radius,
+        one_to_one=not all_matches,
+        replace=replace,
+        batch_rows=batch_rows,
+        match_epoch=match_epoch,
+        min_snr=min_snr,
+        exclude_flags=exclude_flags,
+        area=area,
+        max_cerror_arcsec=max_cerror,
+        accept_bad_astrometry=accept_astrom,
+    )
+    sources = _sources(files, lists, column_map, ref, epoch, survey, photcode)
+    show = progress_line()
+
+    def tell(report: AddstarReport) -> None:
+        show(
+            f"{report.n_images} images, {report.n_detections} detections, "
+            f"{report.n_new} new objects, {report.seconds:.0f} s"
+        )
+
+    with Store(catdir, writable=True, command="addstar") as store:
+        report = add(store, sources, options, progress=tell)
+    show("")
+    if as_json:
+        click.echo(json.dumps(report.as_dict()))
+        return
+    click.echo(
+        f"{report.n_images} images added, {report.n_skipped} skipped; {report.n_detections} "
+        f"detections: {report.n_matched} of known objects, {report.n_new} new objects; "
+        f"{report.seconds:.1f} s"
+    )
+    for reason, n in report.n_dropped.items():
+        click.echo(f"left out: {n} ({reason})")
+
+
+def _sources(
+    files: Sequence[Path],
+    lists: Sequence[Path],
+    column_map: str | None,
+    ref: str | None,
+    epoch: float | None,
+    survey: str | None,
+    photcode: str | None,
+) -> list[Source]:
+    from dvo.ingest import sources  # noqa: PLC0415
+    from dvo.ingest.column_map import parse_column_map  # noqa: PLC0415
+
+    if sum([bool(lists), ref is not None, survey is not None]) > 1:
+        raise click.UsageError("--images, --ref and --survey exclude each other")
+    if survey is not None:
+        if len(files) > 1:
+            raise click.UsageError("--survey takes one FILE at most")
+        return [sources.survey_source(survey, files[0] if files else None)]
+    if lists or ref is not None:
+        if column_map is None:
+            raise click.UsageError("plain tables need --map, such as --map ra=RA,dec=DEC,mag=MAG")
+        mapping = parse_column_map(column_map)
+        if lists:
+            if files:
+                raise click.UsageError("with --images the files stand in the list; give no FILES")
+            return sources.exposure_sources(lists, mapping)
+        if epoch is None:
+            raise click.UsageError("--ref needs --epoch, the Julian year of the positions")
+        return sources.reference_sources(files, mapping, photcode=ref or "", epoch=epoch)
+    if not files:
+        raise click.UsageError("nothing to add: give FILES, --images, --ref or --survey")
+    return sources.catalog_sources(files, photcode=photcode)
+
+
+def main() -> None:
+    """Entry point of ``addstar``."""
+    run(addstar)

@@ -1,0 +1,66 @@
+"""``dvo cone``: rows within a circle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dvo.cli.output import format_option, output_option, write_result
+
+__all__ = ["cone"]
+
+_DEFAULT_COLUMNS = {
+    "average": "ra,dec,ra_err,dec_err,nmeasure,cat_id,obj_id,ext_id,flags",
+    "measure": "ra,dec,time,photcode,mag,mag_err,image_id,det_id,cat_id,obj_id",
+    "image": "image_id,name,photcode,time,exptime,secz,ra_center,dec_center,radius,nstar",
+}
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("catdir", type=click.Path(path_type=Path))
+@click.argument("ra", type=float)
+@click.argument("dec", type=float)
+@click.argument("radius_arcsec", type=float)
+@click.option(
+    "--table",
+    type=click.Choice(["measure", "average", "image"]),
+    default="average",
+    show_default=True,
+    help="Which table.",
+)
+@click.option(
+    "--columns", help="Columns and magnitude words, split by commas; 'all' for all columns."
+)
+@click.option("--snapshot", type=int, help="State to read (see: dvo log); the newest if not given.")
+@format_option
+@output_option
+def cone(
+    catdir: Path,
+    ra: float,
+    dec: float,
+    radius_arcsec: float,
+    *,
+    table: str,
+    columns: str | None,
+    snapshot: int | None,
+    form: str | None,
+    output: Path | None,
+) -> None:
+    """List what lies within RADIUS_ARCSEC of RA DEC (ICRS degrees).
+
+    Columns are those of the table, and magnitude words such as g, g:err, g:kron:nphot (on
+    objects) or mag:rel, mag:inst, g:rel:err (on measures).
+
+    \b
+    Example:
+      dvo cone sky 56.75 24.12 60 --table average --columns ra,dec,g,g:err
+      dvo cone sky 56.75 24.12 5 --table measure -f csv -o star.csv
+    """
+    import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
+
+    wanted = (columns or _DEFAULT_COLUMNS[table]).split(",")
+    names = None if wanted == ["all"] else [w.strip() for w in wanted if w.strip()]
+    with dvo.open(catdir, snapshot=snapshot) as db:
+        found = db.cone(ra, dec, radius_arcsec, table=table, columns=names)
+    write_result(found, form, output)

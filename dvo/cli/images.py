@@ -1,0 +1,47 @@
+"""``dvo images``: the images of a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dvo.cli.output import format_option, output_option, write_result
+
+__all__ = ["images"]
+
+_COLUMNS = "image_id,name,photcode,time,exptime,secz,ra_center,dec_center,radius,nstar,mcal_psf"
+
+
+@click.command()
+@click.argument("catdir", type=click.Path(path_type=Path))
+@click.option("--at", nargs=2, type=float, metavar="RA DEC", help="Only images over a position.")
+@click.option("--radius", type=float, default=0.0, help="Within so many arcsec of it.")
+@click.option("--columns", default=_COLUMNS, help="Columns, split by commas; 'all' for all.")
+@click.option("--snapshot", type=int, help="State to read (see: dvo log); the newest if not given.")
+@format_option
+@output_option
+def images(
+    catdir: Path,
+    *,
+    at: tuple[float, float] | None,
+    radius: float,
+    columns: str,
+    snapshot: int | None,
+    form: str | None,
+    output: Path | None,
+) -> None:
+    """List the images of CATDIR, all or those over a position.
+
+    \b
+    Example:
+      dvo images sky --at 56.75 24.12
+      dvo images sky --columns image_id,name,fwhm_x -f csv -o images.csv
+    """
+    import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
+
+    names = None if columns == "all" else [c.strip() for c in columns.split(",")]
+    ra, dec = at or (None, None)
+    with dvo.open(catdir, snapshot=snapshot) as db:
+        found = db.images(ra, dec, radius, columns=names)
+    write_result(found, form, output)

@@ -1,0 +1,111 @@
+"""Pictures of results, as PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dvo.tables.photsource import PhotSource, source_of
+
+__all__ = ["draw_density", "draw_lightcurve"]
+
+Array = NDArray[Any]
+
+_MJD_1970 = 40587.0
+_COLOURS = {"u": "#7b4fb5", "g": "#2a9d5c", "r": "#d1495b", "i": "#b5651d", "z": "#5b3a29",
+            "y": "#222222"}  # fmt: skip
+_MARKS = {PhotSource.CHIP: "o", PhotSource.WARP: "^", PhotSource.STACK: "s"}
+
+
+def draw_lightcurve(table: pa.Table, photcodes: dict[int, str], path: Path, title: str = "") -> None:
+    """Draw a light curve, one colour a filter.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        From `Database.lightcurve`: time, photcode, mag:rel and mag:err.
+    photcodes : dict of int to str
+        Names of the photcodes.
+    path : Path
+        PNG file to write.
+    title : str
+        What to write above it.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+    time = table["time"].to_numpy() / 86400.0 + _MJD_1970
+    mag = table["mag:rel"].to_numpy().astype(float)
+    err = table["mag:err"].to_numpy().astype(float)
+    code = table["photcode"].to_numpy()
+    start = np.floor(time.min())
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    groups: dict[str, list[int]] = {}
+    for one in np.unique(code):
+        name = photcodes.get(int(one), str(one))
+        words = name.split(".")
+        groups.setdefault(words[1] if len(words) == 3 else name, []).append(int(one))
+    for k, (label, codes) in enumerate(groups.items()):
+        rows = np.isin(code, codes)
+        axes.errorbar(
+            time[rows] - start, mag[rows], np.nan_to_num(err[rows]), fmt=_mark(photcodes, codes[0]),
+            ms=4, lw=0, elinewidth=1, color=_COLOURS.get(label, f"C{k}"), label=label,
+        )  # fmt: skip
+    axes.invert_yaxis()
+    axes.set_xlabel(f"MJD - {start:.0f} [d]")
+    axes.set_ylabel("magnitude (level rel)")
+    axes.set_title(title)
+    axes.legend(ncols=min(6, len(groups)))
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _mark(photcodes: dict[int, str], code: int) -> str:
+    return _MARKS[source_of(photcodes.get(code, ""))]
+
+
+def draw_density(ra: Array, dec: Array, path: Path, title: str = "") -> None:
+    """Draw the density of positions over the whole sky (Mollweide projection, equal area).
+
+    Parameters
+    ----------
+    ra, dec : ndarray of float64
+        Positions, ICRS [deg].
+    path : Path
+        PNG file to write.
+    title : str
+        What to write above it.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import
+
+    mpl.use("Agg")
+    import healpy  # noqa: PLC0415
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+    from matplotlib.colors import LogNorm  # noqa: PLC0415
+
+    n_side = 64
+    counts = np.bincount(healpy.ang2pix(n_side, ra, dec, lonlat=True), minlength=12 * n_side**2)
+    density = counts / healpy.nside2pixarea(n_side, degrees=True)
+    longitude, latitude = np.meshgrid(np.linspace(-180, 180, 1201), np.linspace(-90, 90, 601))
+    # East is to the left on the sky.
+    pixels = healpy.ang2pix(n_side, -longitude % 360, latitude, lonlat=True)
+    picture = np.ma.masked_less_equal(density[pixels], 0)
+    figure = plt.figure(figsize=(10, 5.4), layout="constrained")
+    axes = figure.add_subplot(projection="mollweide")
+    mesh = axes.pcolormesh(
+        np.radians(longitude), np.radians(latitude), picture, norm=LogNorm(), cmap="viridis",
+        rasterized=True, shading="auto",
+    )  # fmt: skip
+    axes.set_xticks(np.radians(np.arange(-120, 121, 60)), ["120°", "60°", "0°", "300°", "240°"])
+    axes.grid(alpha=0.3)
+    axes.set_title(title)
+    figure.colorbar(mesh, ax=axes, shrink=0.7, label="objects per square degree")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,18 @@
+"""Compiled loops of ingest."""
+
+from dvo.ingest.kernels.association import associate, remeasure
+from dvo.ingest.kernels.grouping import circle, count_rows, group_rows, near_edge
+from dvo.ingest.kernels.means import accumulate_magnitudes
+from dvo.ingest.kernels.sky import sky_cells, sort_cells
+
+__all__ = [
+    "accumulate_magnitudes",
+    "associate",
+    "circle",
+    "count_rows",
+    "group_rows",
+    "near_edge",
+    "remeasure",
+    "sky_cells",
+    "sort_cells",
+]

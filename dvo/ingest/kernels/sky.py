@@ -1,0 +1,163 @@
+"""Small sky geometry of association: cells, distances, motions, all in degrees."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.jit import kernel
+
+__all__ = [
+    "chord2",
+    "moved",
+    "offset",
+    "sky_cells",
+    "slot_of",
+    "sort_cells",
+    "tangent",
+    "wrap_ra",
+]
+
+F8 = NDArray[np.float64]
+I8 = NDArray[np.int64]
+
+_DEG = math.pi / 180.0
+# Closer to a pole than this, means are taken of unit vectors, not of RA and Dec.
+_POLAR_DEC = 89.0
+# Beyond this displacement [deg] straight motion in RA and Dec is no longer good to 0.1 mas.
+_FAR_MOTION = 1.0 / 3600.0
+
+
+@kernel
+def sky_cells(height: float) -> tuple[I8, I8]:
+    """Cut the sky into zones of one height, and each zone into cells no narrower than that.
+
+    Parameters
+    ----------
+    height : float
+        Height of a zone [deg]; at most 180.
+
+    Returns
+    -------
+    n_cells : ndarray of int64, shape (n_zones,)
+        Cells in each zone.
+    first : ndarray of int64, shape (n_zones,)
+        Number of the first cell of each zone.
+    """
+    n_zones = max(1, int(180.0 / height))
+    step = 180.0 / n_zones
+    n_cells = np.empty(n_zones, np.int64)
+    first = np.empty(n_zones, np.int64)
+    total = 0
+    for z in range(n_zones):
+        low = -90.0 + z * step
+        poleward = max(abs(low), abs(low + step))
+        width = math.cos(min(poleward, 90.0) * _DEG)
+        n_cells[z] = max(1, int(360.0 * width / step))
+        first[z] = total
+        total += n_cells[z]
+    return n_cells, first
+
+
+@kernel
+def slot_of(ra: float, dec: float, n_cells: I8, first: I8, mask: int) -> int:
+    n_zones = len(n_cells)
+    z = min(max(int((dec + 90.0) * n_zones / 180.0), 0), n_zones - 1)
+    n = n_cells[z]
+    c = min(max(int(ra * n / 360.0), 0), n - 1)
+    return (first[z] + c) & mask
+
+
+@kernel
+def sort_cells(ra: F8, dec: F8, n_cells: I8, first: I8, mask: int) -> I8:
+    """Slot of the sky cell of each position: near positions have near slots.
+
+    Parameters
+    ----------
+    ra, dec : ndarray of float64, shape (n,)
+        Positions [deg], finite.
+    n_cells, first : ndarray of int64
+        From `sky_cells`.
+    mask : int
+        Number of slots, a power of two, less one.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Slots.
+    """
+    out = np.empty(len(ra), np.int64)
+    for i in range(len(ra)):
+        out[i] = slot_of(ra[i], dec[i], n_cells, first, mask)
+    return out
+
+
+@kernel
+def chord2(dra: float, ddec: float, cos1: float, sin1: float) -> float:
+    """Squared chord between two positions, ddec [deg] of them apart in Dec (a degree at most)."""
+    if dra > 180.0:
+        dra -= 360.0
+    elif dra < -180.0:
+        dra += 360.0
+    half_ra = 0.5 * _DEG * dra
+    ddec *= _DEG
+    # sin x = x - x^3/6 is good to 3e-12 of itself below 0.005 rad.
+    sin_ra = half_ra * (1.0 - half_ra * half_ra / 6.0)
+    if abs(half_ra) > 0.005:
+        sin_ra = math.sin(half_ra)
+    half_dec = 0.5 * ddec
+    sin_dec = half_dec * (1.0 - half_dec * half_dec / 6.0)
+    # cos of the other declination to third order: no table of cosines, no call.
+    cos2 = cos1 - ddec * (sin1 + ddec * (0.5 * cos1 - ddec * sin1 / 6.0))
+    return 4.0 * (sin_dec * sin_dec + cos1 * cos2 * sin_ra * sin_ra)
+
+
+@kernel
+def wrap_ra(ra: float) -> float:
+    if ra < 0.0:
+        ra += 360.0
+    if ra >= 360.0:
+        ra -= 360.0
+    return ra
+
+
+@kernel
+def moved(ra: float, dec: float, u_ra: float, u_dec: float, years: float) -> tuple[float, float]:
+    """Move a position [deg] by a proper motion [arcsec/yr, u_ra times cos dec]."""
+    if not (u_ra == u_ra and u_dec == u_dec) or (u_ra == 0.0 and u_dec == 0.0):
+        return ra, dec
+    x = u_ra * years / 3600.0
+    y = u_dec * years / 3600.0
+    if abs(dec) < _POLAR_DEC and abs(x) < _FAR_MOTION and abs(y) < _FAR_MOTION:
+        return wrap_ra(ra + x / math.cos(dec * _DEG)), dec + y
+    return offset(ra, dec, x, y)
+
+
+@kernel
+def offset(ra: float, dec: float, x: float, y: float) -> tuple[float, float]:
+    """Position at tangent-plane offsets x (east) and y (north) [deg], moved along straight lines."""
+    a, d = ra * _DEG, dec * _DEG
+    sa, ca, sd, cd = math.sin(a), math.cos(a), math.sin(d), math.cos(d)
+    x *= _DEG
+    y *= _DEG
+    vx = cd * ca - x * sa - y * sd * ca
+    vy = cd * sa + x * ca - y * sd * sa
+    vz = sd + y * cd
+    return (
+        wrap_ra(math.atan2(vy, vx) / _DEG),
+        math.atan2(vz, math.sqrt(vx * vx + vy * vy)) / _DEG,
+    )
+
+
+@kernel
+def tangent(ra0: float, dec0: float, ra: float, dec: float) -> tuple[float, float]:
+    """Offsets east and north [deg] of a near position from (ra0, dec0), in the tangent plane."""
+    d0, d = dec0 * _DEG, dec * _DEG
+    da = (ra - ra0) * _DEG
+    cd = math.cos(d)
+    east = cd * math.sin(da)
+    north = math.sin(d) * math.cos(d0) - cd * math.sin(d0) * math.cos(da)
+    depth = math.sin(d) * math.sin(d0) + cd * math.cos(d0) * math.cos(da)
+    return east / depth / _DEG, north / depth / _DEG
