@@ -230,9 +230,21 @@ class Detections:
                     f"detections: column {name} is {values.dtype} of shape {values.shape}, not "
                     f"{known[name]} of shape {self.ra.shape}"
                 )
-        for name, errors in (("dec", self.dec), ("ra_err", self.ra_err), ("dec_err", self.dec_err)):
-            if errors is not None and errors.shape != self.ra.shape:
-                raise ShapeError(f"detections: {name} has shape {errors.shape}, ra {self.ra.shape}")
+        for name, values in self._floats().items():
+            kind = np.float64 if name in ("ra", "dec") else np.float32
+            if values.shape != self.ra.shape or values.dtype != kind:
+                raise ShapeError(
+                    f"detections: {name} is {values.dtype} of shape {values.shape}, not "
+                    f"{np.dtype(kind)} of shape {self.ra.shape}"
+                )
+        for name, values in {**self._floats(), **self.columns}.items():
+            # Kernels are compiled for such arrays only.
+            if not (values.flags.c_contiguous and values.flags.writeable):
+                raise ShapeError(f"detections: {name} is not contiguous and writeable; copy it")
+
+    def _floats(self) -> dict[str, NDArray[Any]]:
+        errors = {"ra_err": self.ra_err, "dec_err": self.dec_err}
+        return {"ra": self.ra, "dec": self.dec} | {k: v for k, v in errors.items() if v is not None}
 
     def __len__(self) -> int:
         return len(self.ra)

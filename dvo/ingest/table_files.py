@@ -208,6 +208,6 @@ def _read_votable(path: Path, names: Sequence[str]) -> RawTable:
         values = table.array[by_name[real].ID]
         if np.ma.is_masked(values):
             values = values.astype(np.float64).filled(np.nan)
-        columns[name] = np.asarray(values)
+        columns[name] = np.ascontiguousarray(values)  # a column of a record array has gaps
     units = {name: str(by_name[real].unit or "") for name, real in found.items()}
     return RawTable(columns, units, len(table.array))

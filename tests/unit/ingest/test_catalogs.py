@@ -30,7 +30,7 @@ def test_ldac(tmp_path: Path) -> None:
 
 def test_other_tables_need_a_map(tmp_path: Path) -> None:
     fitsio.write(str(tmp_path / "t.fits"), {"ra": np.zeros(3), "dec": np.zeros(3)}, extname="CAT")
-    with pytest.raises(BadCatalogError, match="CAT.*--map"):
+    with pytest.raises(BadCatalogError, match=r"CAT.*--map"):
         list(read_catalog(tmp_path / "t.fits"))
     (tmp_path / "t.csv").write_text("ra,dec\n1,2\n")
     with pytest.raises(BadCatalogError, match=r"t\.csv"):

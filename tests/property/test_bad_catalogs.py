@@ -1,0 +1,109 @@
+"""Damaged catalogs give a BadCatalogError or an image: nothing else, and no memory blow-up."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dvo.errors import BadCatalogError
+from dvo.ingest.catalogs import read_catalog
+from dvo.ingest.column_map import parse_column_map
+from dvo.ingest.tables import read_detections
+from tests.unit.ingest.psphot_files import write_smf
+from tests.unit.ingest.test_ldac import CARDS, columns, imhead, objects
+
+MAP = parse_column_map("ra=ra,dec=dec,mag=mag,flags=flags,det_id=id")
+
+
+def plain_columns() -> dict[str, np.ndarray]:
+    n = 40
+    return {
+        "ra": np.linspace(0, 359, n),
+        "dec": np.linspace(-80, 80, n),
+        "mag": np.linspace(10, 20, n).astype("f4"),
+        "flags": np.arange(n, dtype="i4"),
+        "id": np.arange(n, dtype="i8"),
+    }
+
+
+def _read_map(path: Path) -> None:
+    read_detections(path, MAP)
+
+
+def _read_images(path: Path) -> None:
+    for _ in read_catalog(path):
+        pass
+
+
+@cache
+def good(kind: str) -> bytes:
+    out = io.BytesIO()
+    if kind == "smf":
+        with tempfile.TemporaryDirectory() as folder:
+            return write_smf(Path(folder) / "a.smf", n=5).read_bytes()
+    if kind == "ldac":
+        hdus = [fits.PrimaryHDU(), imhead(CARDS), objects(columns(5))]
+        fits.HDUList(hdus).writeto(out)
+    elif kind == "fits":
+        Table(plain_columns()).write(out, format="fits")
+    elif kind == "votable":
+        Table(plain_columns()).write(out, format="votable")
+    elif kind == "parquet":
+        pa.parquet.write_table(pa.table(plain_columns()), out)
+    else:
+        pa.csv.write_csv(pa.table(plain_columns()), out)
+    return out.getvalue()
+
+
+READERS: dict[str, Callable[[Path], None]] = {
+    "smf": _read_images,
+    "ldac": _read_images,
+    "fits": _read_map,
+    "votable": _read_map,
+    "parquet": _read_map,
+    "csv": _read_map,
+}
+
+DIGITS = st.sampled_from([b"0", b"9", b"-", b"1", b" ", b"E", b"'", b"."])
+DAMAGE = st.one_of(
+    st.tuples(
+        st.just("put"), st.floats(0, 1), st.one_of(DIGITS, st.binary(min_size=1, max_size=6))
+    ),
+    st.tuples(st.just("cut"), st.floats(0, 1), st.just(b"")),
+    st.tuples(st.just("drop"), st.floats(0, 1), st.binary(max_size=3)),
+)
+
+
+def damage(data: bytes, how: list[tuple[str, float, bytes]]) -> bytes:
+    for kind, where, what in how:
+        at = int(where * len(data))
+        if kind == "put":
+            data = data[:at] + what + data[at + len(what) :]
+        elif kind == "cut":
+            data = data[:at]
+        else:
+            data = data[:at] + what + data[at + 1 :]
+    return data
+
+
+@pytest.mark.filterwarnings("ignore::astropy.wcs.FITSFixedWarning")
+@pytest.mark.parametrize("kind", sorted(READERS))
+@given(st.lists(DAMAGE, min_size=1, max_size=4))
+def test_damaged_files(kind: str, how: list[tuple[str, float, bytes]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "catalog"
+        path.write_bytes(damage(good(kind), how))
+        with contextlib.suppress(BadCatalogError):
+            READERS[kind](path)
