@@ -8,8 +8,8 @@ from pathlib import Path
 from dvo.errors import BadCatalogError
 from dvo.ingest.detections import InputImage
 from dvo.ingest.hdus import HduFile
-from dvo.ingest.ldac import is_ldac, read_ldac
-from dvo.ingest.smf import is_smf, read_smf
+from dvo.ingest.ldac import is_ldac, ldac_images
+from dvo.ingest.smf import is_smf, smf_images
 
 __all__ = ["read_catalog"]
 
@@ -36,13 +36,12 @@ def read_catalog(path: Path | str, *, photcode: str | None = None) -> Iterator[I
     """
     with HduFile(path) as file:
         if is_ldac(file):
-            reader = read_ldac
+            yield from ldac_images(file, photcode=photcode)
         elif is_smf(file):
-            reader = read_smf
+            yield from smf_images(file, photcode=photcode)
         else:
             names = ", ".join(hdu.extname or "-" for hdu in file.hdus[:20])
             raise BadCatalogError(
                 f"{path}: neither a psphot catalog (*.psf) nor FITS-LDAC (LDAC_OBJECTS); its HDUs "
                 f"are {names}. For a plain table give --images LIST or --ref PHOTCODE, and --map"
             )
-    yield from reader(path, photcode=photcode)

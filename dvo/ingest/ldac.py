@@ -45,7 +45,7 @@ from dvo.tables.fits.hdu import Hdu
 from dvo.tables.fits.header import CARD, Header
 from dvo.tables.flags import PhotFlag
 
-__all__ = ["is_ldac", "read_ldac"]
+__all__ = ["is_ldac", "ldac_images", "read_ldac"]
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -112,21 +112,44 @@ def read_ldac(path: Path | str, *, photcode: str | None = None) -> Iterator[Inpu
         If the file is cut short, lacks an extension or the astrometry, or a detection
         number stands twice in a chip.
     """
-    path = Path(path)
     with HduFile(path) as file:
-        tables = [hdu for hdu in file.hdus if hdu.extname.startswith("LDAC_OBJECTS")]
-        if not tables:
-            raise BadCatalogError(f"{path}: no HDU is called LDAC_OBJECTS; no LDAC catalog")
-        for number, hdu in enumerate(tables, start=1):
-            before = file.hdus[hdu.index - 1]
-            if not before.extname.startswith("LDAC_IMHEAD"):
-                raise BadCatalogError(
-                    f"{hdu.header.where}: LDAC_OBJECTS has no LDAC_IMHEAD before it, but "
-                    f"{before.extname or 'the primary HDU'}: the image's header is missing"
-                )
-            header = _embedded_header(file, before)
-            chip = number if len(tables) > 1 else 0
-            yield _read_chip(file.table(hdu), header, path, chip, photcode)
+        yield from ldac_images(file, photcode=photcode)
+
+
+def ldac_images(file: HduFile, *, photcode: str | None = None) -> Iterator[InputImage]:
+    """Read the chips of an LDAC catalog that is open already, as :func:`read_ldac` does.
+
+    Parameters
+    ----------
+    file : HduFile
+        The file.
+    photcode : str or None
+        Photcode of all chips; None takes PHOTCODE of their headers.
+
+    Yields
+    ------
+    InputImage
+        A chip; chips without detections too.
+
+    Raises
+    ------
+    BadCatalogError
+        As :func:`read_ldac`.
+    """
+    path = file.path
+    tables = [hdu for hdu in file.hdus if hdu.extname.startswith("LDAC_OBJECTS")]
+    if not tables:
+        raise BadCatalogError(f"{path}: no HDU is called LDAC_OBJECTS; no LDAC catalog")
+    for number, hdu in enumerate(tables, start=1):
+        before = file.hdus[hdu.index - 1]
+        if not before.extname.startswith("LDAC_IMHEAD"):
+            raise BadCatalogError(
+                f"{hdu.header.where}: LDAC_OBJECTS has no LDAC_IMHEAD before it, but "
+                f"{before.extname or 'the primary HDU'}: the image's header is missing"
+            )
+        header = _embedded_header(file, before)
+        chip = number if len(tables) > 1 else 0
+        yield _read_chip(file.table(hdu), header, path, chip, photcode)
 
 
 def _embedded_header(file: HduFile, hdu: Hdu) -> Header:

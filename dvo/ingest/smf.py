@@ -45,7 +45,7 @@ from dvo.ingest.header_facts import (
 from dvo.tables.fits.hdu import Hdu
 from dvo.tables.fits.header import Header
 
-__all__ = ["is_smf", "read_smf"]
+__all__ = ["is_smf", "read_smf", "smf_images"]
 
 log = logging.getLogger(__name__)
 
@@ -141,17 +141,39 @@ def read_smf(path: Path | str, *, photcode: str | None = None) -> Iterator[Input
         If the file is cut short, lacks an extension or the astrometry, or a detection
         number stands twice in a chip.
     """
-    path = Path(path)
     with HduFile(path) as file:
-        tables = [i for i, hdu in enumerate(file.hdus) if _is_psf_table(hdu)]
-        if not tables:
-            raise BadCatalogError(
-                f"{path}: no psphot table: of {len(file.hdus)} HDUs none is called *.psf; "
-                "other tables need a column map (--map)"
-            )
-        exposure = _read_exposure(file, tables, photcode)
-        for i in tables:
-            yield _read_chip(file, i, exposure)
+        yield from smf_images(file, photcode=photcode)
+
+
+def smf_images(file: HduFile, *, photcode: str | None = None) -> Iterator[InputImage]:
+    """Read the chips of a psphot catalog that is open already, as :func:`read_smf` does.
+
+    Parameters
+    ----------
+    file : HduFile
+        The file.
+    photcode : str or None
+        Photcode of all chips; None takes PHOTCODE of their headers.
+
+    Yields
+    ------
+    InputImage
+        A chip; chips without detections too.
+
+    Raises
+    ------
+    BadCatalogError
+        As :func:`read_smf`.
+    """
+    tables = [i for i, hdu in enumerate(file.hdus) if _is_psf_table(hdu)]
+    if not tables:
+        raise BadCatalogError(
+            f"{file.path}: no psphot table: of {len(file.hdus)} HDUs none is called *.psf; "
+            "other tables need a column map (--map)"
+        )
+    exposure = _read_exposure(file, tables, photcode)
+    for i in tables:
+        yield _read_chip(file, i, exposure)
 
 
 def _is_psf_table(hdu: Hdu) -> bool:
@@ -328,6 +350,8 @@ def _as_kind(table: _Table, name: str, ours: str) -> NDArray[Any]:
         return np.asarray(values.astype(np.int64), np.uint32)
     if ours in ("psf_ndof", "psf_npix"):
         return np.asarray(np.nan_to_num(values, nan=-1), np.int32)
+    if values.dtype == np.float32:
+        return values
     with np.errstate(over="ignore"):  # beyond float32 is unknown
         return np.asarray(values, np.float32)
 
