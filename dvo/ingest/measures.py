@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo import ids
 from dvo.ingest import kernels
 from dvo.ingest.associate import Associated
 from dvo.ingest.batch import MJD_1970, Batch, BatchImage
-from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta
+from dvo.ingest.detections import MOTION_COLUMNS
 from dvo.ingest.objects import Grouped, ObjectSet
 from dvo.partition.manifest import CatalogRow
 from dvo.tables.column_table import ColumnTable
@@ -39,7 +38,6 @@ _MAGS = {
 }
 _LEAST_MAG_ERR = 0.001
 _DEFAULT_MAG_ERR = 0.1
-_MAX_DETECT_ID = 10**7
 
 
 def split_time(mjd: Array) -> tuple[Array, Array]:
@@ -105,8 +103,6 @@ def group_measures(
     for name, values in _image_columns(batch.images).items():
         if name not in columns:
             columns[name] = values[image]
-    if "det_id" in columns:
-        columns["ext_id"] = _ext_ids(batch, image, columns["det_id"])
     _own_epochs(batch, order, columns)
     return ColumnTable(MEASURE, columns, batch.n), groups
 
@@ -133,33 +129,6 @@ def _image_columns(images: Sequence[BatchImage]) -> dict[str, Array]:
         "mag_cal_err": np.array(error, np.float32),
         "airmass": np.array(airmass, np.float32),
     }
-
-
-def _ext_ids(batch: Batch, image: Array, det_id: Array) -> Array:
-    """Public ids of detections; 0 where the formula has no room for theirs."""
-    out = np.zeros(len(det_id), np.uint64)
-    parts = []
-    for i in batch.images:
-        meta = i.meta
-        is_stack = meta is not None and source_of(i.photcode.name) is PhotSource.STACK
-        if meta is None or (is_stack and not _fits_stack(meta)) or not _fits_chip(meta):
-            parts.append(np.uint64(0))
-        elif is_stack:
-            parts.append(ids.stack_detect_id(meta.source_id, meta.extern_id or 0, 0)[()])
-        else:
-            parts.append(ids.detect_id(meta.mjd, meta.ccdnum, 0)[()])
-    base = np.array(parts, np.uint64)
-    good = (base[image] > 0) & (det_id < _MAX_DETECT_ID)
-    out[good] = base[image[good]] + det_id[good].astype(np.uint64)
-    return out
-
-
-def _fits_chip(meta: ImageMeta) -> bool:
-    return meta.mjd >= 54101.0 and 0 <= meta.ccdnum < 100
-
-
-def _fits_stack(meta: ImageMeta) -> bool:
-    return meta.extern_id is not None and meta.source_id < 127 and meta.extern_id < 2**28
 
 
 def _own_epochs(batch: Batch, order: Array, columns: dict[str, Array]) -> None:

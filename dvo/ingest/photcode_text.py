@@ -8,7 +8,8 @@ One photcode a line, words split by white space::
 that is 11, 14, 15, 17 or 19 words; ``-`` means none, ``#`` starts a comment line. slope
 is a comma list of up to four colour terms; c1, c2 and primary are names or numbers; masks
 may be decimal or ``0x`` hexadecimal. Values of a REF line are read past, as its magnitudes
-are taken as they are.
+are taken as they are. airmass is added times (airmass - 1) and so is negative, such as
+-0.147; in the table K is the extinction, 0.147: the sign turns here, both ways.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ def parse_photcodes(text: str, *, source: str = "photcodes") -> PhotcodeTable:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
+        end = next((i for i, w in enumerate(words) if i >= 11 and w.startswith("#")), len(words))
+        words = words[:end]
         if len(words) not in _WORD_COUNTS:
             raise PhotcodeError(
                 f"{source}, line {number}: {len(words)} words; a photcode has 11, 14, 15, 17 or 19"
@@ -142,7 +145,7 @@ def _photcode(words: list[str], codes: dict[str, int], where: str) -> Photcode:
         if is_ref
         else {
             "zero_point": _number(words[3], f"{where}: zero"),
-            "airmass_slope": _number(words[4], f"{where}: airmass"),
+            "airmass_slope": 0.0 - _number(words[4], f"{where}: airmass"),
             "zero_point_offset": _number(words[5], f"{where}: offset"),
             "color_offset": _number(words[9], f"{where}: color"),
         }
@@ -227,7 +230,7 @@ def _line(photcode: Photcode, names: dict[int, str]) -> str:
         photcode.name,
         photcode.kind.name.lower(),
         repr(photcode.zero_point),
-        repr(photcode.airmass_slope),
+        repr(0.0 - photcode.airmass_slope),
         repr(photcode.zero_point_offset),
         name(photcode.color_codes[0]),
         name(photcode.color_codes[1]),

@@ -74,7 +74,9 @@ def remove_images(change: Transaction, view: View, image_ids: Sequence[int]) -> 
 
 def _without(view: View, region: int, gone: Array) -> tuple[ColumnTable, ColumnTable, ColumnTable]:
     """Tables of a region without the measures of some images."""
-    average, secfilt, measure = (view.read(t, region) for t in (AVERAGE, SECFILT, MEASURE))
+    average, secfilt, measure = (
+        view.read(t, region, t.stored_names) for t in (AVERAGE, SECFILT, MEASURE)
+    )
     is_gone = np.isin(measure["image_id"], gone)
     changed = np.zeros(len(average), np.bool_)
     changed[measure["ave_ref"][is_gone]] = True

@@ -111,7 +111,9 @@ def _compact(
 
 
 def _compact_region(change: Transaction, view: View, region: int, level: str) -> int:
-    tables = sort_catalog(*(view.read(t, region) for t in (AVERAGE, SECFILT, MEASURE)))
+    tables = sort_catalog(
+        *(view.read(t, region, t.stored_names) for t in (AVERAGE, SECFILT, MEASURE))
+    )
     change.put_catalog(region, tables, level=level)
     old = view.catalog(region)
     change.set_catalogs(

@@ -249,6 +249,10 @@ class Transaction:
         self._change.dropped_images += dropped
         self._more_images += n_more
 
+    def forget(self, snapshots: Iterable[int]) -> None:
+        """Let older snapshots go, with all that only they use."""
+        self._change.forgotten += snapshots
+
     def set_meta(self, key: str, value: str) -> None:
         """Set a property of the database."""
         self._change.meta[key] = value
@@ -310,12 +314,16 @@ class Transaction:
         for write in self._writes:
             with contextlib.suppress(Exception):
                 write.result()
-        for path in self._paths:
-            with contextlib.suppress(OSError):
-                (self._catdir / path).unlink(missing_ok=True)
-        with contextlib.suppress(StorageError):
-            self._manifest.forget_pending()
         self._done = True
+        with contextlib.suppress(StorageError):
+            # A commit whose last sync failed may still be in SQLite's log, and come true
+            # at the next open. Another transaction overwrites it; if that fails too, the
+            # files stay, and the next writer sweeps what is not needed.
+            self._manifest.settle()
+            for path in self._paths:
+                with contextlib.suppress(OSError):
+                    (self._catdir / path).unlink(missing_ok=True)
+            self._manifest.forget_pending()
 
     # ---- inside
 
@@ -369,7 +377,7 @@ class Transaction:
         """Hand a file to the pool; returns the columns it will have."""
         kept = table if keep_nulls or rows is not None else table.without_nulls()
         schema = table.schema
-        names = tuple(n for n in schema.names if n in kept)
+        names = tuple(n for n in schema.stored_names if n in kept)
         columns = {n: kept[n] for n in names}
         fields = [Field.from_column(schema[n]) for n in names]
         if rows is not None:

@@ -105,7 +105,13 @@ MEASURE = TableSchema(
         Column("obj_id", "u4", "number of its object in catalog cat_id", "", "meta.id;src"),
         Column("cat_id", "u4", "catalog where its object was first made", "", "meta.id"),
         Column(
-            "ext_id", "u8", "public detection id (PSPS detectID); 0 if none", "", "meta.id", null=0
+            "ext_id",
+            "u8",
+            "public detection id (PSPS detectID); 0 if none; made when read, not stored",
+            "",
+            "meta.id",
+            null=0,
+            derived=True,
         ),
         Column(
             "image_id",

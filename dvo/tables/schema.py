@@ -59,6 +59,8 @@ class Column:
     codec : Codec or None
         Compression; None takes the default of the type (floats and 64-bit integers
         GZIP_2, shorter integers RICE_1, booleans and strings GZIP_1).
+    derived : bool
+        Whether it is made when it is read, and so is never stored.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Column:
     null: int | float | bytes | None = None
     shape: int = 1
     codec: Codec | None = None
+    derived: bool = False
 
     def __post_init__(self) -> None:
         if self.name != self.name.lower():
@@ -179,6 +182,11 @@ class TableSchema:
     def names(self) -> tuple[str, ...]:
         """Python names of all columns, in order."""
         return tuple(c.name for c in self.columns)
+
+    @property
+    def stored_names(self) -> tuple[str, ...]:
+        """Python names of the columns that files can have, in order."""
+        return tuple(c.name for c in self.columns if not c.derived)
 
     def __getitem__(self, name: str) -> Column:
         try:
