@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from dvo.partition.bounds import Area
 from dvo.partition.cache import TileCache
+from dvo.partition.detection_ids import DetectionIds
 from dvo.partition.manifest import ALL_SKY, CatalogRow, Manifest, Part, SnapshotRow
 from dvo.partition.sky_table import SkyTable
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
+from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
 from dvo.tables.schema import Column, TableSchema
 from dvo.tables.secfilt import SECFILT
@@ -142,6 +144,10 @@ class View:
                 self.snapshot.id, region=region, table=schema.name
             )
         return found
+
+    @cached_property
+    def _detection_ids(self) -> DetectionIds:
+        return DetectionIds(self.images, self.photcodes)
 
     @cached_property
     def images(self) -> ColumnTable:
@@ -314,6 +320,10 @@ class View:
         first = rows[0].row_start
         return self._rows(schema, rows[0], columns, first + start, first + stop, parts)
 
+    def rows_of_patch(self, part: Part) -> Array:
+        """Rows of its region's table that a part of kind ``patch`` changes."""
+        return self._cache.rows(part.path, [ROW], part.row_start, part.row_stop)[ROW]
+
     def _tile_runs(self, part: Part, area: Area) -> list[tuple[int, int]]:
         """Runs of rows of a part whose tiles may touch an area."""
         file = self._cache.file(part.path)
@@ -344,6 +354,13 @@ class View:
         parts: Iterable[Part],
     ) -> ColumnTable:
         """Rows of one part, with the newest overlay of each column."""
+        if schema.name == MEASURE.name and "ext_id" in names:
+            rest = [n for n in names if n != "ext_id"]
+            with_keys = [*dict.fromkeys([*rest, "image_id", "det_id"])]
+            table = self._rows(schema, part, with_keys, start, stop, parts)
+            kept = {n: v for n, v in table.columns.items() if n in rest}
+            kept["ext_id"] = self._detection_ids.of(table["image_id"], table["det_id"])
+            return ColumnTable(schema, kept, stop - start)
         columns = self._cache.rows(part.path, names, start, stop)
         for over in parts:
             if over.kind == "overlay" and over.target == part.id:
@@ -360,11 +377,12 @@ class View:
         starts: dict[int | None, int] = {}
         at = 0
         for part in parts:
-            new = self._cache.rows(part.path, [ROW, *names], part.row_start, part.row_stop)
             rows: Array | slice
             if part.kind == "patch":
+                new = self._cache.rows(part.path, [ROW, *names], part.row_start, part.row_stop)
                 rows = new.pop(ROW)
             else:
+                new = self._rows(schema, part, names, part.row_start, part.row_stop, ()).columns
                 first = at if part.kind == "rows" else starts[part.target]
                 rows = slice(first, first + part.n_rows)
             if part.kind == "rows":

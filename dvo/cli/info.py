@@ -1,0 +1,51 @@
+"""``dvo info``: what is in a database, in a few numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["info"]
+
+
+@click.command()
+@click.argument("catdir", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def info(catdir: Path, *, as_json: bool) -> None:
+    """Print how much is in CATDIR, and what it is.
+
+    bytes is the size of the data files that the newest snapshot and the older ones that
+    are kept are made of.
+
+    \b
+    Example:
+      dvo info sky --json
+    """
+    import json  # noqa: PLC0415 - keeps `dvo --help` quick
+
+    from dvo.partition.store import Store  # noqa: PLC0415
+
+    with Store(catdir, cache_bytes=0) as store:
+        view = store.view()
+        counts, meta = view.snapshot.counts, store.manifest.meta
+        facts = {
+            "n_images": counts["images"],
+            "n_objects": counts["objects"],
+            "n_measures": counts["measures"],
+            "n_catalogs": counts["catalogs"],
+            "n_secfilt": view.n_secfilt,
+            "level": view.level,
+            "snapshot": view.snapshot.id,
+            "bytes": sum(f.n_bytes for f in store.manifest.files()),
+            "filters": [p.name for p in view.photcodes.sec],
+            "db_id": store.db_id,
+            "format": int(meta["format"]),
+            "changed": view.snapshot.time,
+        }
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        text = " ".join(value) if isinstance(value, list) else value
+        click.echo(f"{name:10s} {text}")

@@ -1,0 +1,51 @@
+"""``dvo log``: what was done to a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["log"]
+
+
+@click.command()
+@click.argument("catdir", type=click.Path(path_type=Path))
+@click.option("-n", "last", type=click.IntRange(1), help="Only so many, the newest.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a snapshot.")
+def log(catdir: Path, *, last: int | None, as_json: bool) -> None:
+    """List the snapshots of CATDIR, the oldest first: each is the state after a commit.
+
+    Those marked - have been vacuumed away.
+
+    \b
+    Example:
+      dvo log sky -n 10
+    """
+    import json  # noqa: PLC0415 - keeps `dvo --help` quick
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from dvo.partition.manifest import Manifest  # noqa: PLC0415
+
+    manifest = Manifest(catdir)
+    try:
+        rows = manifest.log()[-(last or 0) :]
+    finally:
+        manifest.close()
+    for row in rows:
+        if as_json:
+            click.echo(json.dumps(asdict(row)))
+            continue
+        counts = " ".join(f"{row.counts[k]} {k}" for k in ("images", "objects", "measures"))
+        mark = " " if row.kept else "-"
+        what = " ".join([row.command, *_shown(row.params)])
+        click.echo(f"{row.id:6d}{mark} {row.time[:19]}  {counts}  {what}")
+
+
+def _shown(params: dict[str, Any]) -> list[str]:
+    """Parameters in a few words; long lists by their length."""
+    return [
+        f"{key}={f'<{len(value)}>' if isinstance(value, list | dict) and len(value) > 5 else value}"
+        for key, value in params.items()
+    ]
