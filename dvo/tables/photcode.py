@@ -15,7 +15,7 @@ import difflib
 import enum
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -43,7 +43,7 @@ PHOTCODE = TableSchema(
         Column("c_lam", "f8", "nominal zero point C", "mag", "arith.zp;phot.mag"),
         Column("c_lam_err", "f8", "offset of the nominal zero point", "mag", "arith.zp;phot.mag"),
         Column("x_err", "f8", "colour at which the colour terms vanish", "mag", "phot.color"),
-        Column("k", "f8", "term of the airmass K: added to a magnitude times airmass - 1", "mag"),
+        Column("k", "f8", "extinction in one airmass K, positive; the original's -K", "mag"),
         Column("c1", "u2", "photcode of the first magnitude of the colour; 0 none", null=0),
         Column("c2", "u2", "photcode of the second magnitude of the colour; 0 none", null=0),
         Column("equiv", "u2", "SEC photcode that this one measures; 0 none", null=0),
@@ -75,7 +75,7 @@ class PhotClass(enum.IntEnum):
     """another transformation of a SEC, with the same code"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Photcode:
     """One photometric system.
 
@@ -103,6 +103,7 @@ class Photcode:
         Code of the SEC that this photcode measures; 0 if none.
     astrom_err_sys, astrom_err_scale, astrom_err_mag_scale : float
         Model of position errors: sys^2 + scale * measured^2 + mag_scale * mag_err^2.
+        NaN in one of them says that positions are not to be used.
     astrom_poor_mask, astrom_bad_mask : int
         phot_flags bits of positions to use in need only, and never.
     photom_err_sys : float
@@ -138,9 +139,10 @@ class Photcode:
         if len(self.color_terms) > _MAX_TERMS:
             raise PhotcodeError(f"{where}: {len(self.color_terms)} colour terms; 4 at most")
         for name in _NUMBERS:
-            object.__setattr__(self, name, float(getattr(self, name)))
-            if not math.isfinite(getattr(self, name)):
-                raise PhotcodeError(f"{where}: {name} must be finite, not {getattr(self, name)}")
+            value = float(getattr(self, name))
+            object.__setattr__(self, name, value)
+            if not (math.isfinite(value) or (math.isnan(value) and name in _MAY_BE_NAN)):
+                raise PhotcodeError(f"{where}: {name} must be finite, not {value}")
         terms = [float(t) for t in self.color_terms]
         if not all(math.isfinite(t) for t in terms):
             raise PhotcodeError(f"{where}: colour terms must be finite, not {terms}")
@@ -159,6 +161,17 @@ class Photcode:
                 "airmass and colour terms at 0, or make it a DEP"
             )
 
+    def _key(self) -> tuple[object, ...]:
+        values = (getattr(self, f.name) for f in fields(self))
+        return tuple("nan" if v != v else v for v in values)
+
+    # NaN equals NaN here: a table read back is equal to the one written.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Photcode) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
 
 _NUMBERS = (
     "zero_point",
@@ -169,6 +182,9 @@ _NUMBERS = (
     "astrom_err_scale",
     "astrom_err_mag_scale",
     "photom_err_sys",
+)
+_MAY_BE_NAN = frozenset(
+    {"astrom_err_sys", "astrom_err_scale", "astrom_err_mag_scale", "photom_err_sys"}
 )
 _MASKS = ("astrom_poor_mask", "astrom_bad_mask", "photom_poor_mask", "photom_bad_mask")
 _TRANSFORMATION = (
@@ -188,11 +204,11 @@ _COLUMN_OF = {
 
 
 def _check_name(name: str) -> None:
-    bad = not name.isascii() or not name.isprintable() or any(c in name for c in " ,:'\"#")
-    if bad or not name or len(name) > _MAX_NAME or name == "-" or name.isdigit():
+    bad = not name.isascii() or not name.isprintable() or any(c in name for c in " ,:'\"")
+    if bad or not name or len(name) > _MAX_NAME or name[0] in "-#" or name.isdigit():
         raise PhotcodeError(
             f"photcode name {name!r}: use 1 to {_MAX_NAME} ASCII characters without spaces, "
-            "quotes, commas, colons or '#', and not a number alone"
+            "quotes, commas or colons, not a number alone, nor with - or # in front"
         )
     if name.upper() in _RESERVED:
         raise PhotcodeError(f"photcode name {name!r} is reserved for queries; choose another")

@@ -1,5 +1,6 @@
 """The original's text form of the photcode table."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_all_lengths_and_comments() -> None:
     table = parse_photcodes(TEXT)
     assert [p.name for p in table.sec] == ["g", "r"]
     g01 = table.get("GPC1.g.XY01")
-    assert (g01.zero_point, g01.airmass_slope) == (24.563, -0.147)
+    assert (g01.zero_point, g01.airmass_slope) == (24.563, 0.147)
     assert g01.color_codes == (1, 2)
     assert g01.color_terms == (0.01, -0.002)
     assert g01.equiv == 1
@@ -40,6 +41,29 @@ def test_all_lengths_and_comments() -> None:
     assert table.get("GPC1.r.XY02").photom_bad_mask == 0x1000
     assert table.get("g_alt").kind is PhotClass.ALT
     assert table.get("2MASS.J").zero_point == 0
+
+
+def test_lines_of_a_real_table() -> None:
+    # From the photcodes of the original's survey: NaN errors, '#' in a name, other equivalents.
+    text = """\
+# airmass color
+  1 g sec 0.000 0.000 0.000 1 3 0.0000 0 1051 0.000 0.000 0.000 0.000 0x0000 0x0000 0x0000 0x0000
+  3 i sec 0.000 0.000 0.000 - - 0.0000 0 - 0.000 0.000 0.000 0.000 0x0000 0x0000 0x0000 0x0000
+  1051 g_SDSS ref 0.000 0.000 0.000 - - 0.0000 0 - 0.000 0.000 0.000 0.000 0x0000 0x0000 0x0000 0x0000
+  1116 USNO.103AE.#12 dep 20.000 0.000 0.000 - - 0.0000 0 - 0.000 0.000 0.000 0.000 0x0000 0x0000 0x0000 0x0000
+  # ICRF QSOs have astrometric error stored in dX,dY as 1/100th mas
+  3001 SYNTH.g ref 0.000 0.000 0.000 - - 0.0000 0 1 nan 0.000 2.000 0.600 0x0000 0x0000 0x0000 0x0000 # end
+  100 MEGACAM.u.00 dep 25.280 -0.350 0.000 - - 0.0000 0 - 0.000 0.000 1.000 0.000 0x0000 0x3888 0x0000 0x0000
+"""
+    table = parse_photcodes(text)
+    assert len(table) == 6
+    assert table.get("MEGACAM.u.00").airmass_slope == 0.35
+    assert table.get("MEGACAM.u.00").astrom_bad_mask == 0x3888
+    assert math.isnan(table.get("SYNTH.g").astrom_err_sys)
+    assert table.get("g").equiv == 1051
+    assert parse_photcodes(format_photcodes(table)) == table
+    assert PhotcodeTable.from_columns(table.to_columns()) == table
+    assert len(set(table)) == 6
 
 
 def test_names_may_be_used_before_their_line() -> None:

@@ -17,7 +17,7 @@ def survey() -> PhotcodeTable:
             PhotClass.DEP,
             filter_name=name,
             zero_point=24.563,
-            airmass_slope=-0.147,
+            airmass_slope=0.147,
         )
     return table.add("GAIA.G", PhotClass.REF)
 
@@ -70,6 +70,8 @@ def test_unknown_name_says_what_to_do() -> None:
         {"name": ""},
         {"name": "x" * 33},
         {"name": "-"},
+        {"name": "-g"},
+        {"name": "#g"},
         {"name": "12"},
         {"name": "mag"},
         {"name": "g:r"},
