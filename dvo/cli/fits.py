@@ -21,6 +21,10 @@ def fits() -> None:
     """Compress, restore and check the tables of FITS files.
 
     Files are those of fpack and funpack: either restores what the other has packed.
+
+    \b
+    Example:
+      dvo fits unpack n0000/0001.07.42.cpm measures.fits
     """
 
 

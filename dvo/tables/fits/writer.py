@@ -81,6 +81,12 @@ class TableHDU:
         extra = sorted(set(self.columns) - set(names))
         if extra:
             raise SchemaError(f"{where}: values for column(s) without a field: {', '.join(extra)}")
+        lists = [f.name for f in self.fields if f.pointer]
+        if lists:
+            raise SchemaError(
+                f"{where}: column(s) {', '.join(lists)} hold arrays of variable length, which "
+                f"are read but not written; use a vector column"
+            )
         unknown = [n for n in self.index if n not in names]
         if unknown:
             raise SchemaError(f"{where}: index of unknown column(s) {', '.join(unknown)}")

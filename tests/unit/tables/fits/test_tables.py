@@ -170,6 +170,7 @@ def test_threads_do_not_change_a_byte(tmp_path, rng):
         ({"fields": (Field("A", "K"), Field("a", "K"))}, "named twice: a"),
         ({"index": ("z",)}, "unknown column.* z"),
         ({"tile_rows": 0}, "tile_rows = 0"),
+        ({"fields": (Field("A", "J", pointer="P"),)}, "variable length"),
     ],
 )
 def test_tables_that_make_no_sense(changes, message):
