@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,14 @@ __all__ = [
     "Manifest",
     "Part",
     "SnapshotRow",
-    "create_manifest",
+    "build_manifest",
+    "place_manifest",
 ]
 
 FORMAT = 1
 """Version of the format on disk."""
+
+_NEW = f"{MANIFEST}.new"
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -77,15 +80,15 @@ CREATE TABLE pending (path TEXT PRIMARY KEY) WITHOUT ROWID;
 _VISIBLE = "added <= :s AND (removed IS NULL OR removed > :s)"
 
 
-def create_manifest(
+def build_manifest(
     catdir: Path, meta: dict[str, str], commits: Iterable[tuple[SnapshotRow, Change]]
 ) -> list[str]:
-    """Make a manifest from the first commit, or from all of them; it appears when it is whole.
+    """Make a manifest from the first commit, or from all of them, under a name of its own.
 
     Parameters
     ----------
     catdir : Path
-        An existing folder without a manifest.
+        The folder; `place_manifest` gives the new manifest its name there.
     meta : dict
         What the database is: id, level, filters.
     commits : iterable of (SnapshotRow, Change)
@@ -101,12 +104,11 @@ def create_manifest(
     StorageError
         If it cannot be written, or the commits do not follow from one another.
     """
-    new = catdir / f"{MANIFEST}.new"
+    new = catdir / _NEW
     gone: list[str] = []
     try:
         new.unlink(missing_ok=True)
-        db = sqlite3.connect(new, isolation_level=None)
-        try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode=OFF")
             db.execute("PRAGMA synchronous=OFF")
             db.execute("BEGIN")
@@ -117,17 +119,20 @@ def create_manifest(
             for snapshot, change in commits:
                 gone += _insert(db, snapshot, change)
             db.execute("COMMIT")
-            # Kept in the file's header; a reader need not, and may not, change it.
+            # Kept in the file's header: a reader may not be able to change it.
             db.execute("PRAGMA journal_mode=WAL")
-        finally:
-            db.close()
         _sync(new)
-        new.rename(catdir / MANIFEST)
-        _sync(catdir)
-    except (sqlite3.Error, OSError, LookupError, TypeError) as err:
-        new.unlink(missing_ok=True)
+    except (sqlite3.Error, OSError, TypeError) as err:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
         raise StorageError(f"{new}: cannot be made ({err})") from err
     return gone
+
+
+def place_manifest(catdir: Path) -> None:
+    """Give the manifest that `build_manifest` made its name: from here on it counts."""
+    (catdir / _NEW).rename(catdir / MANIFEST)
+    _sync(catdir)
 
 
 def _sync(path: Path) -> None:
@@ -376,6 +381,11 @@ class Manifest:
 
         Not synced to disk: after a mere kill the note is there; after a power cut an
         unreferenced file may stay, which `dvo vacuum` finds by listing the folders.
+
+        Parameters
+        ----------
+        paths : iterable of str
+            Paths relative to the catdir.
         """
         self._db.execute("PRAGMA synchronous=NORMAL")
         with self.transaction() as db:

@@ -50,6 +50,25 @@ class Part:
     `kind` is ``rows`` (whole rows), ``patch`` (new values of some columns for the rows
     named by the file's own column ROW) or ``overlay`` (new values of some
     columns, row for row, of the part `target`).
+
+    Parameters
+    ----------
+    path : str
+        File, relative to the catdir.
+    table : str
+        Name of the table.
+    region : int
+        Region, or `ALL_SKY`.
+    kind : {'rows', 'patch', 'overlay'}
+        What the rows are.
+    row_start, row_stop : int
+        Which rows of the file.
+    target : int or None
+        For an overlay, the id of the part that it changes.
+    columns : tuple of str
+        Columns that are stored.
+    id : int
+        Number, greater than that of every earlier part.
     """
 
     path: str

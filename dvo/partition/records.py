@@ -16,7 +16,15 @@ import numpy as np
 
 from dvo.errors import CorruptTableError
 from dvo.partition.manifest import CatalogRow, Change, FileRow, ImageRow, Part, SnapshotRow
-from dvo.tables.fits import Field, TableFile, TableHDU, WrittenFile, write_fits
+from dvo.tables.fits import (
+    Field,
+    TableFile,
+    TableHDU,
+    WrittenFile,
+    describe,
+    verify,
+    write_fits,
+)
 from dvo.tables.schema import Column
 
 __all__ = ["read_record", "write_record"]
@@ -61,14 +69,11 @@ def write_record(path: Path, snapshot: SnapshotRow, change: Change, db_id: str) 
     removed = [("part", i) for i in change.removed_parts]
     removed += [("catalog", i) for i in change.dropped_catalogs]
     removed += [("image", i) for i in change.dropped_images]
+    removed += [("snapshot", i) for i in change.forgotten]
     rows: dict[str, Sequence[tuple[Any, ...]]] = {
         "DVO_SNAPSHOT": info,
         "DVO_FILES": [(f.path, f.n_bytes, f.digest) for f in change.files],
-        "DVO_PARTS": [
-            (p.id, p.path, p.table, p.region, p.kind, p.row_start, p.row_stop, p.target or 0,
-             ",".join(p.columns))
-            for p in change.parts
-        ],  # fmt: skip
+        "DVO_PARTS": [_part_row(p) for p in change.parts],
         "DVO_REMOVED": removed,
         "DVO_CATALOGS": [
             (c.region, c.n_average, c.next_obj_id, c.n_measure, int(c.is_sorted))
@@ -110,32 +115,47 @@ def read_record(path: Path) -> tuple[SnapshotRow, Change, str]:
     CorruptTableError
         If the file is damaged or is no record.
     """
-    rows = {name: list(_rows(path, name)) for name in _TABLES}
+    verify(path)
+    present = {hdu["extname"] for hdu in describe(path)}
+    rows = {name: list(_rows(path, name)) if name in present else [] for name in _TABLES}
     with TableFile(path, "DVO_SNAPSHOT") as f:
-        f.verify()
         head = f.primary
         if "DVO_SNAP" not in head or not rows["DVO_SNAPSHOT"]:
             raise CorruptTableError(f"{path}: is no record of a commit")
         params, counts, meta = (json.loads(t) for t in rows["DVO_SNAPSHOT"][0])
         snapshot = SnapshotRow(
-            int(head["DVO_SNAP"]), str(head["DVO_TOK"]), str(head["DVO_TIME"]),
+            head.integer("DVO_SNAP"), str(head["DVO_TOK"]), str(head["DVO_TIME"]),
             str(head["DVO_CMD"]), params, str(head["DVO_VERS"]), counts,
         )  # fmt: skip
         db_id = str(head["DVO_DBID"])
     change = Change(
         files=[FileRow(p, n, d) for p, n, d in rows["DVO_FILES"]],
         parts=[
-            Part(path, tab, region, kind, a, b, target or None, tuple(filter(None, c.split(","))), i)
+            Part(path, tab, region, kind, a, b, target or None, _names(c), i)
             for i, path, tab, region, kind, a, b, target, c in rows["DVO_PARTS"]
         ],
         removed_parts=[i for kind, i in rows["DVO_REMOVED"] if kind == "part"],
         dropped_catalogs=[i for kind, i in rows["DVO_REMOVED"] if kind == "catalog"],
         dropped_images=[i for kind, i in rows["DVO_REMOVED"] if kind == "image"],
-        catalogs=[CatalogRow(*row[:4], bool(row[4])) for row in rows["DVO_CATALOGS"]],
+        forgotten=[i for kind, i in rows["DVO_REMOVED"] if kind == "snapshot"],
+        catalogs=[
+            CatalogRow(r, objects, next_id, measures, bool(is_sorted))
+            for r, objects, next_id, measures, is_sorted in rows["DVO_CATALOGS"]
+        ],
         images=[ImageRow(*row) for row in rows["DVO_IMAGES"]],
         meta=meta,
     )
     return snapshot, change, db_id
+
+
+def _part_row(part: Part) -> tuple[Any, ...]:
+    names = ",".join(part.columns)
+    return (part.id, part.path, part.table, part.region, part.kind, part.row_start, part.row_stop,
+            part.target or 0, names)  # fmt: skip
+
+
+def _names(joined: str) -> tuple[str, ...]:
+    return tuple(joined.split(",")) if joined else ()
 
 
 def _hdu(name: str, rows: Sequence[tuple[Any, ...]]) -> TableHDU:
@@ -153,11 +173,8 @@ def _hdu(name: str, rows: Sequence[tuple[Any, ...]]) -> TableHDU:
 
 
 def _rows(path: Path, name: str) -> Iterable[tuple[Any, ...]]:
-    try:
-        with TableFile(path, name) as f:
-            columns = f.read()
-    except LookupError:
-        return
+    with TableFile(path, name) as f:
+        columns = f.read()
     plain = [
         [t.decode() for t in columns[c]] if dtype == "S" else columns[c].tolist()
         for c, dtype in _TABLES[name].items()

@@ -30,7 +30,8 @@ from dvo.partition.manifest import (
     Manifest,
     Part,
     SnapshotRow,
-    create_manifest,
+    build_manifest,
+    place_manifest,
 )
 from dvo.partition.records import write_record
 from dvo.partition.sky_table import SkyTable
@@ -109,7 +110,8 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
     )
     write_record(catdir / layout.log_path(token), first, change, db_id)
     # Until the manifest has its name there is no database: a cut-off init leaves none.
-    create_manifest(catdir, meta, [(first, change)])
+    build_manifest(catdir, meta, [(first, change)])
+    place_manifest(catdir)
 
 
 def _write_plainly(

@@ -1,0 +1,191 @@
+"""Rebuild: a lost or damaged manifest, made anew from the records of all commits.
+
+Every commit left a record in ``log/`` before it became visible. Replayed in order they
+give the manifest that was there, row for row. Only the last one may belong to a commit
+that was cut short: then its files are not whole, and it is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dvo.errors import CorruptTableError, NotACatdirError, StorageError
+from dvo.partition import layout
+from dvo.partition.lock import WriterLock
+from dvo.partition.manifest import (
+    Change,
+    FileRow,
+    Manifest,
+    SnapshotRow,
+    build_manifest,
+    place_manifest,
+)
+from dvo.partition.records import read_record
+
+__all__ = ["RebuildReport", "rebuild"]
+
+_Commit = tuple[SnapshotRow, Change]
+_PIECE = 1 << 22
+
+
+@dataclass(slots=True)
+class RebuildReport:
+    """What a rebuild did.
+
+    Parameters
+    ----------
+    n_commits : int
+        Commits that were replayed.
+    skipped : list of str
+        Records that were left out, each with the reason.
+    damaged : list of str
+        Files of the newest snapshot that are missing or not as they were written.
+    moved : list of str
+        Names under which the old manifest was kept.
+    """
+
+    n_commits: int = 0
+    skipped: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        out = [f"the manifest was made anew from the records of {self.n_commits} commits"]
+        out += [f"the old one is now {name}" for name in self.moved]
+        out += [f"record left out: {text}" for text in self.skipped]
+        return out + [f"file missing or damaged: {path}" for path in self.damaged]
+
+
+def rebuild(catdir: Path) -> RebuildReport:
+    """Make the manifest of a database anew.
+
+    Parameters
+    ----------
+    catdir : Path
+        The database directory.
+
+    Returns
+    -------
+    RebuildReport
+        What was done.
+
+    Raises
+    ------
+    NotACatdirError
+        If there are no records of commits.
+    CatdirLockedError
+        If a writer is at work.
+    CorruptTableError
+        If a record other than the last is missing or damaged; nothing has changed.
+    """
+    if not any((catdir / layout.LOG).glob("*.fits")):
+        raise NotACatdirError(f"{catdir}: has no records of commits ({layout.LOG}/*.fits)")
+    with WriterLock(catdir, "dvo check --rebuild"):
+        report = RebuildReport()
+        commits = _choose(catdir, *_read_records(catdir), report)
+        report.n_commits = len(commits)
+        meta = {"db_id": commits[0][1].meta["db_id"]}
+        gone = build_manifest(catdir, meta, commits)
+        report.moved = _move_aside(catdir)
+        place_manifest(catdir)
+        manifest = Manifest(catdir, writable=True)
+        try:
+            # What a vacuum forgot and had no time to remove; the next writer does it.
+            known = {f.path for f in manifest.files()}
+            manifest.announce(p for p in gone if p not in known and (catdir / p).exists())
+            report.damaged = [f.path for f in manifest.files() if not _is_whole(catdir, f)]
+        finally:
+            manifest.close()
+    return report
+
+
+def _read_records(catdir: Path) -> tuple[dict[int, list[_Commit]], dict[int, str]]:
+    """Records by the number of their snapshot, and those that cannot be read."""
+    found: dict[int, list[_Commit]] = defaultdict(list)
+    unreadable: dict[int, str] = {}
+    ids: set[str] = set()
+    for path in sorted((catdir / layout.LOG).glob("*.fits")):
+        token = layout.token_of(f"{layout.LOG}/{path.name}")
+        if token is None:
+            continue
+        try:
+            snapshot, change, db_id = read_record(path)
+        except StorageError as err:
+            unreadable[int(token[:8])] = f"{layout.LOG}/{path.name} ({err})"
+            continue
+        ids.add(db_id)
+        found[snapshot.id].append((snapshot, change))
+    if len(ids) > 1:
+        raise CorruptTableError(
+            f"{catdir / layout.LOG}: has records of {len(ids)} databases "
+            f"({', '.join(sorted(ids))}); move those of others away"
+        )
+    return found, unreadable
+
+
+def _choose(
+    catdir: Path,
+    found: dict[int, list[_Commit]],
+    unreadable: dict[int, str],
+    report: RebuildReport,
+) -> list[_Commit]:
+    """The commits to replay, in order."""
+    commits: list[_Commit] = []
+    last = max([*found, *unreadable])
+    for number in range(1, last + 1):
+        # Of several with one number all but the last were cut short.
+        choices = sorted(found.get(number, []), key=lambda c: c[0].time)
+        if number == last:
+            choices = [c for c in choices if _has_files(catdir, c, report)]
+        if number in unreadable and (choices or number == last):
+            report.skipped.append(unreadable[number])
+        if choices:
+            report.skipped += [f"{c[0].token}: was cut short" for c in choices[:-1]]
+            commits.append(choices[-1])
+        elif number < last:
+            raise CorruptTableError(
+                f"{catdir / layout.LOG}: no record of commit {number} can be used "
+                f"({unreadable.get(number, 'it is missing')}); restore it from a backup"
+            )
+    if not commits:
+        raise CorruptTableError(f"{catdir / layout.LOG}: no record can be used")
+    return commits
+
+
+def _has_files(catdir: Path, commit: _Commit, report: RebuildReport) -> bool:
+    snapshot, change = commit
+    for file in change.files:
+        if not _is_whole(catdir, file):
+            report.skipped.append(f"{snapshot.token}: {file.path} is missing or not whole")
+            return False
+    return True
+
+
+def _is_whole(catdir: Path, file: FileRow) -> bool:
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with (catdir / file.path).open("rb") as data:
+            while piece := data.read(_PIECE):
+                digest.update(piece)
+    except OSError:
+        return False
+    return digest.hexdigest() == file.digest
+
+
+def _move_aside(catdir: Path) -> list[str]:
+    """Rename the old manifest and what belongs to it; gives the new names."""
+    mark = f"bad-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    moved = []
+    # The log of the old one first: it must never be taken for that of the new one.
+    for ending in ("-wal", "-shm", ""):
+        old = catdir / f"{layout.MANIFEST}{ending}"
+        if old.exists():
+            new = f"{layout.MANIFEST}.{mark}{ending}"
+            old.rename(catdir / new)
+            moved.append(new)
+    return moved
