@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import DuplicateImageError
-from dvo.ingest.associate import associate_batch
+from dvo.ingest import kernels
+from dvo.ingest.associate import Associated, associate_batch
 from dvo.ingest.batch import MJD_1970, Batch, BatchImage
 from dvo.ingest.detections import ImageMeta, InputImage
 from dvo.ingest.image_rows import image_rows
@@ -29,7 +30,7 @@ from dvo.ingest.measures import (
     changed_catalogs,
     group_measures,
 )
-from dvo.ingest.objects import ObjectSet
+from dvo.ingest.objects import Grouped, ObjectSet
 from dvo.ingest.removal import remove_images
 from dvo.ingest.selection import Selection, select_detections
 from dvo.ingest.sources import Source
@@ -287,9 +288,7 @@ class _Run:
             self._count_measures(found.objects)
             table, groups = group_measures(batch, found, objects)
             change.add_rows(table, groups.regions, groups.edges)
-            touched = np.zeros(objects.n, np.bool_)
-            touched[found.objects] = True
-            self._write_objects(change, np.flatnonzero(touched), means, kinds, has_motion)
+            self._write_objects(change, found, groups, means, kinds, has_motion)
             self._write_images(change, images)
             change.set_catalogs(changed_catalogs(groups, objects))
             self._write_meta(change, found.pad_deg, has_motion, images)
@@ -322,22 +321,37 @@ class _Run:
         self.objects.n_measure[: self.objects.n] += n
 
     def _write_objects(
-        self, change: Transaction, rows: Array, means: Array, kinds: list[str], has_motion: bool
+        self,
+        change: Transaction,
+        found: Associated,
+        groups: Grouped,
+        means: Array,
+        kinds: list[str],
+        has_motion: bool,
     ) -> None:
-        """Write what changed of some objects: their Average columns, and the means named."""
+        """Write what changed of the objects that got measures, and of their means."""
         objects = self.objects
-        groups = objects.group(rows)
-        rows = rows[groups.order]
-        ave_ref = objects.ave_ref[rows]
-        patch = objects.average_patch(rows, with_motion=has_motion)
-        change.patch_rows(ave_ref, patch, groups.regions, groups.edges)
-        i, k = np.nonzero(means[rows])
+        of = found.objects[groups.order]
+        # The measures of an object lie together: its first one stands for it.
+        is_first = np.empty(len(of), np.bool_)
+        is_first[:1] = True
+        np.not_equal(of[1:], of[:-1], out=is_first[1:])
+        rows = of[is_first].astype(np.int64)
+        edges = np.concatenate([[0], np.cumsum(is_first)])[groups.edges]
+        is_new = rows >= found.n_known
+        for label, mask in (("", is_new), ("u", ~is_new)):
+            picked = rows[mask]
+            if len(picked):
+                patch = objects.average_patch(picked, with_ids=not label, with_motion=has_motion)
+                some = np.concatenate([[0], np.cumsum(mask)])[edges]
+                change.patch_rows(objects.ave_ref[picked], patch, groups.regions, some, label=label)
+        i, k = kernels.true_pairs(rows, means)
         if len(i) == 0:
             return
         n = objects.n_secfilt
-        edges = np.searchsorted(i, groups.edges)
         table = objects.secfilt_patch(rows[i] * n + k, kinds)
-        change.patch_rows(ave_ref[i] * n + k, table, groups.regions, edges)
+        place = objects.ave_ref[rows[i]] * n + k
+        change.patch_rows(place, table, groups.regions, np.searchsorted(i, edges))
 
     def _write_images(self, change: Transaction, images: list[BatchImage]) -> None:
         rows = image_rows(images, self._parents)

@@ -266,13 +266,15 @@ class ObjectSet:
         regions = [self.regions[s] for s in by_region[used]]
         return Grouped(order, regions, np.append(edges[used], len(order)))
 
-    def average_patch(self, rows: Array, *, with_motion: bool) -> ColumnTable:
+    def average_patch(self, rows: Array, *, with_ids: bool, with_motion: bool) -> ColumnTable:
         """Average columns of some objects as they are now.
 
         Parameters
         ----------
         rows : ndarray of int
             Rows of this set.
+        with_ids : bool
+            Whether to include the ids, which never change once they are written.
         with_motion : bool
             Whether to include proper motions and parallaxes.
 
@@ -290,10 +292,11 @@ class ObjectSet:
             "mean_epoch": self.time[rows].astype(np.int64),
             "number_pos": self.n_pos[rows],
             "nmeasure": self.n_measure[rows],
-            "obj_id": self.obj_id[rows],
-            "cat_id": self.cat_id[rows],
-            "ext_id": self.ext_id[rows],
         }
+        if with_ids:
+            columns["obj_id"] = self.obj_id[rows]
+            columns["cat_id"] = self.cat_id[rows]
+            columns["ext_id"] = self.ext_id[rows]
         if with_motion:
             columns |= {name: values[rows] for name, values in self.motion.items()}
         return ColumnTable(AVERAGE, columns)

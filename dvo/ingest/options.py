@@ -57,7 +57,9 @@ def make_options(
     try:
         flags = int(exclude_flags, 0)
     except ValueError:
-        raise ConfigError(f"flags to exclude {exclude_flags!r}; give a number such as 0x1000") from None
+        raise ConfigError(
+            f"flags to exclude {exclude_flags!r}; give a number such as 0x1000"
+        ) from None
     x_min, x_max, y_min, y_max = area or (None, None, None, None)
     return AddstarOptions(
         radius_arcsec=radius_arcsec,

@@ -135,7 +135,13 @@ class Transaction:
             self._add_part(path, table.schema, int(region), "rows", int(start), int(stop), names)
 
     def patch_rows(
-        self, rows: Array, table: ColumnTable, regions: Sequence[int], edges: Array
+        self,
+        rows: Array,
+        table: ColumnTable,
+        regions: Sequence[int],
+        edges: Array,
+        *,
+        label: str = "",
     ) -> None:
         """Give some rows of many regions new values in some columns, in one file.
 
@@ -152,8 +158,11 @@ class Transaction:
             Region of each run of rows.
         edges : ndarray of int, shape (len(regions) + 1,)
             Where each run begins, and where the last one ends.
+        label : str
+            Tells apart several patches of one table in one commit, by their file names.
         """
-        path = layout.shared_path(self.token, table.schema.suffix)
+        suffix = f"{label}.{table.schema.suffix}" if label else table.schema.suffix
+        path = layout.shared_path(self.token, suffix)
         names = self._write(path, table, rows=rows)
         for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
             self._add_part(path, table.schema, int(region), "patch", int(start), int(stop), names)
@@ -290,7 +299,9 @@ class Transaction:
             self.wait()
             record = layout.log_path(self.token)
             self._announce([record])
-            write_record(self._catdir / record, snapshot, self._change, self._manifest.meta["db_id"])
+            write_record(
+                self._catdir / record, snapshot, self._change, self._manifest.meta["db_id"]
+            )
             for folder in sorted(self._folders):
                 _sync_folder(folder)
         except OSError as err:
@@ -414,9 +425,7 @@ class Transaction:
             "DVO_SNAP": (self.snapshot, "first snapshot with this file"),
             "DVO_TAB": (schema.name, schema.meaning),
         }
-        written = write_fits(
-            self._catdir / path, [hdu], primary=primary, threads=2, level=level
-        )
+        written = write_fits(self._catdir / path, [hdu], primary=primary, threads=2, level=level)
         self._change.files.append(FileRow(path, written.n_bytes, written.digest))
 
 

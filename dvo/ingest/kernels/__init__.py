@@ -1,7 +1,7 @@
 """Compiled loops of ingest."""
 
 from dvo.ingest.kernels.association import associate, remeasure
-from dvo.ingest.kernels.grouping import circle, count_rows, group_rows, near_edge
+from dvo.ingest.kernels.grouping import circle, count_rows, group_rows, near_edge, true_pairs
 from dvo.ingest.kernels.means import accumulate_magnitudes
 from dvo.ingest.kernels.sky import sky_cells, sort_cells
 
@@ -15,4 +15,5 @@ __all__ = [
     "remeasure",
     "sky_cells",
     "sort_cells",
+    "true_pairs",
 ]

@@ -15,6 +15,7 @@ __all__ = [
     "count_rows",
     "group_rows",
     "near_edge",
+    "true_pairs",
 ]
 
 F8 = NDArray[np.float64]
@@ -143,3 +144,37 @@ def circle(ra: F8, dec: F8) -> tuple[float, float, float]:
     centre_ra = wrap_ra(math.atan2(y, x) / _DEG)
     centre_dec = math.atan2(z, math.sqrt(x * x + y * y)) / _DEG
     return centre_ra, centre_dec, 2.0 * math.asin(min(1.0, 0.5 * math.sqrt(far2))) / _DEG
+
+
+@kernel
+def true_pairs(rows: I8, mask: NDArray[np.bool_]) -> tuple[I8, I8]:
+    """List the columns that are true in some rows of a mask.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Rows to look at, in this order.
+    mask : ndarray of bool, shape (m, k)
+        The mask.
+
+    Returns
+    -------
+    i : ndarray of int64
+        Place in `rows` of each true element, ascending.
+    column : ndarray of int64
+        Its column.
+    """
+    n = 0
+    for i in range(len(rows)):
+        for k in range(mask.shape[1]):
+            n += mask[rows[i], k]
+    place = np.empty(n, np.int64)
+    column = np.empty(n, np.int64)
+    n = 0
+    for i in range(len(rows)):
+        for k in range(mask.shape[1]):
+            if mask[rows[i], k]:
+                place[n] = i
+                column[n] = k
+                n += 1
+    return place, column
