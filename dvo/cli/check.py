@@ -30,13 +30,16 @@ def check(catdir: Path, *, deep: bool, rebuild: bool, as_json: bool) -> None:
     """
     import json  # noqa: PLC0415 - keeps `dvo --help` quick
 
-    from dvo.cli.progress import show_progress  # noqa: PLC0415
+    from dvo.cli.output import progress_line  # noqa: PLC0415
     from dvo.partition.check import check as find_faults  # noqa: PLC0415
     from dvo.partition.rebuild import rebuild as rebuild_manifest  # noqa: PLC0415
 
     lines = rebuild_manifest(catdir).lines() if rebuild else []
-    with show_progress("regions checked") as progress:
-        report = find_faults(catdir, deep=deep, progress=progress)
+    show = progress_line()
+    report = find_faults(
+        catdir, deep=deep, progress=lambda done, total: show(f"{done} of {total} regions checked")
+    )
+    show("")
     report.notes[:0] = lines
     if as_json:
         click.echo(json.dumps(report.as_dict()))

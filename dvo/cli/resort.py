@@ -26,14 +26,15 @@ def resort(catdir: Path, *, names: tuple[str, ...], as_json: bool) -> None:
     """
     import json  # noqa: PLC0415 - keeps `dvo --help` quick
 
-    from dvo.cli.progress import show_progress  # noqa: PLC0415
+    from dvo.cli.output import progress_line  # noqa: PLC0415
     from dvo.partition.compact import resort as compact  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
+    show = progress_line()
     with Store(catdir, writable=True, command="dvo resort") as store:
         regions = [store.sky.by_name(name).index for name in names] or None
-        with show_progress("regions compacted") as progress:
-            n = compact(store, regions, progress=progress)
+        n = compact(store, regions, progress=lambda k, of: show(f"{k} of {of} regions compacted"))
+        show("")
         snapshot = store.view().snapshot.id
     if as_json:
         click.echo(json.dumps({"n_catalogs": n, "snapshot": snapshot}))
