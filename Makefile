@@ -68,8 +68,8 @@ fault: $(STAMP)  ## crashes, full disks, hostile files
 interop: $(STAMP)  ## other FITS readers open our files, and we open theirs
 	$(BIN)/python -m pytest -n $(WORKERS) tests/interop
 
-e2e: $(STAMP)  ## the commands on a synthetic sky whose truth is known, slow ones too
-	$(BIN)/python -m pytest -n $(WORKERS) tests/e2e
+e2e: $(STAMP)  ## the commands on a synthetic sky whose truth is known, slow ones too; the bench
+	$(BIN)/python -m pytest -n $(WORKERS) $(wildcard tests/e2e tests/bench)
 
 bench: $(STAMP)  ## measure speeds and sizes; writes bench/report.json
 	$(BIN)/python tools/bench/run.py
