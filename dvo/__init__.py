@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dvo.database import Database, to_astropy
-    from dvo.database import open_database as open
+    from dvo.database import open_database as open  # noqa: A004 - dvo.open is the name
 
 __version__ = "0.1.0"
 __all__ = ["Database", "__version__", "open", "to_astropy"]

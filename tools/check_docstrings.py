@@ -76,7 +76,7 @@ class _Visitor(hook.DocstringVisitor):
         super().visit(node)
         if is_function and (_decorators(node) & {"property", "cached_property", "overload"}):
             self._drop(n_before, {"RT01", "PR01"})
-        elif self._is_in_kernels() or (is_function and _is_plain(node)):
+        elif self._is_in_kernels() or (is_function and (_is_plain(node) or _refers(node))):
             self._drop(n_before, {"PR01", "RT01"})
 
     def _is_in_kernels(self) -> bool:
@@ -90,6 +90,11 @@ class _Visitor(hook.DocstringVisitor):
 
     def _drop(self, n_before: int, checks: set[str]) -> None:
         self.findings[n_before:] = [f for f in self.findings[n_before:] if f[2] not in checks]
+
+
+def _refers(node: ast.AST) -> bool:
+    """Whether a method only says whose contract it fulfils: ``See `Area`.``."""
+    return (ast.get_docstring(node) or "").startswith("See `")  # type: ignore[arg-type]
 
 
 def _annotations(node: ast.AST) -> Iterator[ast.expr | None]:

@@ -27,10 +27,12 @@ __all__ = ["addstar", "main"]
     "lists",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Exposure list (csv: file,name,photcode,mjd,exptime,airmass) of plain tables; needs --map.",
+    help="Exposure list (csv: file,name,photcode,mjd,exptime,airmass) of tables; needs --map.",
 )
 @click.option("--map", "column_map", help="Columns of plain tables: ra=RAJ2000,dec=DEJ2000,mag=M,…")
-@click.option("--ref", "ref", help="FILES are reference catalogs of this REF photcode; needs --map.")
+@click.option(
+    "--ref", "ref", help="FILES are reference catalogs of this REF photcode; needs --map."
+)
 @click.option("--epoch", type=float, help="Julian epoch of the positions of --ref [yr].")
 @click.option(
     "--survey",
@@ -46,7 +48,9 @@ __all__ = ["addstar", "main"]
 @click.option(
     "--radius", type=float, default=1.0, show_default=True, metavar="ARCSEC", help="Match radius."
 )
-@click.option("--all-matches", is_flag=True, help="Let an object take several detections of an image.")
+@click.option(
+    "--all-matches", is_flag=True, help="Let an object take several detections of an image."
+)
 @click.option("--replace", is_flag=True, help="Replace images that are in with other content.")
 @click.option("--min-snr", type=float, default=0.0, help="Least signal to noise of a detection.")
 @click.option("--exclude-flags", default="0", help="phot_flags bits that exclude a detection, 0x….")

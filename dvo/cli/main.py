@@ -36,10 +36,10 @@ _COMMANDS = {
 class _LazyGroup(click.Group):
     """A group that imports a subcommand when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None

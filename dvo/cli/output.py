@@ -151,7 +151,7 @@ def _write_parquet(table: pa.Table, file: Any) -> None:
 def progress_line() -> Callable[[str], None]:
     """A line on stderr that is written over and over; nothing if that is no terminal."""
     if not sys.stderr.isatty():
-        return lambda text: None
+        return lambda _text: None
 
     def show(text: str) -> None:
         click.echo(f"\r\033[K{text}", err=True, nl=not text)

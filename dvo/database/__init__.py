@@ -4,7 +4,7 @@ Results are `pyarrow.Table`: lower-case FITS names, units and meanings in the fi
 metadata, NaN and other nulls as null. `to_pandas()` is Arrow's own; `to_astropy` is here.
 """
 
-from dvo.database.database import Database, open_database
 from dvo.database.convert import to_astropy
+from dvo.database.database import Database, open_database
 
 __all__ = ["Database", "open_database", "to_astropy"]

@@ -55,7 +55,7 @@ def to_arrow(columns: Sequence[OutputColumn], values: Mapping[str, Array]) -> pa
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _to_array(column: Column, values: Array) -> pa.Array:
+def _to_array(column: Column, values: Array) -> pa.Array[Any]:
     if column.dtype[0] == "S":
         return pa.array([v.decode("ascii", "replace") for v in values.tolist()], pa.string())
     if values.ndim == 2:

@@ -36,7 +36,7 @@ def to_astropy(table: pa.Table) -> QTable:
         if pa.types.is_string(field.type):
             values = np.array(column.to_pylist(), dtype=object).astype(str)
         elif pa.types.is_fixed_size_list(field.type):
-            values = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+            values = np.array(column.to_pylist())
         else:
             values = column.to_numpy(zero_copy_only=False)
         if pa.types.is_integer(field.type) and column.null_count:

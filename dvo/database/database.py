@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -318,9 +318,9 @@ class Database:
         for region in self.view.regions(area):
             rows = self._read(request, region, area)
             if len(rows):
-                for name, values in request.values(self.view, region, rows).items():
-                    pieces[name].append(values)
-        values = {}
+                for name, piece in request.values(self.view, region, rows).items():
+                    pieces[name].append(piece)
+        values: dict[str, Array] = {}
         for output in request.outputs:
             found = pieces[output.name]
             values[output.name] = (
@@ -339,7 +339,7 @@ class Database:
         """Close files; safe to call twice."""
         self._store.close()
 
-    def __enter__(self) -> Database:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

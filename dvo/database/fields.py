@@ -134,9 +134,7 @@ def _word(view: View, schema: TableSchema, name: str) -> MagnitudeField:
     if word is None:
         near = difflib.get_close_matches(name.lower(), [*schema.names, *codes], n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise UnknownColumnError(
-            f"{schema.name} has no column {name!r}{hint} (columns: dvo info --columns {schema.name})"
-        )
+        raise UnknownColumnError(f"{schema.name} has no column {name!r}{hint}")
     if schema.name == "Average" and word.photcode is None:
         raise UnknownColumnError(
             f"column {name!r}: an object has no magnitude of its own; name a filter, such as "
@@ -155,8 +153,8 @@ def _secfilt_column(word: MagnitudeField) -> str:
         return counts[word.option]
     if word.source == "chip":
         stem = {"psf": "mag", "ap": "mag_ap", "kron": "mag_kron"}[word.kind]
-        names = {"mag": stem, "err": f"{stem}_err", "stdev": f"{stem}_stdev",
-                 "nphot": {"psf": "nused", "ap": "nused_ap", "kron": "nused_kron"}[word.kind]}  # fmt: skip
+        used = {"psf": "nused", "ap": "nused_ap", "kron": "nused_kron"}[word.kind]
+        names = {"mag": stem, "err": f"{stem}_err", "stdev": f"{stem}_stdev", "nphot": used}
     else:
         tail = {"warp": "wrp", "stack": "stk"}[word.source]
         names = {"mag": f"mag_{word.kind}_{tail}", "flux": f"flux_{word.kind}_{tail}",
@@ -205,7 +203,7 @@ def _of_objects(view: View, region: int, rows: Array, word: MagnitudeField) -> A
     k = _filter(view, word)
     name = _secfilt_column(word)
     whole = view.read(SECFILT, region, [name])
-    return whole[name][rows * view.n_secfilt + k]
+    return np.asarray(whole[name][rows * view.n_secfilt + k])
 
 
 def _filter(view: View, word: MagnitudeField) -> int:

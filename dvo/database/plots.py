@@ -21,7 +21,9 @@ _COLOURS = {"u": "#7b4fb5", "g": "#2a9d5c", "r": "#d1495b", "i": "#b5651d", "z":
 _MARKS = {PhotSource.CHIP: "o", PhotSource.WARP: "^", PhotSource.STACK: "s"}
 
 
-def draw_lightcurve(table: pa.Table, photcodes: dict[int, str], path: Path, title: str = "") -> None:
+def draw_lightcurve(
+    table: pa.Table, photcodes: dict[int, str], path: Path, title: str = ""
+) -> None:
     """Draw a light curve, one colour a filter.
 
     Parameters

@@ -1,0 +1,1 @@
+"""From catalogs to measures, objects and images: addstar and its readers."""

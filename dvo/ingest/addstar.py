@@ -85,7 +85,23 @@ class AddstarOptions:
 
 @dataclass(slots=True)
 class AddstarReport:
-    """What a run of addstar did."""
+    """What a run of addstar did.
+
+    Parameters
+    ----------
+    n_images, n_skipped, n_replaced : int
+        Images added, passed over because they are in, and put in the place of others.
+    n_detections, n_matched, n_new : int
+        Detections added; those of known objects, and those that made new ones.
+    n_commits : int
+        Commits made.
+    n_dropped : dict of str to int
+        Detections left out, by reason.
+    notes : list of str
+        Anything else worth telling.
+    seconds : float
+        Time taken [s].
+    """
 
     n_images: int = 0
     n_skipped: int = 0

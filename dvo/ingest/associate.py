@@ -167,7 +167,7 @@ def _fast_movers(objects: ObjectSet, times: Array) -> NDArray[np.int32]:
     moving = np.flatnonzero(speed > 0)
     epoch = objects.time[moving]
     longest = np.maximum(np.abs(times.max() - epoch), np.abs(times.min() - epoch)) / _YEAR_S
-    return moving[speed[moving] * longest > _SLACK_ARCSEC].astype(np.int32)
+    return np.asarray(moving[speed[moving] * longest > _SLACK_ARCSEC], np.int32)
 
 
 def _first_rows(found: NDArray[np.int32], n_known: int, n_now: int) -> Array:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta, InputImage, RefSource
 from dvo.ingest.kernels import group_rows, sky_cells, sort_cells
 from dvo.ingest.objects import DEFAULT_POS_ERR_ARCSEC
-
 from dvo.ingest.surveys.motion import mjd_to_epoch, move_to_epoch
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
@@ -140,7 +139,7 @@ class Batch:
             f if f is not None else _nulls(name, len(i.source.detections))
             for f, i in zip(found, self.images, strict=True)
         ]
-        return _joined(pieces)[self.order]
+        return np.asarray(_joined(pieces)[self.order])
 
     @property
     def names(self) -> set[str]:
@@ -166,9 +165,9 @@ class Batch:
         if ra_err is None and dec_err is None:
             own = np.full(self.n, DEFAULT_POS_ERR_ARCSEC**2, np.float32)
         else:
-            one = ra_err if ra_err is not None else dec_err
-            two = dec_err if dec_err is not None else ra_err
-            own = (np.square(one) + np.square(two)) / np.float32(2)  # type: ignore[arg-type]
+            one = np.asarray(ra_err if ra_err is not None else dec_err)
+            two = np.asarray(dec_err if dec_err is not None else ra_err)
+            own = ((np.square(one) + np.square(two)) / 2).astype(np.float32)
             own[~(own > 0)] = DEFAULT_POS_ERR_ARCSEC**2
         sys2 = np.array([i.photcode.astrom_err_sys**2 for i in self.images], np.float32)
         scale = np.array([i.photcode.astrom_err_scale or 1.0 for i in self.images], np.float32)
@@ -183,7 +182,20 @@ class Batch:
         return np.maximum(np.sqrt(own), np.float32(_LEAST_ERR_ARCSEC))
 
     def per_image(self, values: Sequence[float], dtype: str) -> Array:
-        """Spread one value an image over its detections."""
+        """Spread one value an image over its detections.
+
+        Parameters
+        ----------
+        values : sequence of float
+            One an image.
+        dtype : str
+            NumPy type of the result.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            One a detection.
+        """
         return np.array(values).astype(dtype)[self.image]
 
     def release(self) -> None:

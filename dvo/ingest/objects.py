@@ -58,20 +58,36 @@ class Grouped:
 
 
 class MeanSet:
-    """Running mean magnitudes of one kind (psf, ap, kron), a row for each object and filter."""
+    """Running mean magnitudes, a row for each object and filter.
+
+    Parameters
+    ----------
+    kind : str
+        Which magnitudes: psf, ap or kron.
+    n_rows : int
+        Number of rows; all are empty at first.
+    """
 
     __slots__ = ("chi", "err", "kind", "least", "mean", "most", "n_used", "stdev")
 
     def __init__(self, kind: str, n_rows: int) -> None:
         self.kind = kind
-        for name in ("mean", "err", "chi", "stdev", "least", "most"):
-            setattr(self, name, np.full(n_rows, np.nan, np.float32))
+        self.mean = np.full(n_rows, np.nan, np.float32)
+        self.err = np.full(n_rows, np.nan, np.float32)
+        self.chi = np.full(n_rows, np.nan, np.float32)
+        self.stdev = np.full(n_rows, np.nan, np.float32)
+        self.least = np.full(n_rows, np.nan, np.float32)
+        self.most = np.full(n_rows, np.nan, np.float32)
         self.n_used = np.zeros(n_rows, np.uint32)
 
     def columns(self) -> dict[str, Array]:
         """The means under the names that they have in SecFilt."""
         stem = MEAN_STEMS[self.kind]
-        out = {stem: self.mean, f"{stem}_err": self.err, f"{stem}_stdev": self.stdev}
+        out: dict[str, Array] = {
+            stem: self.mean,
+            f"{stem}_err": self.err,
+            f"{stem}_stdev": self.stdev,
+        }
         out[_COUNTS[self.kind]] = self.n_used
         if self.kind == "psf":
             out |= {"mag_chi": self.chi, "mag_min": self.least, "mag_max": self.most}
@@ -204,7 +220,18 @@ class ObjectSet:
         return self.ra, self.dec, self.motion["u_ra"], self.motion["u_dec"], self.time
 
     def slots(self, regions: Array) -> NDArray[np.int32]:
-        """Slots (places in `regions`) of region numbers that have been loaded."""
+        """Find the slots, that is the places in `regions`, of regions that have been loaded.
+
+        Parameters
+        ----------
+        regions : ndarray of int64, shape (n,)
+            Region numbers.
+
+        Returns
+        -------
+        ndarray of int32, shape (n,)
+            Their slots; -1 for a region that has not been loaded.
+        """
         table = np.full(int(regions.max(initial=0)) + 1, -1, np.int32)
         for region, slot in self._slot_of.items():
             if region < len(table):

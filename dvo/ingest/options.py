@@ -29,7 +29,11 @@ def make_options(
     ----------
     radius_arcsec : float
         Match radius.
-    one_to_one, replace, batch_rows
+    one_to_one : bool
+        See `AddstarOptions`.
+    replace : bool
+        See `AddstarOptions`.
+    batch_rows : int
         See `AddstarOptions`.
     match_epoch : float or None
         Julian epoch for matching rows with proper motions [yr].

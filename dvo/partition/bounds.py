@@ -26,15 +26,52 @@ class Area(Protocol):
     """An area of sky."""
 
     def regions(self, sky: SkyTable, level: int, pad_deg: float) -> NDArray[np.int64]:
-        """Regions of a level that lie in the area, or within pad_deg of it."""
+        """List the regions of a level that lie in the area, or near it.
+
+        Parameters
+        ----------
+        sky : SkyTable
+            The partition.
+        level : int
+            Level of the regions.
+        pad_deg : float
+            What counts as near [deg].
+
+        Returns
+        -------
+        ndarray of int64
+            Region indices; none that touches the area is missing.
+        """
         ...
 
     def may_hold(self, ra_min: F8, ra_max: F8, dec_min: F8, dec_max: F8) -> Bool:
-        """Which ranges of positions may overlap the area; never wrongly False."""
+        """Tell which ranges of positions may overlap the area.
+
+        Parameters
+        ----------
+        ra_min, ra_max, dec_min, dec_max : ndarray of float64, shape (n,)
+            Ranges [deg]; ra in [0, 360).
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            Never wrongly False.
+        """
         ...
 
     def holds(self, ra: F8, dec: F8) -> Bool:
-        """Which positions are in the area."""
+        """Tell which positions are in the area.
+
+        Parameters
+        ----------
+        ra, dec : ndarray of float64, shape (n,)
+            Positions, ICRS [deg].
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            True inside and on the edge; False for NaN.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
+from dvo.tables.fits import Level
 from dvo.tables.links import sort_catalog
 from dvo.tables.measure import MEASURE
 from dvo.tables.secfilt import SECFILT
@@ -92,7 +93,7 @@ def _compact(
     store: Store,
     view: View,
     regions: list[int],
-    level: str,
+    level: Level,
     progress: Callable[[int, int], None] | None,
 ) -> int:
     if not regions:
@@ -110,7 +111,7 @@ def _compact(
     return len(regions)
 
 
-def _compact_region(change: Transaction, view: View, region: int, level: str) -> int:
+def _compact_region(change: Transaction, view: View, region: int, level: Level) -> int:
     tables = sort_catalog(
         *(view.read(t, region, t.stored_names) for t in (AVERAGE, SECFILT, MEASURE))
     )

@@ -14,6 +14,7 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from dvo.errors import CatdirLockedError, StorageError
 from dvo.partition.layout import LOCK
@@ -78,7 +79,7 @@ class WriterLock:
             os.close(self._fd)
             self._fd = -1
 
-    def __enter__(self) -> WriterLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -175,7 +175,7 @@ class Store:
     @property
     def db_id(self) -> str:
         """Identifier of the database."""
-        return self.manifest.meta["db_id"]
+        return str(self.manifest.meta["db_id"])
 
     @property
     def level(self) -> int:

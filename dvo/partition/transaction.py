@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ from dvo.partition.manifest import (
 from dvo.partition.records import write_record
 from dvo.partition.view import ROW, View
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.fits import Field, TableHDU, choose_codecs, write_fits
+from dvo.tables.fits import Field, Level, TableHDU, choose_codecs, write_fits
 from dvo.tables.schema import Column, TableSchema
 
 __all__ = ["TILE_ROWS", "Transaction"]
@@ -99,7 +99,7 @@ class Transaction:
         self._more_images = 0
         self._done = False
 
-    def __enter__(self) -> Transaction:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -114,7 +114,7 @@ class Transaction:
     # ---- what a change is made of
 
     def add_rows(
-        self, table: ColumnTable, regions: Sequence[int], edges: Array, *, level: str = "fast"
+        self, table: ColumnTable, regions: Sequence[int], edges: Array, *, level: Level = "fast"
     ) -> None:
         """Add rows of many regions, in one file.
 
@@ -167,7 +167,7 @@ class Transaction:
         for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
             self._add_part(path, table.schema, int(region), "patch", int(start), int(stop), names)
 
-    def put_catalog(self, region: int, tables: Iterable[ColumnTable], *, level: str) -> None:
+    def put_catalog(self, region: int, tables: Iterable[ColumnTable], *, level: Level) -> None:
         """Replace tables of a region by new ones, each in a file of its own.
 
         Parameters
@@ -382,7 +382,7 @@ class Transaction:
         table: ColumnTable,
         *,
         rows: Array | None = None,
-        level: str = "fast",
+        level: Level = "fast",
         keep_nulls: bool = False,
     ) -> tuple[str, ...]:
         """Hand a file to the pool; returns the columns it will have."""
@@ -414,7 +414,7 @@ class Transaction:
         fields: Sequence[Field],
         columns: Mapping[str, Array],
         index: tuple[str, ...],
-        level: str,
+        level: Level,
     ) -> None:
         if level == "small":
             fields = choose_codecs(fields, columns)

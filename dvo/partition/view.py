@@ -336,12 +336,12 @@ class View:
             ra[0][first:last], ra[1][first:last], dec[0][first:last], dec[1][first:last]
         )
         runs: list[tuple[int, int]] = []
-        for t in np.flatnonzero(near) + first:
+        for t in (np.flatnonzero(near) + first).tolist():
             start, stop = max(t * tile, part.row_start), min((t + 1) * tile, part.row_stop)
             if runs and runs[-1][1] == start:
-                runs[-1] = (runs[-1][0], int(stop))
+                runs[-1] = (runs[-1][0], stop)
             else:
-                runs.append((int(start), int(stop)))
+                runs.append((start, stop))
         return runs
 
     def _rows(

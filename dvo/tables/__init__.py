@@ -1,0 +1,1 @@
+"""What a table is, in memory and as FITS."""

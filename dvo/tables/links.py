@@ -72,10 +72,12 @@ def find_link_faults(
 
     Parameters
     ----------
-    average, measure : ColumnTable
-        Whole tables; of Measure ave_ref, obj_id, cat_id, image_id and det_id.
+    average : ColumnTable
+        The whole table.
     n_secfilt_rows : int
         Rows of SecFilt.
+    measure : ColumnTable
+        The whole table, at least ave_ref, obj_id, cat_id, image_id and det_id.
     n_filters : int
         Average filters of the database.
     is_sorted : bool
@@ -139,7 +141,5 @@ def _find_repeats(table: str, keys: list[Array], words: str) -> list[str]:
     if len(same) == 0:
         return []
     first, second = sorted((int(order[same[0]]), int(order[same[0] + 1])))
-    return [
-        f"{table} rows {first} and {second}: the same {words} "
-        f"({keys[0][first]}, {keys[1][first]}); {len(same)} repeats"
-    ]
+    found = f"{table} rows {first} and {second}: the same {words} "
+    return [found + f"({keys[0][first]}, {keys[1][first]}); {len(same)} repeats"]

@@ -133,7 +133,7 @@ class Column:
         if self.null is None:
             return np.zeros(values.shape, dtype=np.bool_)
         if self.dtype[0] == "f":
-            return np.isnan(values)  # type: ignore[arg-type]
+            return np.asarray(np.isnan(values.astype(self.numpy_dtype, copy=False)), np.bool_)
         return np.asarray(values == np.asarray(self.null, dtype=self.numpy_dtype))
 
 

@@ -16,8 +16,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.jit import kernel
 from dvo.ingest.kernels.sky import chord2, moved, offset, slot_of, tangent, wrap_ra
+from dvo.jit import kernel
 
 __all__ = ["absorb", "associate", "remeasure"]
 
@@ -127,9 +127,9 @@ def _precedes(d2: float, o: int, other2: float, other: int, dec: F8, ra: F8) -> 
     if o == other:
         return False
     if dec[o] != dec[other]:
-        return dec[o] < dec[other]
+        return bool(dec[o] < dec[other])
     if ra[o] != ra[other]:
-        return ra[o] < ra[other]
+        return bool(ra[o] < ra[other])
     return o < other
 
 
@@ -328,7 +328,7 @@ def remeasure(
     row: I8,
     ra: F8,
     dec: F8,
-    err: F8,
+    err: F4,
     time: F8,
     objects: tuple[F8, F8, F4, F4, F8],
     pos_err: F4,
@@ -346,10 +346,14 @@ def remeasure(
         Position errors [arcsec], above 0.
     time : ndarray of float64, shape (n,)
         Times of the measures [s since 1970].
-    objects, pos_err, n_pos
-        As for `associate`; objects whose n_pos is 0 begin with their first measure.
+    objects : tuple of ndarray
+        As for `associate`.
+    pos_err : ndarray of float32
+        Position errors of the objects [arcsec]; changed in place.
+    n_pos : ndarray of uint32
+        Measures in each mean; objects where it is 0 begin with their first measure.
     """
-    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
+    o_ra, o_dec, _, _, o_time = objects
     for i in range(len(row)):
         o = row[i]
         if n_pos[o] == 0:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.jit import kernel
 from dvo.ingest.kernels.sky import wrap_ra
+from dvo.jit import kernel
 
 __all__ = [
     "circle",

@@ -63,11 +63,12 @@ def sky_cells(height: float) -> tuple[I8, I8]:
 
 @kernel
 def slot_of(ra: float, dec: float, n_cells: I8, first: I8, mask: int) -> int:
+    """Slot of the cell that holds a position [deg]."""
     n_zones = len(n_cells)
     z = min(max(int((dec + 90.0) * n_zones / 180.0), 0), n_zones - 1)
     n = n_cells[z]
     c = min(max(int(ra * n / 360.0), 0), n - 1)
-    return (first[z] + c) & mask
+    return int((first[z] + c) & mask)
 
 
 @kernel
@@ -116,6 +117,7 @@ def chord2(dra: float, ddec: float, cos1: float, sin1: float) -> float:
 
 @kernel
 def wrap_ra(ra: float) -> float:
+    """Bring a right ascension that is at most one turn out into [0, 360)."""
     if ra < 0.0:
         ra += 360.0
     if ra >= 360.0:
@@ -137,7 +139,7 @@ def moved(ra: float, dec: float, u_ra: float, u_dec: float, years: float) -> tup
 
 @kernel
 def offset(ra: float, dec: float, x: float, y: float) -> tuple[float, float]:
-    """Position at tangent-plane offsets x (east) and y (north) [deg], moved along straight lines."""
+    """Position at tangent-plane offsets x (east) and y (north) [deg]."""
     a, d = ra * _DEG, dec * _DEG
     sa, ca, sd, cd = math.sin(a), math.cos(a), math.sin(d), math.cos(d)
     x *= _DEG

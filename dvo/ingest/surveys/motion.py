@@ -37,25 +37,25 @@ def epoch_to_mjd(epoch: float) -> float:
     return _J2000_MJD + (epoch - 2000.0) * _YEAR_DAYS
 
 
-def mjd_to_epoch(mjd: float) -> float:
-    """Julian epoch of an MJD.
+def mjd_to_epoch(mjd: ArrayLike) -> F64:
+    """Julian epochs of MJDs.
 
     Parameters
     ----------
-    mjd : float
+    mjd : array_like of float64
         MJD [d].
 
     Returns
     -------
-    float
-        Julian epoch [yr].
+    ndarray of float64, same shape
+        Julian epochs [yr].
 
     Examples
     --------
-    >>> mjd_to_epoch(57388.5)
+    >>> float(mjd_to_epoch(57388.5))
     2016.0
     """
-    return 2000.0 + (mjd - _J2000_MJD) / _YEAR_DAYS
+    return np.asarray(2000.0 + (np.asarray(mjd, np.float64) - _J2000_MJD) / _YEAR_DAYS)
 
 
 def move_to_epoch(

@@ -5,6 +5,7 @@ time and in threads. Upper layers use the names below and none of the modules.
 """
 
 from dvo.tables.fits.choose import choose_codecs
+from dvo.tables.fits.codecs import Level
 from dvo.tables.fits.field import Field, stored_columns
 from dvo.tables.fits.header import Header
 from dvo.tables.fits.pack import pack
@@ -16,6 +17,7 @@ from dvo.tables.fits.writer import TableHDU, WrittenFile, write_fits
 __all__ = [
     "Field",
     "Header",
+    "Level",
     "TableFile",
     "TableHDU",
     "WrittenFile",

@@ -15,7 +15,9 @@ from typing import Self
 from dvo.errors import CorruptTableError, StorageError
 from dvo.tables.fits.header import BLOCK, Header, find_end
 
-__all__ = ["FitsFile", "Hdu"]
+__all__ = ["MAX_ROWS", "FitsFile", "Hdu"]
+
+MAX_ROWS = 2**48  # more cannot be: it keeps what is computed from rows below 2**63
 
 _FIRST_READ = 1 << 16  # the headers of most tables, in one pread
 _MAX_HEADER = 1 << 24

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dvo.errors import CorruptTableError
 from dvo.tables.fits.field import Field
-from dvo.tables.fits.hdu import FitsFile, Hdu
-from dvo.tables.fits.values import Layout
+from dvo.tables.fits.hdu import MAX_ROWS, FitsFile, Hdu
+from dvo.tables.fits.values import Layout, new_lists
 from dvo.tables.fits.vla import array_bytes, descriptor_type, to_native
 
 __all__ = ["PlainTable", "row_type", "rows_bytes"]
@@ -102,11 +102,15 @@ class PlainTable:
         self.file = file
         self.hdu = hdu
         self.n_fields = header.integer("TFIELDS", high=_MAX_FIELDS)
-        self.n_rows = header.integer("NAXIS2")
+        self.n_rows = header.integer("NAXIS2", high=MAX_ROWS)
         self.row_bytes = header.integer("NAXIS1")
-        heap = header.integer("THEAP", self.row_bytes * self.n_rows)
-        if not self.row_bytes * self.n_rows <= heap <= max(hdu.size, self.row_bytes * self.n_rows):
-            raise CorruptTableError(f"{hdu.where}: THEAP = {heap} lies outside the data unit")
+        rows = self.row_bytes * self.n_rows
+        heap = header.integer("THEAP", rows)
+        if not rows <= heap <= hdu.size:  # GCOUNT = 0 would make away with the rows
+            raise CorruptTableError(
+                f"{hdu.where}: {self.n_rows} rows of {self.row_bytes} bytes and a heap at byte "
+                f"{heap} do not fit its data unit of {hdu.size} bytes"
+            )
         self.heap = hdu.data + heap
         self.heap_bytes = hdu.data + hdu.size - self.heap
 
@@ -234,9 +238,8 @@ class PlainTable:
         ndarray of object, shape (stop - start,)
             An array a row.
         """
-        out = np.empty(stop - start, object)
-        if field.width == 0 or start == stop:
-            out[:] = [np.empty(0, field.stored_dtype) for _ in range(stop - start)]
+        out = new_lists(field, stop - start)
+        if out.size == 0:
             return out
         at = sum(f.width for f in fields[:number])
         block = np.ascontiguousarray(self.rows(start, stop)[:, at : at + field.width])

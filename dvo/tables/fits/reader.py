@@ -8,7 +8,6 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import CorruptTableError, SchemaError
@@ -19,7 +18,7 @@ from dvo.tables.fits.hdu import FitsFile, Hdu
 from dvo.tables.fits.header import Header
 from dvo.tables.fits.jobs import run_jobs
 from dvo.tables.fits.plain import PlainTable
-from dvo.tables.fits.values import finish, new_column
+from dvo.tables.fits.values import finish, new_column, new_lists
 from dvo.tables.fits.ztable import CompressedTable, Descriptors, Run
 
 __all__ = ["TableFile", "verify_hdu"]
@@ -260,7 +259,7 @@ class TableFile:
         begin = first * table.tile_rows
         n_rows = min(last * table.tile_rows, table.n_rows) - begin if last else 0
         room: list[tuple[Array, Array]] = [
-            (np.empty(n_rows, object),) * 2 if field.pointer else new_column(field, n_rows)
+            (new_lists(field, n_rows),) * 2 if field.pointer else new_column(field, n_rows)
             for _, _, field in picked
         ]
 

@@ -17,7 +17,7 @@ from dvo.errors import SchemaError
 from dvo.tables.fits.field import Field
 from dvo.tables.fits.kernels import strip_strings
 
-__all__ = ["Layout", "finish", "new_column", "words_of"]
+__all__ = ["Layout", "finish", "new_column", "new_lists", "words_of"]
 
 Array = NDArray[Any]
 
@@ -96,13 +96,30 @@ def new_column(field: Field, n_rows: int) -> tuple[Array, Array]:
     """
     layout = Layout.of(field)
     if field.width == 0:
-        kind = "S1" if field.letter == "A" else field.dtype
-        return np.empty((n_rows, 0), kind), np.empty(0, layout.dtype)
+        return np.empty((n_rows, 0), field.dtype), np.empty(0, layout.dtype)
     if field.letter == "X":
         values = np.empty((n_rows, field.width), np.uint8)
     else:
         values = np.empty(field.shape(n_rows), _memory_type(field))
     return values, values.reshape(-1).view(layout.dtype)
+
+
+def new_lists(field: Field, n_rows: int) -> Array:
+    """Make room for a column of variable length.
+
+    Parameters
+    ----------
+    field : Field
+        The column.
+    n_rows : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of object
+        One place a row; none where the rows have not even a descriptor (``0PJ``).
+    """
+    return np.empty((n_rows,) if field.width else (n_rows, 0), object)
 
 
 def _memory_type(field: Field) -> np.dtype[Any]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dvo.errors import CorruptTableError
 from dvo.tables.fits.codecs import MAX_EXPANSION, CodecError, decode
 from dvo.tables.fits.field import Field
-from dvo.tables.fits.hdu import FitsFile, Hdu
+from dvo.tables.fits.hdu import MAX_ROWS, FitsFile, Hdu
 from dvo.tables.fits.values import Layout
 from dvo.tables.schema import Codec
 
@@ -91,10 +91,10 @@ class CompressedTable:
         self.file = file
         self.hdu = hdu
         self.n_fields = header.integer("TFIELDS", high=_MAX_FIELDS)
-        self.n_rows = header.integer("ZNAXIS2")
+        self.n_rows = header.integer("ZNAXIS2", high=MAX_ROWS)
         self.row_bytes = header.integer("ZNAXIS1")
         self.tile_rows = header.integer("ZTILELEN", low=0 if self.n_rows == 0 else 1)
-        self.n_tiles = header.integer("NAXIS2")
+        self.n_tiles = header.integer("NAXIS2", high=MAX_ROWS)
         width = header.integer("NAXIS1")
         if width != _DESCRIPTOR * self.n_fields:
             raise CorruptTableError(
@@ -102,10 +102,11 @@ class CompressedTable:
                 f"take {_DESCRIPTOR * self.n_fields} bytes"
             )
         expected = -(-self.n_rows // self.tile_rows) if self.n_rows else 0
+        asked, self.tile_rows = self.tile_rows, min(self.tile_rows, max(self.n_rows, 1))
         if self.n_tiles != expected:
             raise CorruptTableError(
                 f"{hdu.where}: ZNAXIS2 = {self.n_rows} rows in tiles of ZTILELEN = "
-                f"{self.tile_rows} make {expected} tiles, but NAXIS2 = {self.n_tiles}"
+                f"{asked} make {expected} tiles, but NAXIS2 = {self.n_tiles}"
             )
         heap = header.integer("THEAP", width * self.n_tiles)
         if not width * self.n_tiles <= heap <= hdu.size:
@@ -232,20 +233,17 @@ class CompressedTable:
             )
         for i, (number, field) in enumerate(columns):
             self.check_field(number, field)
-            if not field.pointer:
-                rows = float(min(self.tile_rows, self.n_rows))
-                short = np.zeros_like(bad)
-                short[:, i] = sizes[:, i] * float(MAX_EXPANSION) + 64 < self._least(
-                    rows, field, first, stop
-                )
-                self._report(short, columns, first, sizes, offsets, f"too short for {field.form!r}")
+            short = np.zeros_like(bad)
+            short[:, i] = sizes[:, i] * float(MAX_EXPANSION) + 64 < self._least(field, first, stop)
+            self._report(short, columns, first, sizes, offsets, f"too short for {field.form!r}")
         return Descriptors(first, sizes, offsets)
 
-    def _least(self, rows: float, field: Field, first: int, stop: int) -> NDArray[np.float64]:
+    def _least(self, field: Field, first: int, stop: int) -> NDArray[np.float64]:
         """Bytes that each tile expands to; as floats, which cannot overflow."""
-        sizes = np.full(stop - first, rows * field.width)
+        width = float(field.width + (_DESCRIPTOR if field.pointer and field.width else 0))
+        sizes = np.full(stop - first, self.tile_rows * width)
         if stop == self.n_tiles and stop > first:
-            sizes[-1] = float(self.rows_of(stop - 1)) * field.width
+            sizes[-1] = self.rows_of(stop - 1) * width
         return sizes
 
     def _report(

@@ -130,8 +130,8 @@ def test_photometry_is_truth_plus_noise(
             code = photcodes.get(hdus[1].header["PHOTCODE"])
             zpt_obs = hdus[0].header["ZPT_OBS"]
         assert zpt_obs == pytest.approx(code.zero_point - exposures["mcal"][number], abs=0.05)
-        # DVO's equations: M_inst + 2.5 log t + C + K (airmass - 1) - Mcal - Mflat.
-        nominal = code.zero_point + code.airmass_slope * (exposures["airmass"][number] - 1)
+        # DVO's equations: M_inst + 2.5 log t + C - K (airmass - 1) - Mcal - Mflat.
+        nominal = code.zero_point - code.airmass_slope * (exposures["airmass"][number] - 1)
         mag = rows["PSF_INST_MAG"] + 2.5 * np.log10(exposures["exptime_s"][number]) + nominal
         is_good = (true["star_id"] >= 0) & ~true["is_saturated"] & (true["snr_true"] > 20)
         sigma = np.hypot(rows["PSF_INST_MAG_SIG"], PLAN.mag_floor)
