@@ -118,7 +118,7 @@ def in_cone(
     for i in range(ra.size):
         y = math.radians(dec[i] - dec0)
         x = ra[i] - ra0
-        x = math.radians(x - 360.0 * math.floor(x / 360.0 + 0.5))
+        x = math.radians(x - 360.0 * np.floor(x / 360.0 + 0.5))
         y2 = y * y
         rise = _half_sine2(y)
         sine = y * (
@@ -135,7 +135,7 @@ def in_cone(
         if abs(dec[i] - dec0) <= radius + 1e-9:
             y = math.radians(dec[i] - dec0)
             x = ra[i] - ra0
-            x = math.radians(x - 360.0 * math.floor(x / 360.0 + 0.5))
+            x = math.radians(x - 360.0 * np.floor(x / 360.0 + 0.5))
             cos1 = math.cos(math.radians(dec[i]))
             excess = math.sin(0.5 * y) ** 2 + cos0 * cos1 * math.sin(0.5 * x) ** 2 - limit
             if abs(excess) <= 2.0 * margin:

@@ -239,22 +239,50 @@ class View:
         ColumnTable
             The rows in the area, in the order in which they are stored.
         """
+        found = self.area_pieces(schema, region, columns, area)
+        return ColumnTable.concatenate(schema, found or [ColumnTable(schema, {}, 0)])
+
+    def area_pieces(
+        self, schema: TableSchema, region: int, columns: Sequence[str], area: Area | None
+    ) -> list[ColumnTable]:
+        """Read as `read_area` does, without putting the pieces together.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            Which table; it has ra and dec.
+        region : int
+            Which region.
+        columns : sequence of str
+            Which columns; ra and dec come along.
+        area : Area or None
+            Which area; None for all rows.
+
+        Returns
+        -------
+        list of ColumnTable
+            The rows in the area, in the order in which they are stored; none is empty.
+        """
         if area is None:
-            return self.read(schema, region, columns)
+            whole = self.read(schema, region, columns)
+            return [whole] if len(whole) else []
         names = list(dict.fromkeys([*columns, "ra", "dec"]))
         parts = self.parts(schema, region)
         if any(p.kind != "rows" for p in parts):
             table = self.read(schema, region, names)
-            return table.take(area.holds(table["ra"], table["dec"]))
-        found = []
+            found = table.take(np.flatnonzero(area.holds(table["ra"], table["dec"])))
+            return [found] if len(found) else []
+        pieces = []
         for part in parts:
-            for start, stop in self._tile_runs(part, area):
+            # Tile by tile: decoded tiles are used where they lie in the cache, and only
+            # the rows that are kept are copied.
+            for start, stop in self._tiles_near(part, area):
                 where = self._cache.rows(part.path, ["ra", "dec"], start, stop)
-                keep = area.holds(where["ra"], where["dec"])
-                if keep.any():
+                rows = np.flatnonzero(area.holds(where["ra"], where["dec"]))
+                if len(rows):
                     table = self._rows(schema, part, names, start, stop, [])
-                    found.append(table if keep.all() else table.take(np.flatnonzero(keep)))
-        return ColumnTable.concatenate(schema, found or [ColumnTable(schema, {}, 0)])
+                    pieces.append(table if len(rows) == len(table) else table.take(rows))
+        return pieces
 
     def read_numbered(
         self,
@@ -324,8 +352,8 @@ class View:
         """Rows of its region's table that a part of kind ``patch`` changes."""
         return self._cache.rows(part.path, [ROW], part.row_start, part.row_stop)[ROW]
 
-    def _tile_runs(self, part: Part, area: Area) -> list[tuple[int, int]]:
-        """Runs of rows of a part whose tiles may touch an area."""
+    def _tiles_near(self, part: Part, area: Area) -> list[tuple[int, int]]:
+        """Rows of each tile of a part that may touch an area."""
         file = self._cache.file(part.path)
         ra, dec = file.tile_bounds("ra"), file.tile_bounds("dec")
         if ra is None or dec is None or not file.tile_rows:
@@ -335,14 +363,10 @@ class View:
         near = area.may_hold(
             ra[0][first:last], ra[1][first:last], dec[0][first:last], dec[1][first:last]
         )
-        runs: list[tuple[int, int]] = []
-        for t in (np.flatnonzero(near) + first).tolist():
-            start, stop = max(t * tile, part.row_start), min((t + 1) * tile, part.row_stop)
-            if runs and runs[-1][1] == start:
-                runs[-1] = (runs[-1][0], stop)
-            else:
-                runs.append((start, stop))
-        return runs
+        return [
+            (max(t * tile, part.row_start), min((t + 1) * tile, part.row_stop))
+            for t in (np.flatnonzero(near) + first).tolist()
+        ]
 
     def _rows(
         self,

@@ -92,3 +92,15 @@ def test_impossible_polygons_are_refused() -> None:
     for corners in ([(0, 0), (1, 1)], [(0, 0), (1, 91), (2, 2)], [(0, 0), (np.nan, 1), (2, 2)]):
         with pytest.raises(ShapeError):
             sphere.SphericalPolygon(corners)
+
+
+@pytest.mark.parametrize("radius", [0.0, 1e-9, 1e-4, 1.0, 4.9, 5.1, 60.0])
+def test_cone_agrees_with_separations(radius: float, rng: np.random.Generator) -> None:
+    """Also where rounding decides: many positions are on the very edge."""
+    for centre in [(0.0, 0.0), (359.9999, -69.5), (180.0, 75.5), (1e-9, 30.0), (12.0, -90.0)]:
+        near = reference.cone_positions(rng, *centre, radius, 500)
+        far = reference.uniform_sky(rng, 500)
+        ra = np.concatenate([near[0], far[0], near[0] + 360.0, [centre[0], np.nan, 10.0]])
+        dec = np.concatenate([near[1], far[1], near[1], [centre[1], 0.0, np.nan]])
+        apart = sphere.separation(np.full(len(ra), centre[0]), np.full(len(ra), centre[1]), ra, dec)
+        assert (sphere.in_cone(ra, dec, *centre, radius) == (apart <= radius)).all()
