@@ -246,8 +246,9 @@ class Transaction:
             self._next_part += 1
 
     def set_catalogs(self, rows: Iterable[CatalogRow], dropped: Iterable[int] = ()) -> None:
-        """State the counts of catalogs that changed, and which are gone."""
-        self._change.catalogs += rows
+        """State the counts of catalogs that changed (said last, counts), and which are gone."""
+        latest = {row.region: row for row in [*self._change.catalogs, *rows]}
+        self._change.catalogs = list(latest.values())
         self._change.dropped_catalogs += dropped
 
     def set_images(

@@ -28,6 +28,18 @@ def some_rows(n=5):
     return ColumnTable(MEASURE, {"mag": np.arange(n, dtype=np.float32)})
 
 
+def commit_rows(store):
+    with store.begin("test", {}) as change:
+        change.add_rows(some_rows(), [3], np.array([0, 5]))
+        change.commit()
+
+
+def fail_amid(store):
+    with store.begin("test", {}) as change:
+        change.add_rows(some_rows(), [3], np.array([0, 5]))
+        raise ZeroDivisionError
+
+
 def test_leaving_without_commit_leaves_nothing(store):
     before, state = files(store), contents(store.view())
     with store.begin("test", {}) as change:
@@ -41,9 +53,8 @@ def test_leaving_without_commit_leaves_nothing(store):
 
 def test_an_error_in_the_block_leaves_nothing(store):
     before = files(store)
-    with pytest.raises(ZeroDivisionError), store.begin("test", {}) as change:
-        change.add_rows(some_rows(), [3], np.array([0, 5]))
-        1 / 0  # noqa: B018
+    with pytest.raises(ZeroDivisionError):
+        fail_amid(store)
     assert files(store) == before
 
 
@@ -55,12 +66,8 @@ def test_a_file_that_cannot_be_written_stops_the_commit(store, monkeypatch):
 
     before, number = files(store), store.view().snapshot.id
     monkeypatch.setattr(module, "write_fits", fail)
-    with (
-        pytest.raises(StorageError, match=r"No space left.*nothing has changed"),
-        store.begin("test", {}) as change,
-    ):
-        change.add_rows(some_rows(), [3], np.array([0, 5]))
-        change.commit()
+    with pytest.raises(StorageError, match=r"No space left.*nothing has changed"):
+        commit_rows(store)
     assert files(store) == before
     assert store.view().snapshot.id == number
 
@@ -72,9 +79,8 @@ def test_a_manifest_that_cannot_be_written_stops_the_commit(store, monkeypatch):
     before, number = files(store), store.view().snapshot.id
     with monkeypatch.context() as patch:
         patch.setattr(Manifest, "apply", fail)
-        with pytest.raises(StorageError, match="disk is gone"), store.begin("test", {}) as change:
-            change.add_rows(some_rows(), [3], np.array([0, 5]))
-            change.commit()
+        with pytest.raises(StorageError, match="disk is gone"):
+            commit_rows(store)
     assert files(store) == before
     assert store.view().snapshot.id == number
     add_images(store, make_images(1, 60, 3))
@@ -89,9 +95,8 @@ def test_files_stay_where_sqlite_may_have_the_commit_after_all(store, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(Manifest, "apply", fail)
         patch.setattr(Manifest, "settle", fail)
-        with pytest.raises(StorageError), store.begin("test", {}) as change:
-            change.add_rows(some_rows(), [3], np.array([0, 5]))
-            change.commit()
+        with pytest.raises(StorageError, match="disk is gone"):
+            commit_rows(store)
     assert len(files(store)) == len(before) + 2
     assert store.sweep() == 2
     assert files(store) == before

@@ -1,0 +1,99 @@
+"""Compaction: the same rows in fewer, sorted files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dvo.partition.check import check
+from dvo.partition.compact import compact_busy, resort
+from dvo.partition.store import Store
+from dvo.tables.average import AVERAGE
+from dvo.tables.measure import MEASURE
+from dvo.tables.secfilt import SECFILT
+from tests.synth import add_images, filled_database, make_database, make_images
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(filled_database(tmp_path / "sky", n_images=4), writable=True) as found:
+        yield found
+
+
+def by_object(view):
+    """Positions, magnitudes and measures of all objects, by their numbers."""
+    out = {}
+    for region in view.regions():
+        a, m, s = (view.read(t, region) for t in (AVERAGE, MEASURE, SECFILT))
+        for i in range(len(a)):
+            mine = np.flatnonzero(m["ave_ref"] == i)
+            pairs = np.column_stack([m["image_id"][mine], m["det_id"][mine]])
+            dets = sorted(map(tuple, pairs.tolist()))
+            key = (int(a["cat_id"][i]), int(a["obj_id"][i]))
+            mags = [str(v) for v in s["mag"][2 * i : 2 * i + 2]]
+            out[key] = (a["ra"][i], a["dec"][i], int(a["ext_id"][i]), mags, dets)
+    return out
+
+
+def test_resort_keeps_every_row_and_link(store):
+    before = by_object(store.view())
+    done = []
+    assert resort(store, progress=lambda k, n: done.append((k, n))) == len(store.view().regions())
+    assert done[-1][0] == done[-1][1] == len(done)
+    assert by_object(store.view()) == before
+    assert check(store, deep=True).faults == []
+
+
+def test_each_region_gets_files_of_its_own_in_order(store):
+    resort(store)
+    view = store.view()
+    for region in view.regions():
+        assert view.catalog(region).is_sorted
+        name = view.sky.region(region).name
+        for schema in (AVERAGE, SECFILT, MEASURE):
+            (part,) = view.parts(schema, region)
+            assert part.path.startswith(f"{name}.")
+            assert part.path.endswith(f".{schema.suffix}")
+        measure = view.read(MEASURE, region, ["ave_ref", "time"])
+        ref = measure["ave_ref"].astype(int)
+        assert (np.diff(ref) >= 0).all()
+        same = np.diff(ref) == 0
+        assert (np.diff(measure["time"])[same] >= 0).all()
+
+
+def test_what_is_compact_is_left_alone(store):
+    resort(store)
+    newest = store.view().snapshot.id
+    assert resort(store) == 0
+    assert store.view().snapshot.id == newest
+    add_images(store, make_images(1, 60, 5)[4:])
+    assert resort(store) > 0
+
+
+def test_one_region_only(store):
+    one, *others = store.view().regions()
+    assert resort(store, [one]) == 1
+    view = store.view()
+    assert view.catalog(one).is_sorted
+    assert not any(view.catalog(r).is_sorted for r in others)
+
+
+def test_busy_catalogs_only(store):
+    before = by_object(store.view())
+    assert compact_busy(store, at_least=5) == 0
+    assert compact_busy(store, at_least=4) > 0
+    assert by_object(store.view()) == before
+    assert compact_busy(store, at_least=4) == 0
+    assert check(store, deep=True).faults == []
+
+
+def test_ingest_goes_on_after_compaction_as_without(tmp_path):
+    images = make_images(3, 60, 8)
+    found = []
+    for compact_parts in (0, 2):
+        path = make_database(tmp_path / str(compact_parts))
+        with Store(path, writable=True) as store:
+            add_images(store, images, batch_rows=1, compact_parts=compact_parts)
+            assert check(store, deep=True).faults == []
+            found.append(by_object(store.view()))
+    assert found[0] == found[1]

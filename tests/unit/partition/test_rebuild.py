@@ -1,0 +1,154 @@
+"""Rebuild: the records of commits give the manifest back, row for row."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from dvo.errors import CatdirLockedError, CorruptTableError, NotACatdirError
+from dvo.partition.check import check
+from dvo.partition.compact import resort
+from dvo.partition.history import rollback, vacuum
+from dvo.partition.rebuild import rebuild
+from dvo.partition.store import Store
+from tests.synth import add_images, assert_same, contents, filled_database, make_images
+
+TABLES = ("meta", "snapshot", "file", "part", "catalog", "image", "pending")
+
+
+def rows(catdir):
+    db = sqlite3.connect(catdir / "dvo.sqlite")
+    found = {t: sorted(map(repr, db.execute(f"SELECT * FROM {t}"))) for t in TABLES}
+    db.close()
+    return found
+
+
+@pytest.fixture
+def catdir(tmp_path):
+    """A database with a past: ingest, compaction, rollback, replacement and vacuum."""
+    path = filled_database(tmp_path / "sky", n_images=3)
+    with Store(path, writable=True) as store:
+        resort(store)
+        rollback(store, 3)
+        add_images(store, make_images(7, 60, 2), replace=True)
+        vacuum(store, 3)
+        add_images(store, make_images(1, 60, 5)[3:], batch_rows=1)
+    return path
+
+
+def test_the_manifest_comes_back_row_for_row(catdir):
+    before = rows(catdir)
+    with Store(catdir) as store:
+        state = contents(store.view())
+    report = rebuild(catdir)
+    assert report.n_commits == len(before["snapshot"])
+    assert report.skipped == report.damaged == []
+    assert rows(catdir) == before
+    with Store(catdir) as store:
+        assert_same(contents(store.view()), state)
+    assert (catdir / report.moved[-1]).is_file()
+    assert check(catdir, deep=True).faults == []
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+def test_a_lost_or_strange_manifest(catdir, ending):
+    before = rows(catdir)
+    for path in catdir.glob("dvo.sqlite*"):
+        path.unlink()
+    if ending:
+        (catdir / f"dvo.sqlite{ending}").write_bytes(b"left over from something else" * 99)
+    assert not check(catdir).ok
+    report = rebuild(catdir)
+    assert len(report.moved) == bool(ending)
+    assert rows(catdir) == before
+    with Store(catdir, writable=True) as store:
+        add_images(store, make_images(1, 60, 6)[5:])
+        assert check(store, deep=True).ok
+
+
+def test_a_commit_whose_files_are_not_whole_is_left_out(catdir):
+    before = rows(catdir)
+    with Store(catdir, writable=True) as store:
+        add_images(store, make_images(1, 60, 6)[5:])
+        last = store.view().snapshot
+    path = catdir / f"shared/{last.token}.cpm"
+    path.write_bytes(path.read_bytes()[:-100])
+    report = rebuild(catdir)
+    assert report.skipped == [f"{last.token}: shared/{last.token}.cpm is missing or not whole"]
+    assert rows(catdir) == before
+    found = check(catdir, deep=True)
+    assert found.ok
+    assert "belong to no snapshot" in found.notes[0]
+
+
+def test_a_last_record_that_cannot_be_read_is_left_out(catdir):
+    last = max((catdir / "log").glob("*.fits"))
+    last.write_bytes(last.read_bytes()[:3000])
+    with Store(catdir) as store:
+        newest = store.view().snapshot.id
+        state = contents(store.view(newest - 1))
+    report = rebuild(catdir)
+    assert last.name in report.skipped[0]
+    with Store(catdir) as store:
+        assert store.view().snapshot.id == newest - 1
+        assert_same(contents(store.view()), state)
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut"])
+def test_a_gap_in_the_records_is_refused(catdir, damage):
+    path = sorted((catdir / "log").glob("*.fits"))[2]
+    before = rows(catdir)
+    if damage == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(CorruptTableError, match=r"record of commit 3 .*backup"):
+        rebuild(catdir)
+    assert rows(catdir) == before
+
+
+def test_damaged_files_of_older_commits_are_told(catdir):
+    path = min(catdir.glob("shared/*.cpm"))
+    path.write_bytes(b"SIMPLE")
+    assert rebuild(catdir).damaged == [f"shared/{path.name}"]
+
+
+def test_of_two_records_with_one_number_the_later_counts(catdir):
+    """The earlier is of a commit that was cut short, whose note was lost with the power."""
+    before = rows(catdir)
+    with Store(catdir, writable=True) as store:
+        add_images(store, make_images(1, 60, 6)[5:])
+        cut = store.view().snapshot
+        stale = {
+            p: p.read_bytes() for p in catdir.rglob("*") if p.is_file() and cut.token in p.name
+        }
+    for path in catdir.glob("dvo.sqlite*"):
+        path.unlink()
+    for path in stale:
+        path.unlink()
+    rebuild(catdir)
+    assert rows(catdir) == before
+    with Store(catdir, writable=True) as store:
+        add_images(store, make_images(1, 60, 7)[6:])
+    after = rows(catdir)
+    for path, data in stale.items():
+        path.write_bytes(data)
+    report = rebuild(catdir)
+    assert report.skipped == [f"{cut.token}: was cut short"]
+    assert rows(catdir) == after
+
+
+def test_records_of_two_databases_are_refused(catdir, tmp_path):
+    other = filled_database(tmp_path / "other", n_images=1)
+    stranger = min((other / "log").glob("*.fits"))
+    (catdir / "log" / stranger.name).write_bytes(stranger.read_bytes())
+    with pytest.raises(CorruptTableError, match="records of 2 databases"):
+        rebuild(catdir)
+
+
+def test_no_rebuild_without_records_or_lock(catdir, tmp_path):
+    with pytest.raises(NotACatdirError, match="no records"):
+        rebuild(tmp_path)
+    with Store(catdir, writable=True), pytest.raises(CatdirLockedError):
+        rebuild(catdir)
