@@ -16,7 +16,7 @@ __all__ = ["draw_density", "draw_lightcurve"]
 Array = NDArray[Any]
 
 _MJD_1970 = 40587.0
-_COLOURS = {"u": "#7b4fb5", "g": "#2a9d5c", "r": "#d1495b", "i": "#b5651d", "z": "#5b3a29",
+_COLOURS = {"u": "#4361ee", "g": "#2a9d5c", "r": "#d1495b", "i": "#e08e0b", "z": "#8f5bb5",
             "y": "#222222"}  # fmt: skip
 _MARKS = {PhotSource.CHIP: "o", PhotSource.WARP: "^", PhotSource.STACK: "s"}
 
@@ -91,23 +91,41 @@ def draw_density(ra: Array, dec: Array, path: Path, title: str = "") -> None:
     import healpy  # noqa: PLC0415
     import matplotlib.pyplot as plt  # noqa: PLC0415
     from matplotlib.colors import LogNorm  # noqa: PLC0415
+    from matplotlib.patheffects import withStroke  # noqa: PLC0415
+    from matplotlib.ticker import LogLocator, ScalarFormatter  # noqa: PLC0415
 
-    n_side = 64
+    n_side = _n_side(len(ra))
     counts = np.bincount(healpy.ang2pix(n_side, ra, dec, lonlat=True), minlength=12 * n_side**2)
     density = counts / healpy.nside2pixarea(n_side, degrees=True)
     longitude, latitude = np.meshgrid(np.linspace(-180, 180, 1201), np.linspace(-90, 90, 601))
     # East is to the left on the sky.
     pixels = healpy.ang2pix(n_side, -longitude % 360, latitude, lonlat=True)
     picture = np.ma.masked_less_equal(density[pixels], 0)
-    figure = plt.figure(figsize=(10, 5.4), layout="constrained")
-    axes = figure.add_subplot(projection="mollweide")
+    # A small deep field must not take all the colours from the rest of the sky.
+    least, most = np.percentile(density[density > 0], [1, 99.5]) if len(ra) else (1.0, 1.0)
+    figure = plt.figure(figsize=(10, 5.6), layout="constrained")
+    axes = figure.add_subplot(projection="mollweide", facecolor="#eeeeee")
     mesh = axes.pcolormesh(
-        np.radians(longitude), np.radians(latitude), picture, norm=LogNorm(), cmap="viridis",
-        rasterized=True, shading="auto",
+        np.radians(longitude), np.radians(latitude), picture, cmap="magma",
+        norm=LogNorm(max(least, 1e-3), max(most, 1.1 * least, 1e-2)), rasterized=True,
+        shading="auto",
     )  # fmt: skip
-    axes.set_xticks(np.radians(np.arange(-120, 121, 60)), ["120°", "60°", "0°", "300°", "240°"])
+    hours = np.arange(-120, 121, 60)
+    axes.set_xticks(
+        np.radians(hours), [f"{-x % 360}°" for x in hours], color="white", weight="bold",
+        path_effects=[withStroke(linewidth=2, foreground="black")],
+    )  # fmt: skip
+    axes.set_yticks(np.radians(np.arange(-60, 61, 30)))
     axes.grid(alpha=0.3)
-    axes.set_title(title)
-    figure.colorbar(mesh, ax=axes, shrink=0.7, label="objects per square degree")
+    axes.set_title(title, pad=14)
+    figure.colorbar(
+        mesh, ax=axes, shrink=0.75, extend="both", label="objects per square degree",
+        format=ScalarFormatter(), ticks=LogLocator(subs=(1, 2, 5)), pad=0.02,
+    ).minorticks_off()  # fmt: skip
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _n_side(n: int) -> int:
+    """Healpix resolution at which a pixel holds some 20 objects."""
+    return int(2 ** np.clip(np.floor(0.5 * np.log2(max(n, 1) / 240.0)), 3, 7))
