@@ -9,7 +9,6 @@ It writes the database, ``report.json``, ``density.png`` and ``lightcurve.png`` 
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import sys
 import time
@@ -22,7 +21,7 @@ import numpy as np
 import dvo
 from dvo.errors import DvoError
 from tools.demo_pictures import Variable, draw_sky, draw_variable, find_variable
-from tools.demo_session import Session
+from tools.demo_session import Session, empty_folder
 from tools.demo_truth import COMPLETENESS, PURITY, compare, match_truth
 
 __all__ = ["main"]
@@ -31,7 +30,6 @@ LEAST_COMPLETENESS = 0.999
 LEAST_PURITY = 0.9995
 _SEED = 5
 _CENTRE = (56.75, 24.1)
-_MARK = ".dvo-demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 if the objects are as complete and pure as they have to be, else 1.
     """
     options = _options(arguments)
-    out = _empty_folder(options.out)
+    out = empty_folder(options.out)
     session = Session(out)
     session.say(f"A survey becomes a database, in the folder {out}.", indent="")
     sim, sky = out / "sim", out / "sky"
@@ -76,17 +74,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--level", type=int, default=2, help="level of the sky partition")
     parser.add_argument("--synthetic", action="store_true", help="no real catalogs")
     return parser.parse_args(arguments)
-
-
-def _empty_folder(out: Path) -> Path:
-    """Make the folder anew; one that is no demo's is left alone."""
-    if out.exists():
-        if any(out.iterdir()) and not (out / _MARK).exists():
-            sys.exit(f"{out} is not empty and was not made by this demo; name another with --out")
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    (out / _MARK).touch()
-    return out
 
 
 def _simulate(session: Session, sim: Path, options: argparse.Namespace) -> None:

@@ -4,13 +4,45 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Session"]
+__all__ = ["Session", "empty_folder"]
+
+_MARK = ".dvo-demo"
+
+
+def empty_folder(folder: Path) -> Path:
+    """Make a folder of a demo anew; one that is no demo's is left alone.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    SystemExit
+        If it holds other things.
+    """
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / _MARK).exists():
+            sys.exit(
+                f"{folder} is not empty and was not made by this demo; name another with --out"
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / _MARK).touch()
+    return folder
 
 
 class Session:
