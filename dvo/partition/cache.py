@@ -23,6 +23,8 @@ __all__ = ["TileCache"]
 Array = NDArray[Any]
 
 _MAX_OPEN = 256
+_SMALL_READ = 100_000
+"""Values up to which a read is left to the calling thread."""
 
 
 class TileCache:
@@ -110,7 +112,7 @@ class TileCache:
         with self._mutex:
             file = self.file(path)
             stored = [n for n in names if n in file.names]
-            tile = max(1, min(file.tile_rows or file.n_rows, file.n_rows))
+            tile = _tile_rows(file)
             first, last = start // tile, max(start // tile + 1, -(-stop // tile))
             self._fetch(path, file, stored, tile, range(first, last))
             out = {}
@@ -120,6 +122,32 @@ class TileCache:
                 out[name] = whole[start - first * tile : stop - first * tile]
             self._shrink()
             return out
+
+    def fetch(self, path: str, names: Sequence[str], runs: Sequence[tuple[int, int]]) -> None:
+        """Bring columns of some runs of rows into memory; `rows` finds them there.
+
+        Parameters
+        ----------
+        path : str
+            Path relative to the catdir.
+        names : sequence of str
+            Columns; those the file does not have are passed over.
+        runs : sequence of tuple of int
+            Runs of rows, ascending. Neighbours are read together.
+        """
+        with self._mutex:
+            file = self.file(path)
+            stored = [n for n in names if n in file.names]
+            tile = _tile_rows(file)
+            joined: list[tuple[int, int]] = []
+            for start, stop in runs:
+                first, last = start // tile, -(-stop // tile)
+                if joined and joined[-1][1] >= first:
+                    joined[-1] = (joined[-1][0], last)
+                else:
+                    joined.append((first, last))
+            for first, last in joined:
+                self._fetch(path, file, stored, tile, range(first, last))
 
     def _fetch(
         self, path: str, file: TableFile, names: Sequence[str], tile: int, tiles: range
@@ -135,7 +163,10 @@ class TileCache:
                 by_run.setdefault((missing[0], missing[-1] + 1), []).append(name)
         for (first, last), wanted in by_run.items():
             stop = min(last * tile, file.n_rows)
-            data = file.read(wanted, start=first * tile, stop=stop, threads=self._threads)
+            # A thread takes longer to start than to decode a tile or two.
+            is_small = (stop - first * tile) * len(wanted) <= _SMALL_READ
+            threads = 1 if is_small else self._threads
+            data = file.read(wanted, start=first * tile, stop=stop, threads=threads)
             for name, values in data.items():
                 values.flags.writeable = False
                 for t in range(first, last):
@@ -150,3 +181,8 @@ class TileCache:
         while self._n_bytes > self._budget and len(self._tiles) > 1:
             _, values = self._tiles.popitem(last=False)
             self._n_bytes -= values.nbytes
+
+
+def _tile_rows(file: TableFile) -> int:
+    """Rows of a tile, all of them where there are none, at least 1."""
+    return max(1, min(file.tile_rows or file.n_rows, file.n_rows))

@@ -274,14 +274,20 @@ class View:
             return [found] if len(found) else []
         pieces = []
         for part in parts:
-            # Tile by tile: decoded tiles are used where they lie in the cache, and only
-            # the rows that are kept are copied.
-            for start, stop in self._tiles_near(part, area):
+            near = self._tiles_near(part, area)
+            # A few tiles are soonest read at once; of many, first what tells rows apart.
+            self._cache.fetch(part.path, names if len(near) <= 2 else ["ra", "dec"], near)
+            kept = []
+            for start, stop in near:
                 where = self._cache.rows(part.path, ["ra", "dec"], start, stop)
                 rows = np.flatnonzero(area.holds(where["ra"], where["dec"]))
                 if len(rows):
-                    table = self._rows(schema, part, names, start, stop, [])
-                    pieces.append(table if len(rows) == len(table) else table.take(rows))
+                    kept.append((start, stop, rows))
+            self._cache.fetch(part.path, names, [(start, stop) for start, stop, _ in kept])
+            # Decoded tiles are used where they lie, only rows that are kept are copied.
+            for start, stop, rows in kept:
+                table = self._rows(schema, part, names, start, stop, [])
+                pieces.append(table if len(rows) == len(table) else table.take(rows))
         return pieces
 
     def read_numbered(

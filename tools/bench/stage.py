@@ -82,6 +82,7 @@ class Stage:
                 databases.add_files(store, [self.inputs("tiny").listing])
             databases.compact(catdir)
             databases.labels(catdir, self.inputs("tiny"))
+            databases.add_process(databases.create(catdir), self.inputs("tiny").listing)
             shutil.rmtree(catdir)
             self._is_warm = True
 
