@@ -111,15 +111,20 @@ class TileCache:
         """
         with self._mutex:
             file = self.file(path)
-            stored = [n for n in names if n in file.names]
+            known = file.names
+            stored = [n for n in names if n in known]
             tile = _tile_rows(file)
             first, last = start // tile, max(start // tile + 1, -(-stop // tile))
             self._fetch(path, file, stored, tile, range(first, last))
-            out = {}
-            for name in stored:
-                pieces = [self._tiles[path, name, t] for t in range(first, last)]
-                whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-                out[name] = whole[start - first * tile : stop - first * tile]
+            here = slice(start - first * tile, stop - first * tile)
+            tiles = self._tiles
+            if last - first == 1:
+                out = {name: tiles[path, name, first][here] for name in stored}
+            else:
+                out = {
+                    name: np.concatenate([tiles[path, name, t] for t in range(first, last)])[here]
+                    for name in stored
+                }
             self._shrink()
             return out
 
@@ -137,7 +142,8 @@ class TileCache:
         """
         with self._mutex:
             file = self.file(path)
-            stored = [n for n in names if n in file.names]
+            known = file.names
+            stored = [n for n in names if n in known]
             tile = _tile_rows(file)
             joined: list[tuple[int, int]] = []
             for start, stop in runs:
@@ -154,11 +160,15 @@ class TileCache:
     ) -> None:
         """Bring the tiles of some columns into memory, reading each run of missing ones once."""
         by_run: dict[tuple[int, int], list[str]] = {}
+        held = self._tiles
         for name in names:
-            missing = [t for t in tiles if (path, name, t) not in self._tiles]
+            missing = []
             for t in tiles:
-                if (path, name, t) in self._tiles:
-                    self._tiles.move_to_end((path, name, t))
+                key = (path, name, t)
+                if key in held:
+                    held.move_to_end(key)
+                else:
+                    missing.append(t)
             if missing:
                 by_run.setdefault((missing[0], missing[-1] + 1), []).append(name)
         for (first, last), wanted in by_run.items():
