@@ -54,3 +54,37 @@ def positions(vectors: F64) -> tuple[F64, F64]:
 def uniform_sky(rng: np.random.Generator, n: int) -> tuple[F64, F64]:
     """Positions spread evenly over the sphere [deg]."""
     return rng.uniform(0, 360, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
+
+
+def associate(images: list[tuple[F64, F64]], radius_arcsec: float) -> list[list[int]]:
+    """Objects by the stated rule, pair by pair: the object of every detection, image by image.
+
+    Objects are points that take up their detections one after another, all with one
+    weight. Means are kept as sums of unit vectors, so that nothing here knows of poles.
+    """
+    sums: list[F64] = []
+    counts: list[int] = []
+    out = []
+    for ra, dec in images:
+        vectors = [unit_vector(a, d) for a, d in zip(ra, dec, strict=True)]
+        means = [s / np.linalg.norm(s) for s in sums]
+        pairs = []
+        for i, v in enumerate(vectors):
+            for k, m in enumerate(means):
+                angle = 2 * math.asin(min(1.0, 0.5 * float(np.linalg.norm(v - m))))
+                if math.degrees(angle) * 3600 <= radius_arcsec:
+                    pairs.append((angle, i, k))
+        taken: dict[int, int] = {}
+        for _, i, k in sorted(pairs):
+            if i not in taken and k not in taken.values():
+                taken[i] = k
+        for i, v in enumerate(vectors):
+            if i in taken:
+                sums[taken[i]] = sums[taken[i]] + v
+                counts[taken[i]] += 1
+            else:
+                taken[i] = len(sums)
+                sums.append(v)
+                counts.append(1)
+        out.append([taken[i] for i in range(len(vectors))])
+    return out

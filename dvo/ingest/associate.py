@@ -28,7 +28,7 @@ Array = NDArray[Any]
 _YEAR_S = 31557600.0
 # Objects that move less than this over the times of a batch stay in their cell of the index.
 _SLACK_ARCSEC = 0.25
-_LEAST_CELL_DEG = 15.0 / 3600.0
+_LEAST_CELL_DEG = 30.0 / 3600.0
 
 
 @dataclass(frozen=True, slots=True)

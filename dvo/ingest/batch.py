@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta, InputImage, RefSource
-from dvo.ingest.kernels import group_rows, sky_cells, sort_cells
+from dvo.ingest.kernels import sky_order
 from dvo.ingest.objects import DEFAULT_POS_ERR_ARCSEC
 from dvo.ingest.surveys.motion import mjd_to_epoch, move_to_epoch
 from dvo.tables.measure import MEASURE
@@ -28,8 +28,6 @@ Array = NDArray[Any]
 MJD_1970 = 40587.0
 """MJD of 1970-01-01."""
 
-_SORT_HEIGHT_DEG = 30.0 / 3600.0
-_SORT_SLOTS = 1 << 20
 _LEAST_ERR_ARCSEC = 1e-3
 
 
@@ -106,10 +104,7 @@ class Batch:
         moved_ra = _joined([a[0] for a in at])
         moved_dec = _joined([a[1] for a in at])
         # Sky order within an image keeps association in the cache, and packs better.
-        cells = sort_cells(moved_ra, moved_dec, *sky_cells(_SORT_HEIGHT_DEG), _SORT_SLOTS - 1)
-        by_sky, _ = group_rows(cells, _SORT_SLOTS)
-        by_image, _ = group_rows(of_image[by_sky], len(sizes))
-        self.order = by_sky[by_image]
+        self.order = sky_order(moved_ra, moved_dec, self.stops)
         self.ra, self.dec = moved_ra[self.order], moved_dec[self.order]
         is_same = all(a[0] is i.source.detections.ra for a, i in zip(at, self.images, strict=True))
         self.measured_ra = self.ra if is_same else ra[self.order]

@@ -58,6 +58,7 @@ def _nearest(
     dec: float,
     time: float,
     radius: float,
+    limit2: float,
     slack: float,
     beyond2: float,
     beyond: int,
@@ -74,9 +75,9 @@ def _nearest(
     no partition of the sky can change. Returns (-1, inf) if there is none.
     """
     o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
-    cosd, sind = math.cos(dec * _DEG), math.sin(dec * _DEG)
-    chord = 2.0 * math.sin(0.5 * radius * _DEG)
-    limit2 = chord * chord
+    cosd = math.cos(dec * _DEG)
+    # Only multiplied by offsets of arcseconds, so what the root loses near 0 does not show.
+    sind = math.copysign(math.sqrt(max(0.0, 1.0 - cosd * cosd)), dec)
     reach = radius + slack
     scale = len(n_cells) / 180.0
     z_low = max(int((dec - reach + 90.0) * scale), 0)
@@ -264,6 +265,8 @@ def associate(
         stop = image_stop[k]
         time = image_time[k]
         radius = image_radius[k] / 3600.0
+        chord = 2.0 * math.sin(0.5 * radius * _DEG)
+        limit2 = chord * chord
         # The chips of an exposure share their time: one move serves them all.
         for i_fast in range(len(fast) if time != linked_at else 0):
             o = fast[i_fast]
@@ -280,7 +283,7 @@ def associate(
                 n_queue -= 1
                 i = queue[n_queue]
                 o, d2 = _nearest(
-                    det_ra[i], det_dec[i], time, radius, slack, asked2[i], out[i],
+                    det_ra[i], det_dec[i], time, radius, limit2, slack, asked2[i], out[i],
                     objects, n_cells, first, mask, head, after,
                 )  # fmt: skip
                 asked2[i] = d2

@@ -14,8 +14,8 @@ __all__ = [
     "moved",
     "offset",
     "sky_cells",
+    "sky_order",
     "slot_of",
-    "sort_cells",
     "tangent",
     "wrap_ra",
 ]
@@ -72,27 +72,67 @@ def slot_of(ra: float, dec: float, n_cells: I8, first: I8, mask: int) -> int:
 
 
 @kernel
-def sort_cells(ra: F8, dec: F8, n_cells: I8, first: I8, mask: int) -> I8:
-    """Slot of the sky cell of each position: near positions have near slots.
+def sky_order(ra: F8, dec: F8, stops: I8) -> I8:
+    """Order the detections of each image by their place on the sky.
+
+    Each image is cut into cells of about eight detections, in rows of declination, and
+    its detections are counted into them; what an image needs for that fits in the cache.
 
     Parameters
     ----------
     ra, dec : ndarray of float64, shape (n,)
-        Positions [deg], finite.
-    n_cells, first : ndarray of int64
-        From `sky_cells`.
-    mask : int
-        Number of slots, a power of two, less one.
+        Positions [deg], finite, image after image.
+    stops : ndarray of int64, shape (n_image,)
+        Where the detections of each image end.
 
     Returns
     -------
     ndarray of int64, shape (n,)
-        Slots.
+        Detections, image after image, near ones near each other. The order depends on
+        nothing but the positions and their order in the image.
     """
     out = np.empty(len(ra), np.int64)
-    for i in range(len(ra)):
-        out[i] = slot_of(ra[i], dec[i], n_cells, first, mask)
+    key = np.empty(len(ra), np.int32)
+    start = 0
+    for k in range(len(stops)):
+        stop = stops[k]
+        n = stop - start
+        if n > 0:
+            _order_image(ra, dec, start, stop, key, out)
+        start = stop
     return out
+
+
+@kernel
+def _order_image(ra: F8, dec: F8, start: int, stop: int, key: NDArray[np.int32], out: I8) -> None:
+    low, high = dec[start], dec[start]
+    west, east = 0.0, 0.0
+    for i in range(start, stop):
+        low, high = min(low, dec[i]), max(high, dec[i])
+        off = _half_turn(ra[i] - ra[start])
+        west, east = min(west, off), max(east, off)
+    side = max(1, int(math.sqrt((stop - start) / 8.0)))
+    to_row = side / max(high - low, 1e-9)
+    to_column = side / max(east - west, 1e-9)
+    edges = np.zeros(side * side + 1, np.int64)
+    for i in range(start, stop):
+        row = min(int((dec[i] - low) * to_row), side - 1)
+        column = min(int((_half_turn(ra[i] - ra[start]) - west) * to_column), side - 1)
+        key[i] = row * side + column
+        edges[key[i] + 1] += 1
+    for c in range(side * side):
+        edges[c + 1] += edges[c]
+    for i in range(start, stop):
+        out[start + edges[key[i]]] = i
+        edges[key[i]] += 1
+
+
+@kernel
+def _half_turn(angle: float) -> float:
+    """Bring a difference of right ascensions into [-180, 180]."""
+    if angle > 180.0:
+        return angle - 360.0
+    return angle + 360.0 if angle < -180.0 else angle
 
 
 @kernel
