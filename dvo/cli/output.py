@@ -139,7 +139,17 @@ def _write_fits(table: pa.Table, file: Any) -> None:
 def _write_votable(table: pa.Table, file: Any) -> None:
     from dvo.database import to_astropy  # noqa: PLC0415
 
-    to_astropy(table).write(file, format="votable", tabledata_format="binary2")
+    signed = _without_unsigned(table)
+    to_astropy(signed).write(file, format="votable", tabledata_format="binary2")
+
+
+def _without_unsigned(table: pa.Table) -> pa.Table:
+    """Unsigned integers in wider signed ones: VOTable has none but bytes."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    wider = {pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64()}
+    fields = [f.with_type(wider.get(f.type, f.type)) for f in table.schema]
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def _write_parquet(table: pa.Table, file: Any) -> None:
