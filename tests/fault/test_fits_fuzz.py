@@ -20,7 +20,16 @@ SHARDS = 10
 INPUTS = 11_000  # of each shard: more than 100,000 in all
 LIMIT_S = 1.0
 LIMIT_KB = 300_000
-WORDS = [b"0", b"1", b"-1", b"4294967296", b"4611686018427387904", b"T", b"'1D      '"]
+WORDS = [
+    b"0",
+    b"1",
+    b"-1",
+    b"4294967296",
+    b"4611686018427387904",
+    b"1000000000000",
+    b"T",
+    b"'1D      '",
+]
 WORDS += [b"'99999999J'", b"'RICE_1  '", b"'GZIP_1  '", b"'1PJ(9)  '", b"'1QE     '", b"'0A      '"]
 KEYS = [b"NAXIS1", b"NAXIS2", b"PCOUNT", b"GCOUNT", b"TFIELDS", b"ZTILELEN", b"ZNAXIS1", b"ZNAXIS2"]
 KEYS += [b"ZPCOUNT", b"ZFORM1", b"ZFORM2", b"ZCTYP1", b"ZCTYP3", b"TFORM1", b"THEAP", b"TZERO2"]

@@ -11,7 +11,7 @@ import importlib
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,11 +138,10 @@ def gzip_pack(data: NDArray[np.uint8], level: Level = "fast", n_stored: int = 0)
 
 
 def _gzip_whole(data: NDArray[np.uint8]) -> bytes:
-    # Not isal.compress(): it leaves its hash table as malloc gave it, so that the same
-    # bytes are compressed in slightly different ways, depending on what ran before.
-    stream = _isal.compressobj(1, _isal.DEFLATED, 31)
-    head: bytes = stream.compress(data)
-    return head + cast("bytes", stream.flush())
+    # isal leaves its hash table as malloc gave it: which of several possible matches it
+    # takes, and so the size by a byte or two, depends on what ran before. The data do not.
+    whole: bytes = _isal.compress(data, 1, 31)
+    return whole
 
 
 def _gzip_slow(data: NDArray[np.uint8]) -> bytes:

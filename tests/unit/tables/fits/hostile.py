@@ -62,6 +62,14 @@ def hostile_files() -> dict[str, bytes]:
         "tile length twice": _set(good, "ZTILELEN", "194"),
         "tile length a third": _set(good, "ZTILELEN", "33"),
         "tile length zero": _set(good, "ZTILELEN", "0"),
+        "tile length 2**62": _set(
+            _set(_set(good, "ZTILELEN", str(2**62)), "NAXIS2", "1"), "ZNAXIS2", "520000"
+        ),
+        "arrays 2**40": _set(
+            _set(_set(_set(good, "ZNAXIS2", str(2**40)), "ZTILELEN", str(2**40)), "NAXIS2", "1"),
+            "ZFORM2",
+            "'1PD(9)  '",
+        ),
         "rows 2**40": _set(good, "ZNAXIS2", str(2**40)),
         "rows 2**62": _set(good, "ZNAXIS2", str(2**62)),
         "rows negative": _set(good, "ZNAXIS2", "-1"),
