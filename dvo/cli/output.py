@@ -149,7 +149,7 @@ def _without_unsigned(table: pa.Table) -> pa.Table:
 
     wider = {pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64()}
     fields = [f.with_type(wider.get(f.type, f.type)) for f in table.schema]
-    return table.cast(pa.schema(fields, table.schema.metadata))
+    return table.cast(pa.schema(fields))
 
 
 def _write_parquet(table: pa.Table, file: Any) -> None:
