@@ -68,9 +68,9 @@ def measure_table(n_rows: int = N_ROWS, seed: int = 3) -> dict[str, NDArray[Any]
         "x_ccd": rng.uniform(0, 4846, n_rows).astype("f4"),
         "y_ccd": rng.uniform(0, 4846, n_rows).astype("f4"),
         "sky": rng.normal(300, 20, n_rows).astype("f4"),
-        "psf_qf": np.where(
-            good, 1 - rng.random(n_rows) ** 8 * 0.05, rng.random(n_rows)
-        ).astype("f4"),
+        "psf_qf": np.where(good, 1 - rng.random(n_rows) ** 8 * 0.05, rng.random(n_rows)).astype(
+            "f4"
+        ),
         "dt": np.full(n_rows, 13.2, "f4"),
         "airmass": rng.uniform(1, 2, n_exposures)[exposure].astype("f4"),
         "time": start[exposure].astype("i4"),
