@@ -303,8 +303,9 @@ class _Run:
             means = add_means(batch, found, objects, self.view.photcodes, kinds)
             self._count_measures(found.objects)
             table, groups = group_measures(batch, found, objects)
-            change.add_rows(table, groups.regions, groups.edges)
-            self._write_objects(change, found, groups, means, kinds, has_motion)
+            if batch.n:
+                change.add_rows(table, groups.regions, groups.edges)
+                self._write_objects(change, found, groups, means, kinds, has_motion)
             self._write_images(change, images)
             change.set_catalogs(changed_catalogs(groups, objects))
             self._write_meta(change, found.pad_deg, has_motion, images)

@@ -174,7 +174,7 @@ def add_means(
     row = np.where(k < 0, -1, found.objects.astype(np.int64) * objects.n_secfilt + k)
     touched = np.zeros(objects.n * objects.n_secfilt, np.bool_)
     if (k_of_image < 0).all():
-        return touched.reshape(objects.n, -1)
+        return touched.reshape(objects.n, objects.n_secfilt)
     shift = batch.per_image([_shift(i) for i in batch.images], "f4")
     for kind in kinds:
         mag, err = (batch.column(n) for n in _MAGS[kind])
@@ -188,7 +188,7 @@ def add_means(
         )  # fmt: skip
     kernels.count_rows(row, objects.ncode)
     touched[row[row >= 0]] = True
-    return touched.reshape(objects.n, -1)
+    return touched.reshape(objects.n, objects.n_secfilt)
 
 
 def _filter_of(image: BatchImage, photcodes: PhotcodeTable) -> int:
