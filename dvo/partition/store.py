@@ -7,6 +7,7 @@ after all its parts are put together is `view.View`; what a change does is
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Mapping
@@ -42,6 +43,8 @@ from dvo.tables.photcode import PHOTCODE, PhotcodeTable
 from dvo.tables.skyregion import SKY_REGION
 
 __all__ = ["DEFAULT_CACHE_BYTES", "Store", "create_store"]
+
+log = logging.getLogger(__name__)
 
 DEFAULT_CACHE_BYTES = 2**30
 """Decoded tiles that an open database keeps in memory."""
@@ -239,10 +242,17 @@ class Store:
             return 0
         known = self.known_paths()
         gone = [path for path in pending if path not in known]
+        stuck = 0
         for path in gone:
-            (self.catdir / path).unlink(missing_ok=True)
-        self.manifest.forget_pending()
-        return len(gone)
+            try:
+                (self.catdir / path).unlink(missing_ok=True)
+            except OSError as err:
+                # In nobody's way: the next writer tries again.
+                stuck += 1
+                log.warning("cannot remove path=%s reason=%s", path, err.strerror)
+        if not stuck:
+            self.manifest.forget_pending()
+        return len(gone) - stuck
 
     def known_paths(self) -> set[str]:
         """Paths of all files that the database needs, relative to the catdir."""

@@ -399,7 +399,10 @@ class Transaction:
         index = tuple(n for n in schema.tile_index if n in columns and len(table) > TILE_ROWS)
         folder = (self._catdir / path).parent
         if not folder.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as err:
+                raise _storage_error(self._catdir, err) from err
             self._folders.add(folder.parent)
         self._folders.add(folder)
         self._announce([path])
