@@ -236,7 +236,12 @@ def test_poles_and_ra_360_are_ordinary_places(catdir: Path) -> None:
         for k in range(3):
             ra, dec = (list(v) for v in zip(*places, strict=True))
             synth.add_images(
-                store, [image(k, [a + 40 * k * (abs(d) == 90) for a, d in zip(ra, dec)], dec)]
+                store,
+                [
+                    image(
+                        k, [a + 40 * k * (abs(d) == 90) for a, d in zip(ra, dec, strict=True)], dec
+                    )
+                ],
             )
         counts = store.view().snapshot.counts
         assert counts["objects"] == len(places)
