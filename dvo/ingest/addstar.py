@@ -199,8 +199,7 @@ class _Run:
         self.report = AddstarReport()
         self.view: View = store.view()
         self.objects = ObjectSet(self.view)
-        last = max((i.image_id for i in store.manifest.images(self.view.snapshot.id)), default=0)
-        self._next_image = max(last, int(store.manifest.meta.get("last_image", "0"))) + 1
+        self._next_image = int(store.manifest.meta.get("last_image", "0")) + 1
         self._replaced: list[int] = []
         self._identities: dict[int, str] = {}
         self._parents: dict[str, tuple[int, ImageMeta]] = {}

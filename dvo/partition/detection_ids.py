@@ -7,7 +7,7 @@ to 2.4 of 26 bytes a row. So it is not stored; see docs/adr.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,15 @@ class DetectionIds:
     Parameters
     ----------
     images : ColumnTable
-        The Image table.
+        The Image table, at least `COLUMNS` of it.
     photcodes : PhotcodeTable
         The photcodes, which tell stacks from chips.
     """
+
+    COLUMNS: ClassVar[list[str]] = (
+        "image_id photcode time time_msec ccdnum source_id extern_id".split()
+    )
+    """Columns of Image that this needs."""
 
     def __init__(self, images: ColumnTable, photcodes: PhotcodeTable) -> None:
         order = np.argsort(images["image_id"], kind="stable")

@@ -147,7 +147,7 @@ class View:
 
     @cached_property
     def _detection_ids(self) -> DetectionIds:
-        return DetectionIds(self.images, self.photcodes)
+        return DetectionIds(self.read(IMAGE, ALL_SKY, DetectionIds.COLUMNS), self.photcodes)
 
     @cached_property
     def images(self) -> ColumnTable:
