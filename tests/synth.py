@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +96,13 @@ def make_image(
     return InputImage(meta, Detections(ra, np.clip(dec, -90, 90), columns), {})
 
 
-def make_images(seed: int, n_stars: int, n_images: int, field: str = "edge") -> list[InputImage]:
-    """Exposures of one field, in two filters."""
+def make_images(
+    seed: int, n_stars: int, n_images: int, field: str = "edge", *, first: int = 0
+) -> list[InputImage]:
+    """Exposures of one field, in two filters, numbered from `first`."""
     rng = np.random.default_rng(seed)
     stars = make_stars(rng, n_stars, field)
-    return [make_image(rng, stars, k, band="gr"[k % 2]) for k in range(n_images)]
+    return [make_image(rng, stars, k, band="gr"[k % 2]) for k in range(first, first + n_images)]
 
 
 def photcodes() -> PhotcodeTable:
@@ -133,7 +138,16 @@ def filled_database(
     path: Path, *, seed: int = 1, n_stars: int = 60, n_images: int = 4, batch_rows: int = 1
 ) -> Path:
     """A database with some exposures of the field at a corner of regions, one commit each."""
-    make_database(path)
+    shutil.copytree(_template(seed, n_stars, n_images, batch_rows), path)
+    return path
+
+
+@cache
+def _template(seed: int, n_stars: int, n_images: int, batch_rows: int) -> Path:
+    """Made once a process: copies of it are quick."""
+    folder = tempfile.mkdtemp(prefix="dvo-test-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = make_database(Path(folder, "sky"))
     with Store(path, writable=True) as store:
         add_images(store, make_images(seed, n_stars, n_images), batch_rows=batch_rows)
     return path
@@ -169,6 +183,26 @@ def contents(view: View) -> dict[str, Any]:
     tables["images"] = {n: images[n][order] for n in IMAGE.names}
     tables["photcodes"] = [p.name for p in view.photcodes]
     return tables
+
+
+def ordered(tables: dict[str, Any]) -> dict[str, Any]:
+    """`contents` as they are whatever the order of rows: compaction changes that alone."""
+    out = dict(tables)
+    for key in [k for k in tables if k.endswith(" Measure")]:
+        region = key.split()[0]
+        average, measure = tables[f"{region} Average"], tables[key]
+        objects = np.lexsort((average["obj_id"], average["cat_id"]))
+        rows = np.lexsort((measure["det_id"], measure["image_id"]))
+        n = len(tables[f"{region} SecFilt"]["mag"]) // max(1, len(objects))
+        means = (objects[:, None] * n + np.arange(n)).ravel()
+        for name, order, links in (
+            ("Average", objects, {"off_measure"}),
+            ("SecFilt", means, set()),
+            ("Measure", rows, {"ave_ref"}),
+        ):
+            table = tables[f"{region} {name}"]
+            out[f"{region} {name}"] = {c: v[order] for c, v in table.items() if c not in links}
+    return out
 
 
 def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:

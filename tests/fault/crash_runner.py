@@ -1,0 +1,229 @@
+"""Runs one command over and over, with a fault at each of its calls in turn.
+
+    LD_PRELOAD=shim.so python -m tests.fault.crash_runner SCENARIO MODE FOLDER
+
+MODE is kill, torn, eio or enospc (see shim.c). A copy of a small database is made for each
+call that changes a file; a forked child runs the command until the fault; another child
+looks at what is left, runs the command again and compares with an undisturbed run. Forking
+from a warm process makes one such turn take a fraction of a second. The last line of the
+output is a JSON object with the number of calls and of turns.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from dvo.errors import StorageError
+from dvo.ingest.photcodes import put_photcodes
+from dvo.partition.check import check
+from dvo.partition.compact import resort
+from dvo.partition.history import rollback, vacuum
+from dvo.partition.rebuild import rebuild
+from dvo.partition.store import Store
+from dvo.tables.photcode import PhotClass
+from tests.synth import add_images, contents, make_database, make_images, ordered, photcodes
+
+MODES = {"kill": 1, "torn": 2, "eio": 3, "enospc": 4}
+WRITE, SYNC, NAME, TRUNCATE = 1, 2, 4, 8
+KINDS = {
+    "kill": WRITE | SYNC | NAME | TRUNCATE,
+    "torn": WRITE | SYNC | NAME | TRUNCATE,
+    "eio": WRITE | SYNC,
+    "enospc": WRITE | NAME,
+}
+IMAGES = make_images(3, 16, 4)
+
+
+def run_addstar(catdir: Path) -> None:
+    """Two commits of images, with compaction in between."""
+    with Store(catdir, writable=True) as store:
+        add_images(store, IMAGES, batch_rows=20, compact_parts=2)
+
+
+def run_replace(catdir: Path) -> None:
+    with Store(catdir, writable=True) as store:
+        add_images(store, make_images(4, 16, 1), replace=True)
+
+
+def run_resort(catdir: Path) -> None:
+    with Store(catdir, writable=True) as store:
+        resort(store)
+
+
+def run_rollback(catdir: Path) -> None:
+    with Store(catdir, writable=True) as store:
+        rollback(store, 2)
+
+
+def run_vacuum(catdir: Path) -> None:
+    with Store(catdir, writable=True) as store:
+        vacuum(store, 1)
+
+
+def run_photcode(catdir: Path) -> None:
+    with Store(catdir, writable=True) as store:
+        table = store.view().photcodes
+        if "NEW.g" not in table:
+            table = table.add("NEW.g", PhotClass.DEP, filter_name="g", zero_point=24.0)
+            put_photcodes(store, table, "photcode add", {})
+
+
+def run_rebuild(catdir: Path) -> None:
+    rebuild(catdir)
+
+
+SCENARIOS: dict[str, Callable[[Path], None]] = {
+    "addstar": run_addstar,
+    "replace": run_replace,
+    "resort": run_resort,
+    "rollback": run_rollback,
+    "vacuum": run_vacuum,
+    "photcode": run_photcode,
+    "rebuild": run_rebuild,
+}
+
+
+def prepare(catdir: Path, scenario: str) -> None:
+    """The database before the command."""
+    make_database(catdir)
+    assert [p.name for p in photcodes()][-1] == "SYNTH.r.C00"
+    with Store(catdir, writable=True) as store:
+        add_images(store, IMAGES[:1] if scenario == "addstar" else IMAGES[:2], batch_rows=1)
+        if scenario == "vacuum":
+            resort(store)
+
+
+def fingerprint(store: Store, snapshot: int | None = None) -> str:
+    """Digest of all that a snapshot says; the order of rows does not count."""
+    digest = hashlib.sha256()
+    for key, table in sorted(ordered(contents(store.view(snapshot))).items()):
+        digest.update(key.encode())
+        for name, values in table.items() if isinstance(table, dict) else [("", table)]:
+            digest.update(name.encode() + np.asarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def history(catdir: Path) -> dict[str, str]:
+    """Fingerprint of every snapshot that can be read, by its number."""
+    with Store(catdir) as store:
+        kept = [row.id for row in store.manifest.log() if row.kept]
+        return {str(number): fingerprint(store, number) for number in kept}
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Run in a forked child; gives its exit code, or minus the signal that killed it."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001 - the child must not go on as its parent
+            traceback.print_exc(file=sys.stdout)
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+class Sweep:
+    """All turns of one scenario and mode."""
+
+    def __init__(self, scenario: str, mode: str, folder: Path) -> None:
+        self.scenario, self.mode, self.folder = scenario, mode, folder.resolve()
+        self.act = SCENARIOS[scenario]
+        self.base, self.run = self.folder / "base", self.folder / "run"
+        self.shim = ctypes.CDLL(None)
+        self.shim.fault_arm.argtypes = (ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int)
+        self.shim.fault_count.restype = ctypes.c_long
+
+    def arm(self, number: int) -> None:
+        mode, kinds = MODES[self.mode], KINDS[self.mode]
+        self.shim.fault_arm(str(self.run).encode() + b"/", number, mode, kinds)
+
+    def refresh(self) -> None:
+        shutil.rmtree(self.run, ignore_errors=True)
+        shutil.copytree(self.base, self.run)
+
+    def sweep(self) -> dict[str, int]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        assert in_child(lambda: prepare(self.base, self.scenario)) == 0, "cannot prepare"
+        self.refresh()
+        # Warm: imports and kernels are loaded before the first fork.
+        self.act(self.run)
+        check(self.run, deep=True)
+        assert threading.active_count() == 1, "threads are left: do not fork"
+        self.refresh()
+        facts = self.folder / "facts.json"
+        assert in_child(lambda: self.measure(facts)) == 0, "cannot run undisturbed"
+        self.facts = json.loads(facts.read_text())
+        n_calls, n_turns, failed = self.facts["n_calls"], 0, 0
+        for number in range(1, n_calls + 1):
+            self.refresh()
+            code = in_child(lambda number=number: self.disturb(number))
+            if code not in ((0, -signal.SIGKILL) if self.mode in ("kill", "torn") else (0,)):
+                print(f"call {number}: exit code {code}")
+                failed += 1
+            n_turns += 1
+            if in_child(self.verify) != 0:
+                print(f"call {number} of {n_calls}: see above")
+                failed += 1
+            if failed > 3:
+                break
+        return {"n_calls": n_calls, "n_turns": n_turns, "failed": failed}
+
+    def measure(self, facts: Path) -> None:
+        """Run undisturbed, and note what every snapshot says."""
+        before = history(self.run)
+        self.arm(0)
+        self.act(self.run)
+        n_calls = self.shim.fault_count()
+        self.shim.fault_arm(b"", 0, 0, 0)
+        after = history(self.run)
+        facts.write_text(json.dumps({"n_calls": n_calls, "states": before | after}))
+
+    def disturb(self, number: int) -> None:
+        """Run with a fault; an error that is told must be one of ours."""
+        self.arm(number)
+        try:
+            self.act(self.run)
+        except StorageError as err:
+            if self.mode not in ("eio", "enospc") or "\n" in str(err):
+                raise
+
+    def verify(self) -> None:
+        """Old or new state, sound; and the same command again ends as it should."""
+        states = self.facts["states"]
+        newest = max(states, key=int)
+        if self.scenario != "rebuild" or (self.run / "dvo.sqlite").exists():
+            with Store(self.run) as store:
+                number = str(store.view().snapshot.id)
+                assert fingerprint(store) == states[number], f"snapshot {number} has changed"
+            report = check(self.run, deep=True)
+            assert report.ok, [str(f) for f in report.faults]
+        self.act(self.run)
+        report = check(self.run, deep=True)
+        assert report.ok, [str(f) for f in report.faults]
+        assert report.notes == [], report.notes
+        with Store(self.run) as store:
+            assert fingerprint(store) == states[newest], "the second run ends otherwise"
+            assert store.manifest.pending() == []
+
+
+if __name__ == "__main__":
+    result = Sweep(sys.argv[1], sys.argv[2], Path(sys.argv[3])).sweep()
+    print(json.dumps(result))
+    sys.exit(result["failed"] > 0)
