@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest.addstar import AddstarOptions, AddstarReport, addstar
+from dvo.ingest.addstar import addstar
 from dvo.ingest.detections import Detections, ImageMeta, InputImage
+from dvo.ingest.report import AddstarOptions, AddstarReport
 from dvo.partition.store import Store, create_store
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE

@@ -13,7 +13,7 @@ from dvo.cli.main import run
 from dvo.cli.output import progress_line
 
 if TYPE_CHECKING:
-    from dvo.ingest.addstar import AddstarReport
+    from dvo.ingest.report import AddstarReport
     from dvo.ingest.sources import Source
 
 __all__ = ["addstar", "main"]

@@ -12,17 +12,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.errors import DuplicateImageError
 from dvo.ingest import kernels
+from dvo.ingest.admission import Admission, Admitted
 from dvo.ingest.associate import Associated, associate_batch
 from dvo.ingest.batch import MJD_1970, Batch, BatchImage
-from dvo.ingest.detections import ImageMeta, InputImage
+from dvo.ingest.detections import InputImage
 from dvo.ingest.image_rows import image_rows
 from dvo.ingest.measures import (
     add_means,
@@ -32,10 +31,9 @@ from dvo.ingest.measures import (
 )
 from dvo.ingest.objects import Grouped, ObjectSet
 from dvo.ingest.removal import remove_images
-from dvo.ingest.selection import Selection, select_detections
+from dvo.ingest.report import AddstarOptions, AddstarReport
 from dvo.ingest.sources import Source
 from dvo.partition.compact import compact_busy
-from dvo.partition.manifest import ImageRow
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
@@ -46,77 +44,7 @@ log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 _READ_AHEAD = 4
-_BATCH_IMAGES = 2000
 _MOST_OBJECTS = 8_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class AddstarOptions:
-    """What addstar does with its input.
-
-    Parameters
-    ----------
-    radius_arcsec : float
-        Match radius.
-    one_to_one : bool
-        Whether an object takes at most one detection of an image (else, as in the
-        original, any number).
-    replace : bool
-        Whether an image that is in with other content is replaced, not refused.
-    batch_rows : int
-        Detections after which a batch is committed.
-    compact_parts : int
-        Parts of a catalog at which it is compacted after a commit; 0 for never.
-    match_epoch_mjd : float or None
-        For reference catalogs: time to which rows with proper motions are brought for
-        matching; None for the epoch of the catalog.
-    selection : Selection
-        Which detections and images to take.
-    """
-
-    radius_arcsec: float = 1.0
-    one_to_one: bool = True
-    replace: bool = False
-    batch_rows: int = 1_000_000
-    compact_parts: int = 24
-    match_epoch_mjd: float | None = None
-    selection: Selection = field(default_factory=Selection)
-
-
-@dataclass(slots=True)
-class AddstarReport:
-    """What a run of addstar did.
-
-    Parameters
-    ----------
-    n_images, n_skipped, n_replaced : int
-        Images added, passed over because they are in, and put in the place of others.
-    n_detections, n_matched, n_new : int
-        Detections added; those of known objects, and those that made new ones.
-    n_commits : int
-        Commits made.
-    n_dropped : dict of str to int
-        Detections left out, by reason.
-    notes : list of str
-        Anything else worth telling.
-    seconds : float
-        Time taken [s].
-    """
-
-    n_images: int = 0
-    n_skipped: int = 0
-    n_replaced: int = 0
-    n_detections: int = 0
-    n_matched: int = 0
-    n_new: int = 0
-    n_commits: int = 0
-    n_dropped: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as JSON types."""
-        return asdict(self)
 
 
 def addstar(
@@ -157,8 +85,8 @@ def addstar(
     began = time.perf_counter()
     run = _Run(store, options, params or {})
     with ThreadPoolExecutor(2, thread_name_prefix="dvo-read") as pool:
-        for images in run.batches(_read_ahead(pool, sources)):
-            run.commit(images)
+        for admitted in run.batches(_read_ahead(pool, sources)):
+            run.commit(admitted)
             run.report.seconds = time.perf_counter() - began
             if progress is not None:
                 progress(run.report)
@@ -197,125 +125,50 @@ class _Run:
         self.options = options
         self.params = params
         self.report = AddstarReport()
+        self.admission = Admission(store.manifest, options, self.report)
         self.view: View = store.view()
         self.objects = ObjectSet(self.view)
-        self._next_image = int(store.manifest.meta.get("last_image", "0")) + 1
-        self._replaced: list[int] = []
-        self._identities: dict[int, str] = {}
-        self._parents: dict[str, tuple[int, ImageMeta]] = {}
-        self._known_parents: dict[str, int] = {}
-        self._this_batch: dict[str, str] = {}
 
-    # ---- what goes in
-
-    def batches(self, files: Iterable[list[InputImage]]) -> Iterator[list[BatchImage]]:
+    def batches(self, files: Iterable[list[InputImage]]) -> Iterator[Admitted]:
         """Gather images that are to be added into batches."""
-        batch: list[BatchImage] = []
-        n_rows = 0
-        for images in files:
-            for source in images:
-                image = self._admit(source)
-                if image is None:
-                    continue
-                batch.append(image)
-                n_rows += len(image.source.detections)
-                if n_rows >= self.options.batch_rows or len(batch) >= _BATCH_IMAGES:
-                    yield batch
-                    batch, n_rows = [], 0
-        if batch:
-            yield batch
+        return self.admission.batches(files, self.view.photcodes)
 
-    def _admit(self, source: InputImage) -> BatchImage | None:
-        """Number an image that is to be added; None if it is in already."""
-        meta = source.meta
-        identity = _identity(meta)
-        known = self.store.manifest.image(self.view.snapshot.id, identity)
-        content = known.content if known else self._this_batch.get(identity)
-        if content == meta.content:
-            self.report.n_skipped += 1
-            return None
-        if content is not None:
-            self._refuse(source, known)
-        photcode = self.view.photcodes.get(meta.photcode)
-        source = select_detections(source, self.options.selection)
-        dropped = source.report.get("dropped", {})
-        for reason, n in dropped.items() if isinstance(dropped, dict) else ():
-            self.report.n_dropped[reason] = self.report.n_dropped.get(reason, 0) + n
-        parent_id = self._parent(meta.parent) if isinstance(meta, ImageMeta) and meta.parent else 0
-        image_id = self._number()
-        self._identities[image_id] = identity
-        self._this_batch[identity] = meta.content
-        mjd = meta.mjd if isinstance(meta, ImageMeta) else meta.epoch_mjd
-        if not isinstance(meta, ImageMeta) and self.options.match_epoch_mjd is not None:
-            mjd = self.options.match_epoch_mjd
-        return BatchImage(source, photcode, image_id, self.options.radius_arcsec, mjd, parent_id)
-
-    def _refuse(self, source: InputImage, known: ImageRow | None) -> None:
-        name = source.meta.name
-        if known is None:
-            raise DuplicateImageError(
-                f"image {name} is given twice with different content; give one of them"
-            )
-        if not self.options.replace:
-            raise DuplicateImageError(
-                f"image {name} is in the database with other content "
-                f"({known.content}, not {source.meta.content}); to replace it use --replace"
-            )
-        self._replaced.append(known.image_id)
-        self.report.n_replaced += 1
-
-    def _number(self) -> int:
-        self._next_image += 1
-        return self._next_image - 1
-
-    def _parent(self, meta: ImageMeta) -> int:
-        """Number of the focal plane of an exposure, giving it one if it is new."""
-        identity = f"plane:{meta.name}"
-        if identity in self._known_parents:
-            return self._known_parents[identity]
-        known = self.store.manifest.image(self.view.snapshot.id, identity)
-        if known is not None and known.content == meta.content:
-            number = known.image_id
-        else:
-            if known is not None:
-                self._replaced.append(known.image_id)
-            number = self._number()
-            self._parents[identity] = (number, meta)
-        self._known_parents[identity] = number
-        return number
-
-    # ---- what comes out
-
-    def commit(self, images: list[BatchImage]) -> None:
+    def commit(self, admitted: Admitted) -> None:
         """Associate, write and commit a batch."""
-        batch = Batch(images)
-        kinds = _kinds(batch)
-        with self.store.begin("addstar", self._log_params(images), self.view) as change:
-            if self._replaced:
-                self.view = remove_images(change, self.view, self._replaced)
+        batch = Batch(admitted.images)
+        with self.store.begin("addstar", self._log_params(admitted), self.view) as change:
+            if admitted.replaced:
+                self.view = remove_images(change, self.view, admitted.replaced)
                 self.objects = ObjectSet(self.view)
-            objects = self.objects
-            found = associate_batch(
-                batch, objects, self.view, one_to_one=self.options.one_to_one, kinds=kinds
-            )
-            has_motion = add_motions(batch, found, objects)
-            means = add_means(batch, found, objects, self.view.photcodes, kinds)
-            self._count_measures(found.objects)
-            table, groups = group_measures(batch, found, objects)
-            if batch.n:
-                change.add_rows(table, groups.regions, groups.edges)
-                self._write_objects(change, found, groups, means, kinds, has_motion)
-            self._write_images(change, images)
-            change.set_catalogs(changed_catalogs(groups, objects))
-            self._write_meta(change, found.pad_deg, has_motion, images)
+            n_new = self._add(change, batch)
+            self._write_images(change, admitted)
             change.commit()
-        self.report.n_images += sum(i.meta is not None for i in images)
+        self.report.n_images += sum(i.meta is not None for i in admitted.images)
         self.report.n_detections += batch.n
-        new = objects.n - found.n_known
-        self.report.n_new += new
-        self.report.n_matched += batch.n - new
+        self.report.n_new += n_new
+        self.report.n_matched += batch.n - n_new
         self.report.n_commits += 1
-        self._forget_batch()
+        self._follow_up()
+
+    def _add(self, change: Transaction, batch: Batch) -> int:
+        """Give the detections of a batch their objects and write the rows; counts new objects."""
+        objects, kinds = self.objects, _kinds(batch)
+        found = associate_batch(
+            batch, objects, self.view, one_to_one=self.options.one_to_one, kinds=kinds
+        )
+        has_motion = add_motions(batch, found, objects)
+        means = add_means(batch, found, objects, self.view.photcodes, kinds)
+        self._count_measures(found.objects)
+        if batch.n:
+            table, groups = group_measures(batch, found, objects)
+            change.add_rows(table, groups.regions, groups.edges)
+            self._write_objects(change, found, groups, means, kinds, has_motion)
+            change.set_catalogs(changed_catalogs(groups, objects))
+        self._write_meta(change, found.pad_deg, has_motion, batch.images)
+        return objects.n - found.n_known
+
+    def _follow_up(self) -> None:
+        """Compact what has become slow to read, and go on from the newest snapshot."""
         at_least = self.options.compact_parts
         n_compacted = compact_busy(self.store, at_least=at_least) if at_least else 0
         self.view = self.store.view()
@@ -324,13 +177,6 @@ class _Run:
             self.objects = ObjectSet(self.view)
         else:
             self.objects.follow(self.view)
-
-    def _forget_batch(self) -> None:
-        self._parents.clear()
-        self._known_parents.clear()
-        self._this_batch.clear()
-        self._identities.clear()
-        self._replaced.clear()
 
     def _count_measures(self, objects: Array) -> None:
         n = np.bincount(objects, minlength=self.objects.n).astype(np.uint32)
@@ -369,22 +215,13 @@ class _Run:
         place = objects.ave_ref[rows[i]] * n + k
         change.patch_rows(place, table, groups.regions, np.searchsorted(i, edges))
 
-    def _write_images(self, change: Transaction, images: list[BatchImage]) -> None:
-        rows = image_rows(images, self._parents)
+    def _write_images(self, change: Transaction, admitted: Admitted) -> None:
+        rows = image_rows(admitted.images, admitted.parents)
         if len(rows):
             change.put_global(rows, "Images", replace_all=False)
-        known = [
-            ImageRow(
-                i.image_id if i.meta is not None else -i.image_id,
-                self._identities[i.image_id],
-                i.source.meta.content,
-            )
-            for i in images
-        ]
-        known += [ImageRow(n, key, m.content) for key, (n, m) in self._parents.items()]
-        n_more = sum(i.meta is not None for i in images)
-        change.set_images(known, n_more=n_more)
-        change.set_meta("last_image", str(self._next_image - 1))
+        n_more = sum(i.meta is not None for i in admitted.images)
+        change.set_images(admitted.manifest_rows(), n_more=n_more)
+        change.set_meta("last_image", str(self.admission.last_number))
 
     def _write_meta(
         self, change: Transaction, pad_deg: float, has_motion: bool, images: list[BatchImage]
@@ -405,8 +242,8 @@ class _Run:
             change.set_meta("first_motion_epoch_s", repr(first))
             change.set_meta("last_motion_epoch_s", repr(last))
 
-    def _log_params(self, images: list[BatchImage]) -> dict[str, Any]:
-        inputs = [[i.source.meta.name, i.source.meta.content] for i in images]
+    def _log_params(self, admitted: Admitted) -> dict[str, Any]:
+        inputs = [[i.source.meta.name, i.source.meta.content] for i in admitted.images]
         return self.params | {"radius_arcsec": self.options.radius_arcsec, "images": inputs}
 
 
@@ -414,12 +251,3 @@ def _kinds(batch: Batch) -> list[str]:
     names = batch.names
     found = {"psf": "mag", "ap": "m_aper", "kron": "m_kron"}
     return [kind for kind, column in found.items() if column in names]
-
-
-def _identity(meta: Any) -> str:
-    """What an image is known by: its number in the system it came from, or its name."""
-    if not isinstance(meta, ImageMeta):
-        return f"ref:{meta.photcode}:{meta.name}"
-    if meta.extern_id is not None:
-        return f"extern:{meta.source_id}:{meta.extern_id}"
-    return f"name:{meta.name}"

@@ -16,8 +16,9 @@ from timing import ProcessCost, run_process
 from workload import COLUMN_MAP, FILTERS, RADIUS_ARCSEC, Inputs, photcode_name
 
 from dvo.database.database import open_database
-from dvo.ingest.addstar import AddstarOptions, AddstarReport, addstar
+from dvo.ingest.addstar import addstar
 from dvo.ingest.column_map import parse_column_map
+from dvo.ingest.report import AddstarOptions, AddstarReport
 from dvo.ingest.sources import exposure_sources
 from dvo.partition.compact import resort
 from dvo.partition.store import Store, create_store

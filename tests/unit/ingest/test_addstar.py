@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from dvo.errors import DuplicateImageError, UnknownPhotcodeError
-from dvo.ingest.addstar import AddstarOptions, addstar
+from dvo.ingest.addstar import addstar
 from dvo.ingest.detections import Detections, ImageMeta, InputImage, RefSource
 from dvo.ingest.photcodes import put_photcodes
+from dvo.ingest.report import AddstarOptions
 from dvo.partition.check import check
 from dvo.partition.compact import resort
 from dvo.partition.store import Store
@@ -246,3 +247,15 @@ def test_poles_and_ra_360_are_ordinary_places(catdir: Path) -> None:
         counts = store.view().snapshot.counts
         assert counts["objects"] == len(places)
         assert check(store, deep=True).ok
+
+
+def test_a_reference_catalog_cannot_be_replaced(catdir: Path) -> None:
+    with Store(catdir, writable=True) as store:
+        add_reference(store, reference_catalog("cat", 51544.5, 30.0, 20.0, None))
+        other = reference_catalog("cat", 51544.5, 31.0, 20.0, None)
+        meta = other.meta
+        assert isinstance(meta, RefSource)
+        changed = InputImage(replace(meta, content="f" * 32), other.detections, {})
+        with pytest.raises(DuplicateImageError, match="cannot be replaced"):
+            addstar(store, [lambda: [changed]], AddstarOptions(replace=True))
+        assert store.view().snapshot.counts["measures"] == 1

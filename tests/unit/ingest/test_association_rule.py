@@ -37,7 +37,9 @@ def crowd(seed: int, place: str, n_stars: int = 60, n_images: int = 6) -> list[I
         xy = stars[seen] + rng.normal(0, 0.25 / 3600, (len(seen), 2))
         ra, dec = synth.to_sky(ra0, dec0, xy[:, 0], xy[:, 1])
         columns = {"det_id": np.arange(len(seen), dtype=np.uint32)}
-        meta = ImageMeta(f"crowd-{k}", "SYNTH.g.C00", 57000.0 + k, 30.0, 1.0, f"{seed:016d}{k:016d}")
+        meta = ImageMeta(
+            f"crowd-{k}", "SYNTH.g.C00", 57000.0 + k, 30.0, 1.0, f"{seed:016d}{k:016d}"
+        )
         images.append(InputImage(meta, Detections(ra, dec, columns), {}))
     return images
 

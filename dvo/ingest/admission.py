@@ -1,0 +1,208 @@
+"""Admission: which images go in, under which number, and in place of which others.
+
+An image is known by its number in the system it came from, or by its name; its content by
+a checksum. The same content again is passed over, other content under the same name is
+refused or replaces what was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from dvo.errors import DuplicateImageError
+from dvo.ingest.batch import BatchImage
+from dvo.ingest.detections import ImageMeta, InputImage, RefSource
+from dvo.ingest.report import AddstarOptions, AddstarReport
+from dvo.ingest.selection import select_detections
+from dvo.partition.manifest import ImageRow, Manifest
+from dvo.tables.photcode import PhotcodeTable
+
+__all__ = ["Admission", "Admitted"]
+
+_BATCH_IMAGES = 2000
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A batch of images that are to be added in one commit.
+
+    Parameters
+    ----------
+    images : list of BatchImage
+        The images, in order.
+    identities : list of str
+        What each of them is known by.
+    parents : dict of str to (int, ImageMeta)
+        New focal planes with their numbers, by what they are known by.
+    replaced : list of int
+        Numbers of images that go, for those that come in their place.
+    n_rows : int
+        Detections of the images.
+    """
+
+    images: list[BatchImage] = field(default_factory=list)
+    identities: list[str] = field(default_factory=list)
+    parents: dict[str, tuple[int, ImageMeta]] = field(default_factory=dict)
+    replaced: list[int] = field(default_factory=list)
+    n_rows: int = 0
+
+    def manifest_rows(self) -> list[ImageRow]:
+        """How all of these will be recognised; reference catalogs under negative numbers."""
+        rows = [
+            ImageRow(
+                i.image_id if i.meta is not None else -i.image_id, identity, i.source.meta.content
+            )
+            for i, identity in zip(self.images, self.identities, strict=True)
+        ]
+        return rows + [ImageRow(n, key, m.content) for key, (n, m) in self.parents.items()]
+
+
+class Admission:
+    """Decides, image by image, for one run of addstar.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Knows the images that are in.
+    options : AddstarOptions
+        What to do with them.
+    report : AddstarReport
+        Where images passed over and detections left out are counted.
+    """
+
+    def __init__(self, manifest: Manifest, options: AddstarOptions, report: AddstarReport) -> None:
+        self._manifest = manifest
+        self._options = options
+        self._report = report
+        self.last_number = int(manifest.meta.get("last_image", "0"))
+        # What this run has admitted so far: it may not be in the manifest yet.
+        self._contents: dict[str, str] = {}
+        self._planes: dict[str, int] = {}
+
+    def batches(
+        self, files: Iterable[list[InputImage]], photcodes: PhotcodeTable
+    ) -> Iterator[Admitted]:
+        """Gather images that are to be added into batches.
+
+        Parameters
+        ----------
+        files : iterable of list of InputImage
+            The images of each file, in order.
+        photcodes : PhotcodeTable
+            The photcodes of the database.
+
+        Yields
+        ------
+        Admitted
+            A batch.
+
+        Raises
+        ------
+        DuplicateImageError
+            If an image is in with other content and is not to be replaced.
+        UnknownPhotcodeError
+            If an image has a photcode that is not in the table.
+        """
+        batch = Admitted()
+        for images in files:
+            for source in images:
+                self._admit(source, photcodes, batch)
+                full = batch.n_rows >= self._options.batch_rows
+                if full or len(batch.images) >= _BATCH_IMAGES:
+                    yield batch
+                    batch = Admitted()
+        if batch.images:
+            yield batch
+
+    def _admit(self, source: InputImage, photcodes: PhotcodeTable, batch: Admitted) -> None:
+        meta = source.meta
+        identity = _identity(meta)
+        known = self._manifest.image(self._manifest.latest(), identity)
+        content = self._contents.get(identity, known.content if known else None)
+        if content == meta.content:
+            self._report.n_skipped += 1
+            return
+        photcode = photcodes.get(meta.photcode)
+        if content is not None:
+            self._replace(meta, None if identity in self._contents else known, batch)
+        source = select_detections(source, self._options.selection)
+        self._count_dropped(source)
+        has_plane = isinstance(meta, ImageMeta) and meta.parent is not None
+        image = BatchImage(
+            source,
+            photcode,
+            self._number(),
+            self._options.radius_arcsec,
+            self._match_mjd(meta),
+            self._plane(meta.parent, batch) if has_plane else 0,  # type: ignore[union-attr,arg-type]
+        )
+        self._contents[identity] = meta.content
+        batch.images.append(image)
+        batch.identities.append(identity)
+        batch.n_rows += len(source.detections)
+
+    def _replace(
+        self, meta: ImageMeta | RefSource, known: ImageRow | None, batch: Admitted
+    ) -> None:
+        if known is None:
+            raise DuplicateImageError(
+                f"image {meta.name} is given twice with different content; give one of them"
+            )
+        if not self._options.replace:
+            raise DuplicateImageError(
+                f"image {meta.name} is in the database with other content "
+                f"({known.content}, not {meta.content}); to replace it use --replace"
+            )
+        if not isinstance(meta, ImageMeta):
+            raise DuplicateImageError(
+                f"reference catalog {meta.name} ({meta.photcode}) is in the database with other "
+                "content; its measures have no image, so it cannot be replaced: give the new "
+                "one a photcode of its own, or roll back to before it (dvo log, dvo rollback)"
+            )
+        batch.replaced.append(known.image_id)
+        self._report.n_replaced += 1
+
+    def _plane(self, meta: ImageMeta, batch: Admitted) -> int:
+        """Number of the focal plane of an exposure, giving it one if it is new."""
+        identity = f"plane:{meta.name}"
+        if identity in self._planes:
+            return self._planes[identity]
+        known = self._manifest.image(self._manifest.latest(), identity)
+        if known is None:
+            number = self._number()
+            batch.parents[identity] = (number, meta)
+        else:
+            # It keeps its number: chips that stay as they are go on naming it.
+            number = known.image_id
+            if known.content != meta.content:
+                self._replace(meta, known, batch)
+                self._report.n_replaced -= 1
+                batch.parents[identity] = (number, meta)
+        self._planes[identity] = number
+        return number
+
+    def _number(self) -> int:
+        self.last_number += 1
+        return self.last_number
+
+    def _match_mjd(self, meta: ImageMeta | RefSource) -> float:
+        if isinstance(meta, ImageMeta):
+            return meta.mjd
+        asked = self._options.match_epoch_mjd
+        return meta.epoch_mjd if asked is None else asked
+
+    def _count_dropped(self, source: InputImage) -> None:
+        dropped = source.report.get("dropped", {})
+        for reason, n in dropped.items() if isinstance(dropped, dict) else ():
+            counts = self._report.n_dropped
+            counts[reason] = counts.get(reason, 0) + n
+
+
+def _identity(meta: ImageMeta | RefSource) -> str:
+    """What an image is known by: its number in the system it came from, or its name."""
+    if isinstance(meta, RefSource):
+        return f"ref:{meta.photcode}:{meta.name}"
+    if meta.extern_id is not None:
+        return f"extern:{meta.source_id}:{meta.extern_id}"
+    return f"name:{meta.name}"

@@ -1,0 +1,79 @@
+"""What addstar is asked to do, and what it says it did."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dvo.ingest.selection import Selection
+
+__all__ = ["AddstarOptions", "AddstarReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class AddstarOptions:
+    """What addstar does with its input.
+
+    Parameters
+    ----------
+    radius_arcsec : float
+        Match radius.
+    one_to_one : bool
+        Whether an object takes at most one detection of an image (else, as in the
+        original, any number).
+    replace : bool
+        Whether an image that is in with other content is replaced, not refused.
+    batch_rows : int
+        Detections after which a batch is committed.
+    compact_parts : int
+        Parts of a catalog at which it is compacted after a commit; 0 for never.
+    match_epoch_mjd : float or None
+        For reference catalogs: time to which rows with proper motions are brought for
+        matching; None for the epoch of the catalog.
+    selection : Selection
+        Which detections and images to take.
+    """
+
+    radius_arcsec: float = 1.0
+    one_to_one: bool = True
+    replace: bool = False
+    batch_rows: int = 1_000_000
+    compact_parts: int = 24
+    match_epoch_mjd: float | None = None
+    selection: Selection = field(default_factory=Selection)
+
+
+@dataclass(slots=True)
+class AddstarReport:
+    """What a run of addstar did.
+
+    Parameters
+    ----------
+    n_images, n_skipped, n_replaced : int
+        Images added, passed over because they are in, and put in the place of others.
+    n_detections, n_matched, n_new : int
+        Detections added; those of known objects, and those that made new ones.
+    n_commits : int
+        Commits made.
+    n_dropped : dict of str to int
+        Detections left out, by reason.
+    notes : list of str
+        Anything else worth telling.
+    seconds : float
+        Time taken [s].
+    """
+
+    n_images: int = 0
+    n_skipped: int = 0
+    n_replaced: int = 0
+    n_detections: int = 0
+    n_matched: int = 0
+    n_new: int = 0
+    n_commits: int = 0
+    n_dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return asdict(self)
