@@ -130,8 +130,16 @@ def addstar(
             f"{report.n_new} new objects, {report.seconds:.0f} s"
         )
 
+    context = click.get_current_context()
+    # The inputs of a commit are in its record image by image; here the options that were given.
+    given = {
+        name: str(value)
+        for name, value in context.params.items()
+        if name not in ("catdir", "files", "as_json")
+        and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
     with Store(catdir, writable=True, command="addstar") as store:
-        report = add(store, sources, options, progress=tell)
+        report = add(store, sources, options, params={"options": given}, progress=tell)
     show("")
     if as_json:
         click.echo(json.dumps(report.as_dict()))
