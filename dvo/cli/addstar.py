@@ -135,7 +135,7 @@ def addstar(
     given = {
         name: str(value)
         for name, value in context.params.items()
-        if name not in ("catdir", "files", "as_json")
+        if name not in ("catdir", "files", "lists", "as_json")
         and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
     with Store(catdir, writable=True, command="addstar") as store:

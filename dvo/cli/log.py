@@ -44,8 +44,15 @@ def log(catdir: Path, *, last: int | None, as_json: bool) -> None:
 
 
 def _shown(params: dict[str, Any]) -> list[str]:
-    """Parameters in a few words; long lists by their length."""
-    return [
-        f"{key}={f'<{len(value)}>' if isinstance(value, list | dict) and len(value) > 5 else value}"
-        for key, value in params.items()
-    ]
+    """Parameters in a few words; lists of inputs by their length (all of it is in --json)."""
+    words = []
+    for key, value in params.items():
+        if isinstance(value, dict):
+            words += _shown(value)
+        elif isinstance(value, list) and value and isinstance(value[0], list):
+            words.append(f"{key}=<{len(value)}>")
+        elif isinstance(value, list):
+            words.append(f"{key}={','.join(map(str, value))}" if len(value) < 6 else f"{key}=…")
+        else:
+            words.append(f"{key}={value}")
+    return words
