@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,8 +108,8 @@ def addstar(
     from dvo.ingest.options import make_options  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
-    if radius <= 0:
-        raise click.BadParameter("must be above 0", param_hint="--radius")
+    if not 0 < radius < math.inf:
+        raise click.BadParameter("must be a number above 0", param_hint="--radius")
     options = make_options(
         radius_arcsec=radius,
         one_to_one=not all_matches,

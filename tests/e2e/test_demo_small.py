@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tools import demo
+from tools import demo, demo_hatp32
 
 pytestmark = pytest.mark.slow
 
@@ -57,3 +57,10 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path):
     with pytest.raises(SystemExit, match="not made by this demo"):
         demo.main(["--synthetic", "--out", str(tmp_path)])
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_real_exposures_are_not_asked_for(tmp_path, capsys):
+    nowhere = tmp_path / "nowhere"
+    assert demo_hatp32.main(["--data", str(nowhere), "--out", str(tmp_path / "out")]) == 0
+    assert "HATP32_DATA" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
