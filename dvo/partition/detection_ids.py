@@ -37,9 +37,15 @@ class DetectionIds:
         The photcodes, which tell stacks from chips.
     """
 
-    COLUMNS: ClassVar[list[str]] = (
-        "image_id photcode time time_msec ccdnum source_id extern_id".split()
-    )
+    COLUMNS: ClassVar[list[str]] = [
+        "image_id",
+        "photcode",
+        "time",
+        "time_msec",
+        "ccdnum",
+        "source_id",
+        "extern_id",
+    ]
     """Columns of Image that this needs."""
 
     def __init__(self, images: ColumnTable, photcodes: PhotcodeTable) -> None:

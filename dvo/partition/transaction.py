@@ -114,7 +114,13 @@ class Transaction:
     # ---- what a change is made of
 
     def add_rows(
-        self, table: ColumnTable, regions: Sequence[int], edges: Array, *, level: Level = "fast"
+        self,
+        table: ColumnTable,
+        regions: Sequence[int],
+        edges: Array,
+        *,
+        level: Level = "fast",
+        label: str = "",
     ) -> None:
         """Add rows of many regions, in one file.
 
@@ -128,8 +134,10 @@ class Transaction:
             Where each run begins, and where the last one ends.
         level : {'fast', 'small'}
             How hard to compress.
+        label : str
+            Tells apart several such files of one table in one commit, by their names.
         """
-        path = layout.shared_path(self.token, table.schema.suffix)
+        path = self._shared_path(table.schema, label)
         names = self._write(path, table, level=level)
         for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
             self._add_part(path, table.schema, int(region), "rows", int(start), int(stop), names)
@@ -161,8 +169,7 @@ class Transaction:
         label : str
             Tells apart several patches of one table in one commit, by their file names.
         """
-        suffix = f"{label}.{table.schema.suffix}" if label else table.schema.suffix
-        path = layout.shared_path(self.token, suffix)
+        path = self._shared_path(table.schema, label)
         names = self._write(path, table, rows=rows)
         for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
             self._add_part(path, table.schema, int(region), "patch", int(start), int(stop), names)
@@ -354,6 +361,10 @@ class Transaction:
             counts["catalogs"] -= before.n_average > 0
         counts["images"] += self._more_images
         return counts
+
+    def _shared_path(self, schema: TableSchema, label: str) -> str:
+        suffix = f"{label}.{schema.suffix}" if label else schema.suffix
+        return layout.shared_path(self.token, suffix)
 
     def _announce(self, paths: Sequence[str]) -> None:
         self._manifest.announce(paths)

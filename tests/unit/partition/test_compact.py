@@ -45,7 +45,7 @@ def test_resort_keeps_every_row_and_link(store):
 
 
 def test_each_region_gets_files_of_its_own_in_order(store):
-    resort(store)
+    resort(store, own_file_rows=1)
     view = store.view()
     for region in view.regions():
         assert view.catalog(region).is_sorted
@@ -97,3 +97,15 @@ def test_ingest_goes_on_after_compaction_as_without(tmp_path):
             assert check(store, deep=True).faults == []
             found.append(by_object(store.view()))
     assert found[0] == found[1]
+
+
+def test_small_catalogs_share_their_files(store):
+    before = by_object(store.view())
+    resort(store)
+    view = store.view()
+    tables = (AVERAGE, SECFILT, MEASURE)
+    paths = {p.path for r in view.regions() for t in tables for p in view.parts(t, r)}
+    assert len(view.regions()) > 1
+    assert len(paths) == len(tables)
+    assert by_object(view) == before
+    assert check(store, deep=True).faults == []
