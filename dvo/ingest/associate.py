@@ -1,13 +1,12 @@
 """Association: which object each detection of a batch belongs to.
 
 A batch is matched in one pass over its part of the sky, across region edges, so that the
-partition cannot change the outcome. The rule is in `kernels.associate`; here the objects
+partition cannot change the outcome. The rule is in `match`; here the objects
 near the batch are brought together, and new ones get their place and ids.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +17,13 @@ from dvo import ids
 from dvo.errors import IngestError
 from dvo.ingest import kernels
 from dvo.ingest.batch import MJD_1970, Batch
+from dvo.ingest.match import match_batch
 from dvo.ingest.objects import ObjectSet
 from dvo.partition.view import View
 
 __all__ = ["Associated", "associate_batch"]
 
 Array = NDArray[Any]
-
-_YEAR_S = 31557600.0
-# Objects that move less than this over the times of a batch stay in their cell of the index.
-_SLACK_ARCSEC = 0.25
-_LEAST_CELL_DEG = 30.0 / 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,7 @@ def associate_batch(
     objects.load(_regions_near(batch, own, view, reach_deg), kinds)
     objects.reserve(batch.n)
     n_known = objects.n
-    found, n_now = _match(batch, objects, times, radii, one_to_one)
+    found, n_now = match_batch(batch, objects, times, radii, one_to_one=one_to_one)
     # A new object lives where it was first seen; its mean may have moved since.
     first_seen = _first_rows(found, n_known, n_now)
     created_ra, created_dec = batch.ra[first_seen], batch.dec[first_seen]
@@ -121,53 +116,6 @@ def _regions_near(batch: Batch, own: Array, view: View, reach_deg: float) -> lis
             d = np.clip(dec + dy * 1.01 * reach_deg, -90.0, 90.0)
             found.update(np.unique(view.sky.locate(a, d, view.level)).tolist())
     return sorted(found)
-
-
-def _match(
-    batch: Batch, objects: ObjectSet, times: Array, radii: Array, one_to_one: bool
-) -> tuple[NDArray[np.int32], int]:
-    n_known = objects.n
-    arrays = objects.kernel_arrays()
-    fast = _fast_movers(objects, times)
-    # About one object a cell: fuller cells cost distances, emptier ones cache misses.
-    n_slots = 1 << max(10, math.ceil(math.log2(max(1, n_known + batch.n // 4))))
-    radius_deg = float(radii.max(initial=0.0)) / 3600.0
-    n_cells, first = kernels.sky_cells(max(_LEAST_CELL_DEG, 4.0 * radius_deg))
-    found, n_now = kernels.associate(
-        batch.ra,
-        batch.dec,
-        batch.pos_err,
-        batch.stops,
-        times,
-        radii,
-        n_known,
-        arrays,
-        objects.pos_err,
-        objects.n_pos,
-        fast,
-        _SLACK_ARCSEC / 3600.0 if len(fast) or _has_motion(objects) else 0.0,
-        one_to_one,
-        n_cells,
-        first,
-        np.full(n_slots, -1, np.int32),
-    )
-    return found, int(n_now)
-
-
-def _has_motion(objects: ObjectSet) -> bool:
-    return bool((~np.isnan(objects.motion["u_ra"][: objects.n])).any())
-
-
-def _fast_movers(objects: ObjectSet, times: Array) -> NDArray[np.int32]:
-    """Objects that leave their place in the index by more than the slack at some image."""
-    n = objects.n
-    if n == 0 or len(times) == 0:
-        return np.empty(0, np.int32)
-    speed = np.hypot(objects.motion["u_ra"][:n], objects.motion["u_dec"][:n])
-    moving = np.flatnonzero(speed > 0)
-    epoch = objects.time[moving]
-    longest = np.maximum(np.abs(times.max() - epoch), np.abs(times.min() - epoch)) / _YEAR_S
-    return np.asarray(moving[speed[moving] * longest > _SLACK_ARCSEC], np.int32)
 
 
 def _first_rows(found: NDArray[np.int32], n_known: int, n_now: int) -> Array:

@@ -1,18 +1,31 @@
 """Compiled loops of ingest."""
 
-from dvo.ingest.kernels.association import associate, remeasure
+from dvo.ingest.kernels.association import (
+    absorb_detections,
+    link_detections,
+    link_objects,
+    move_objects,
+    remeasure,
+    search_objects,
+    settle_rivals,
+)
 from dvo.ingest.kernels.grouping import circle, count_rows, group_rows, near_edge, true_pairs
 from dvo.ingest.kernels.means import accumulate_magnitudes
 from dvo.ingest.kernels.sky import sky_cells, sky_order
 
 __all__ = [
+    "absorb_detections",
     "accumulate_magnitudes",
-    "associate",
     "circle",
     "count_rows",
     "group_rows",
+    "link_detections",
+    "link_objects",
+    "move_objects",
     "near_edge",
     "remeasure",
+    "search_objects",
+    "settle_rivals",
     "sky_cells",
     "sky_order",
     "true_pairs",

@@ -19,13 +19,28 @@ from numpy.typing import NDArray
 from dvo.ingest.kernels.sky import chord2, moved, offset, slot_of, tangent, wrap_ra
 from dvo.jit import kernel
 
-__all__ = ["absorb", "associate", "remeasure"]
+__all__ = [
+    "absorb",
+    "absorb_detections",
+    "link_detections",
+    "link_objects",
+    "move_objects",
+    "remeasure",
+    "search_objects",
+    "settle_rivals",
+]
 
 F8 = NDArray[np.float64]
 F4 = NDArray[np.float32]
 I8 = NDArray[np.int64]
 I4 = NDArray[np.int32]
 U4 = NDArray[np.uint32]
+
+Objects = tuple[F8, F8, F4, F4, F8]
+"""ra, dec [deg], proper motions [arcsec/yr, NaN: unknown], epoch [s since 1970]."""
+
+Index = tuple[I8, I8, I4, I4, I4]
+"""Cells and first cell of each zone; head of each slot's chain; next and slot of each object."""
 
 _DEG = math.pi / 180.0
 _YEAR_S = 31557600.0
@@ -57,17 +72,11 @@ def _nearest(
     ra: float,
     dec: float,
     time: float,
-    radius: float,
-    limit2: float,
-    slack: float,
+    reaches: tuple[float, float],
     beyond2: float,
     beyond: int,
-    objects: tuple[F8, F8, F4, F4, F8],
-    n_cells: I8,
-    first: I8,
-    mask: int,
-    head: I4,
-    after: I4,
+    objects: Objects,
+    index: Index,
 ) -> tuple[int, float]:
     """Nearest object within the radius that comes after (beyond2, beyond) in order of distance.
 
@@ -75,6 +84,11 @@ def _nearest(
     no partition of the sky can change. Returns (-1, inf) if there is none.
     """
     o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
+    n_cells, first, head, after, _ = index
+    mask = len(head) - 1
+    radius, slack = reaches
+    chord = 2.0 * math.sin(0.5 * radius * _DEG)
+    limit2 = chord * chord
     cosd = math.cos(dec * _DEG)
     # Only multiplied by offsets of arcseconds, so what the root loses near 0 does not show.
     sind = math.copysign(math.sqrt(max(0.0, 1.0 - cosd * cosd)), dec)
@@ -141,7 +155,7 @@ def absorb(
     dec: float,
     err: float,
     time: float,
-    objects: tuple[F8, F8, F4, F4, F8],
+    objects: Objects,
     pos_err: F4,
     n_pos: U4,
 ) -> None:
@@ -175,155 +189,272 @@ def absorb(
 
 
 @kernel
-def associate(
-    det_ra: F8,
-    det_dec: F8,
-    det_err: F4,
-    image_stop: I8,
-    image_time: F8,
-    image_radius: F8,
-    n_known: int,
-    objects: tuple[F8, F8, F4, F4, F8],
-    pos_err: F4,
-    n_pos: U4,
-    fast: I4,
-    slack: float,
-    one_to_one: bool,
-    n_cells: I8,
-    first: I8,
-    head: I4,
-) -> tuple[I4, int]:
-    """Give every detection an object, image after image, making new objects as needed.
-
-    Within an image the pairs within the match radius are taken in order of distance, each
-    detection and each object at most once (so the closer pair wins, and who loses takes
-    the next nearest); what is left over becomes new objects. Then the objects take up
-    their detections, and the next image sees the new means.
+def link_objects(start: int, stop: int, o_ra: F8, o_dec: F8, index: Index) -> None:
+    """Put objects into the index, where they are at their epoch.
 
     Parameters
     ----------
-    det_ra, det_dec : ndarray of float64, shape (n_det,)
-        Positions [deg], grouped by image, in the order of the images; finite.
-    det_err : ndarray of float32, shape (n_det,)
-        Position error [arcsec], above 0.
-    image_stop : ndarray of int64, shape (n_image,)
-        Where the detections of each image end.
-    image_time : ndarray of float64, shape (n_image,)
-        Time of each image [s since 1970].
-    image_radius : ndarray of float64, shape (n_image,)
-        Match radius of each image [arcsec].
-    n_known : int
-        Objects known before; their rows come first in the object arrays, which have
-        room for n_det more.
-    objects : tuple of ndarray, each of shape (n_known + n_det,)
-        ra, dec [deg], proper motions [arcsec/yr, NaN: unknown], epoch [s]; changed in
-        place.
-    pos_err : ndarray of float32
-        Position error of the objects [arcsec], above 0; changed in place.
-    n_pos : ndarray of uint32
-        Detections in the mean position; changed in place.
-    fast : ndarray of int32
-        Objects whose motion over the times of these images exceeds `slack`.
-    slack : float
-        Motion that the search allows for [deg] for all objects not in `fast`.
-    one_to_one : bool
-        False keeps the original's rule: several detections may take one object.
-    n_cells, first : ndarray of int64
-        From `sky_cells`.
-    head : ndarray of int32, shape (2**k,)
-        Scratch space for the index, filled with -1.
+    start, stop : int
+        Rows of the objects.
+    o_ra, o_dec : ndarray of float64
+        Positions [deg].
+    index : tuple of ndarray
+        The index; changed in place.
+    """
+    n_cells, first, head, after, slots = index
+    for o in range(start, stop):
+        slot = slot_of(o_ra[o], o_dec[o], n_cells, first, len(head) - 1)
+        _link(o, slot, head, after, slots)
 
-    Returns
-    -------
-    det_object : ndarray of int32, shape (n_det,)
-        Row of the object of each detection.
-    n_objects : int
-        Objects there are now.
+
+@kernel
+def move_objects(rows: I4, time: float, objects: Objects, index: Index) -> None:
+    """Put moving objects where they are at some time.
+
+    Parameters
+    ----------
+    rows : ndarray of int32
+        Rows of the objects.
+    time : float
+        The time [s since 1970].
+    objects : tuple of ndarray
+        Positions, motions and epochs of all objects.
+    index : tuple of ndarray
+        The index; changed in place.
+    """
+    n_cells, first, head, after, slots = index
+    for i in range(len(rows)):
+        o = rows[i]
+        slot = _slot_at(o, time, objects, n_cells, first, len(head) - 1)
+        _unlink(o, head, after, slots)
+        _link(o, slot, head, after, slots)
+
+
+@kernel
+def _slot_at(o: int, time: float, objects: Objects, n_cells: I8, first: I8, mask: int) -> int:
+    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
+    if o_pm_ra[o] == o_pm_ra[o]:
+        years = (time - o_time[o]) / _YEAR_S
+        a, d = moved(o_ra[o], o_dec[o], o_pm_ra[o], o_pm_dec[o], years)
+        return slot_of(a, d, n_cells, first, mask)
+    return slot_of(o_ra[o], o_dec[o], n_cells, first, mask)
+
+
+@kernel
+def search_objects(
+    start: int,
+    stop: int,
+    det_ra: F8,
+    det_dec: F8,
+    time: float,
+    reach: tuple[float, float],
+    objects: Objects,
+    index: Index,
+    out: I4,
+    out2: F8,
+) -> None:
+    """Find the nearest object of each detection of a run; changes nothing but `out`.
+
+    Parameters
+    ----------
+    start, stop : int
+        The detections.
+    det_ra, det_dec : ndarray of float64
+        Positions of all detections [deg].
+    time : float
+        Time of the image [s since 1970].
+    reach : tuple of float
+        Match radius, and how far objects may be from their place in the index [deg].
+    objects, index : tuple of ndarray
+        The objects and their index.
+    out : ndarray of int32
+        Filled with the row of the nearest object within the radius, or -1.
+    out2 : ndarray of float64
+        Filled with the squared chord to it.
+    """
+    for i in range(start, stop):
+        o, d2 = _nearest(det_ra[i], det_dec[i], time, reach, 0.0, -1, objects, index)
+        out[i] = o
+        out2[i] = d2
+
+
+@kernel
+def settle_rivals(
+    start: int,
+    stop: int,
+    det_ra: F8,
+    det_dec: F8,
+    time: float,
+    reach: tuple[float, float],
+    objects: Objects,
+    index: Index,
+    holder: I4,
+    out: I4,
+    out2: F8,
+) -> None:
+    """Let each object keep at most one detection of an image: the nearest that asks for it.
+
+    Parameters
+    ----------
+    start, stop : int
+        The detections of the image, each with its nearest object in `out`.
+    det_ra, det_dec : ndarray of float64
+        Positions of all detections [deg].
+    time : float
+        Time of the image [s since 1970].
+    reach : tuple of float
+        As for `search_objects`.
+    objects, index : tuple of ndarray
+        The objects and their index.
+    holder : ndarray of int32
+        Scratch space, -1 for every object; left so.
+    out : ndarray of int32
+        Changed for those who lose: the nearest object that keeps them, or -1.
+    out2 : ndarray of float64
+        Squared chords that belong to `out`.
 
     Notes
     -----
     Taking pairs in order of distance is the stable matching that proposals find: each
     detection asks the nearest object it has not asked yet, an object keeps the nearest
-    that asked.
+    that asked. At equal distance the earlier detection stays.
     """
-    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
-    n_det = len(det_ra)
-    room = len(o_ra)
-    mask = len(head) - 1
-    after = np.empty(room, np.int32)
-    slots = np.empty(room, np.int32)
-    holder = np.full(room, -1, np.int32)
-    out = np.full(n_det, -1, np.int32)
-    asked2 = np.zeros(n_det)
-    queue = np.empty(n_det, np.int32)
-    for o in range(n_known):
-        _link(o, slot_of(o_ra[o], o_dec[o], n_cells, first, mask), head, after, slots)
-    n_objects = n_known
-    start = 0
-    linked_at = math.nan
-    for k in range(len(image_stop)):
-        stop = image_stop[k]
-        time = image_time[k]
-        radius = image_radius[k] / 3600.0
-        chord = 2.0 * math.sin(0.5 * radius * _DEG)
-        limit2 = chord * chord
-        # The chips of an exposure share their time: one move serves them all.
-        for i_fast in range(len(fast) if time != linked_at else 0):
-            o = fast[i_fast]
-            years = (time - o_time[o]) / _YEAR_S
-            a, d = moved(o_ra[o], o_dec[o], o_pm_ra[o], o_pm_dec[o], years)
-            _unlink(o, head, after, slots)
-            _link(o, slot_of(a, d, n_cells, first, mask), head, after, slots)
-        linked_at = time
-        n_queue = 0
-        for first_try in range(start, stop):
-            queue[n_queue] = first_try
-            n_queue += 1
-            while n_queue > 0:
-                n_queue -= 1
-                i = queue[n_queue]
-                o, d2 = _nearest(
-                    det_ra[i], det_dec[i], time, radius, limit2, slack, asked2[i], out[i],
-                    objects, n_cells, first, mask, head, after,
-                )  # fmt: skip
-                asked2[i] = d2
-                out[i] = o
-                if o < 0 or not one_to_one:
-                    continue
-                rival = holder[o]
-                if rival < 0:
-                    holder[o] = i
-                elif d2 < asked2[rival] or (d2 == asked2[rival] and i < rival):
-                    holder[o] = i
-                    queue[n_queue] = rival
-                    n_queue += 1
-                else:
-                    queue[n_queue] = i
-                    n_queue += 1
-        for i in range(start, stop):
+    queue = np.empty(stop - start, np.int32)
+    for first_try in range(start, stop):
+        queue[0] = first_try
+        n_queue = 1
+        while n_queue > 0:
+            n_queue -= 1
+            i = queue[n_queue]
             o = out[i]
-            if o >= 0:
-                holder[o] = -1
-                absorb(o, det_ra[i], det_dec[i], det_err[i], time, objects, pos_err, n_pos)
-                moves = o_pm_ra[o] == o_pm_ra[o]
-                slot = slots[o] if moves else slot_of(o_ra[o], o_dec[o], n_cells, first, mask)
-                if slot != slots[o]:
-                    _unlink(o, head, after, slots)
-                    _link(o, slot, head, after, slots)
+            if o < 0:
+                continue
+            rival = holder[o]
+            if rival < 0:
+                holder[o] = i
+                continue
+            loser = rival
+            if out2[i] < out2[rival] or (out2[i] == out2[rival] and i < rival):
+                holder[o] = i
             else:
-                o = n_objects
-                n_objects += 1
-                out[i] = o
-                o_ra[o] = det_ra[i]
-                o_dec[o] = det_dec[i]
-                o_pm_ra[o] = math.nan
-                o_pm_dec[o] = math.nan
-                o_time[o] = math.floor(time)
-                pos_err[o] = det_err[i]
-                n_pos[o] = 1
-                _link(o, slot_of(o_ra[o], o_dec[o], n_cells, first, mask), head, after, slots)
-        start = stop
-    return out, n_objects
+                loser = i
+            out[loser], out2[loser] = _nearest(
+                det_ra[loser], det_dec[loser], time, reach, out2[loser], out[loser], objects, index
+            )
+            queue[n_queue] = loser
+            n_queue += 1
+    for i in range(start, stop):
+        if out[i] >= 0:
+            holder[out[i]] = -1
+
+
+@kernel
+def absorb_detections(
+    start: int,
+    stop: int,
+    det_ra: F8,
+    det_dec: F8,
+    det_err: F4,
+    time: float,
+    objects: Objects,
+    pos_err: F4,
+    n_pos: U4,
+    out: I4,
+) -> None:
+    """Move the means of objects to take up their detections.
+
+    Parameters
+    ----------
+    start, stop : int
+        The detections.
+    det_ra, det_dec : ndarray of float64
+        Positions of all detections [deg].
+    det_err : ndarray of float32
+        Position errors [arcsec], above 0.
+    time : float
+        Time of the image [s since 1970].
+    objects : tuple of ndarray
+        The objects; changed in place.
+    pos_err : ndarray of float32
+        Their position errors [arcsec]; changed in place.
+    n_pos : ndarray of uint32
+        Detections in each mean; changed in place.
+    out : ndarray of int32
+        Object of each detection, or -1.
+    """
+    for i in range(start, stop):
+        if out[i] >= 0:
+            absorb(out[i], det_ra[i], det_dec[i], det_err[i], time, objects, pos_err, n_pos)
+
+
+@kernel
+def link_detections(
+    start: int,
+    stop: int,
+    det_ra: F8,
+    det_dec: F8,
+    det_err: F4,
+    time: float,
+    n_objects: int,
+    objects: Objects,
+    pos_err: F4,
+    n_pos: U4,
+    index: Index,
+    out: I4,
+) -> int:
+    """Make objects of detections that have none, and put what has moved in its new place.
+
+    Parameters
+    ----------
+    start, stop : int
+        The detections of an image.
+    det_ra, det_dec : ndarray of float64
+        Positions of all detections [deg].
+    det_err : ndarray of float32
+        Position errors [arcsec], above 0.
+    time : float
+        Time of the image [s since 1970].
+    n_objects : int
+        Objects there are.
+    objects : tuple of ndarray
+        The objects; changed in place.
+    pos_err : ndarray of float32
+        Their position errors [arcsec]; changed in place.
+    n_pos : ndarray of uint32
+        Detections in each mean; changed in place.
+    index : tuple of ndarray
+        Their index; changed in place.
+    out : ndarray of int32
+        Object of each detection; filled where it is -1.
+
+    Returns
+    -------
+    int
+        Objects there are now.
+    """
+    n_cells, first, head, after, slots = index
+    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
+    mask = len(head) - 1
+    for i in range(start, stop):
+        o = out[i]
+        if o >= 0:
+            slot = _slot_at(o, time, objects, n_cells, first, mask)
+            if slot != slots[o]:
+                _unlink(o, head, after, slots)
+                _link(o, slot, head, after, slots)
+            continue
+        o = n_objects
+        n_objects += 1
+        out[i] = o
+        o_ra[o] = det_ra[i]
+        o_dec[o] = det_dec[i]
+        o_pm_ra[o] = math.nan
+        o_pm_dec[o] = math.nan
+        o_time[o] = math.floor(time)
+        pos_err[o] = det_err[i]
+        n_pos[o] = 1
+        _link(o, slot_of(o_ra[o], o_dec[o], n_cells, first, mask), head, after, slots)
+    return n_objects
 
 
 @kernel
@@ -333,7 +464,7 @@ def remeasure(
     dec: F8,
     err: F4,
     time: F8,
-    objects: tuple[F8, F8, F4, F4, F8],
+    objects: Objects,
     pos_err: F4,
     n_pos: U4,
 ) -> None:
