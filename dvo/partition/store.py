@@ -36,7 +36,7 @@ from dvo.partition.manifest import (
 )
 from dvo.partition.records import write_record
 from dvo.partition.sky_table import SkyTable
-from dvo.partition.transaction import Transaction
+from dvo.partition.transaction import Transaction, sync_folder
 from dvo.partition.view import View
 from dvo.tables.fits import Field, TableHDU, write_fits
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
@@ -112,6 +112,7 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
         counts={"images": 0, "objects": 0, "measures": 0, "catalogs": 0},
     )
     write_record(catdir / layout.log_path(token), first, change, db_id)
+    sync_folder(catdir / layout.LOG)
     # Until the manifest has its name there is no database: a cut-off init leaves none.
     build_manifest(catdir, meta, [(first, change)])
     place_manifest(catdir)

@@ -41,7 +41,7 @@ from dvo.tables.column_table import ColumnTable
 from dvo.tables.fits import Field, Level, TableHDU, choose_codecs, write_fits
 from dvo.tables.schema import Column, TableSchema
 
-__all__ = ["TILE_ROWS", "Transaction"]
+__all__ = ["TILE_ROWS", "Transaction", "sync_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -311,7 +311,7 @@ class Transaction:
                 self._catdir / record, snapshot, self._change, self._manifest.meta["db_id"]
             )
             for folder in sorted(self._folders):
-                _sync_folder(folder)
+                sync_folder(folder)
         except OSError as err:
             raise _storage_error(self._catdir, err) from err
         self._manifest.apply(snapshot, self._change)
@@ -444,7 +444,8 @@ class Transaction:
         self._change.files.append(FileRow(path, written.n_bytes, written.digest))
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
