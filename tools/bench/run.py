@@ -2,8 +2,8 @@
 
 Usage: python tools/bench/run.py [--size SIZE ...] [--only NAME ...] [--json]
 
-Ours and the peer take turns in one run on the same data, so that a figure that is a ratio
-holds on any machine and under any load; docs/performance.md says what is counted.
+Ours and the peer take turns in one run on the same data; what counts is the ratio, which
+shifts less with the machine and its load than times do. docs/performance.md says the rest.
 """
 
 from __future__ import annotations
