@@ -322,8 +322,11 @@ class Transaction:
 
     def wait(self) -> None:
         """Wait until everything handed over so far is on disk."""
-        for write in self._writes:
-            write.result()
+        try:
+            for write in self._writes:
+                write.result()
+        except OSError as err:
+            raise _storage_error(self._catdir, err) from err
         self._writes.clear()
 
     def abort(self) -> None:
