@@ -58,8 +58,9 @@ def run_replace(catdir: Path) -> None:
 
 
 def run_resort(catdir: Path) -> None:
+    """Some catalogs get files and folders of their own, some share files."""
     with Store(catdir, writable=True) as store:
-        resort(store)
+        resort(store, own_file_rows=8)
 
 
 def run_rollback(catdir: Path) -> None:

@@ -6,6 +6,7 @@ DATASUM of the uncompressed table would be (ZDATASUM) is summed column by column
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -216,12 +217,14 @@ class FileWriter:
         return WrittenFile(self.n_bytes, self._hash.hexdigest())
 
     def discard(self) -> None:
-        """Close and remove the file."""
+        """Close and remove the file; what led here is the error to tell, not this."""
         self._end_hashing()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if self._fd >= 0:
+                fd, self._fd = self._fd, -1
+                os.close(fd)
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 def tile_bounds(values: Array, tile_rows: int) -> tuple[Array, Array]:
