@@ -35,6 +35,7 @@ _SHARED_ROWS = 1_000_000
 """Rows of small catalogs that share a file."""
 
 _FORCED_PARTS = 128
+_FORESEEN = 2000
 _TABLES = (AVERAGE, SECFILT, MEASURE)
 
 
@@ -65,7 +66,11 @@ def resort(
     """
     view = store.view()
     wanted = view.regions() if regions is None else sorted(regions)
-    due = [r for r in wanted if not _is_compact(view, r)]
+    due = []
+    for start in range(0, len(wanted), _FORESEEN):
+        some = wanted[start : start + _FORESEEN]
+        view.foresee(some)
+        due += [r for r in some if not _is_compact(view, r)]
     return _compact(store, view, due, "small", progress, own_file_rows)
 
 
@@ -118,6 +123,8 @@ def _compact(
         small = _Small(change, level)
         waiting = 0
         for done, region in enumerate(regions):
+            if done % _FORESEEN == 0:
+                view.foresee(regions[done : done + _FORESEEN])
             tables = sort_catalog(*(view.read(t, region, t.stored_names) for t in _TABLES))
             if len(tables[2]) < own_file_rows:
                 small.add(region, tables)

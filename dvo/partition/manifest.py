@@ -28,6 +28,7 @@ from dvo.partition.manifest_rows import (
     ImageRow,
     Part,
     SnapshotRow,
+    parse_names,
 )
 
 __all__ = [
@@ -248,7 +249,12 @@ class Manifest:
             )
 
     def parts(
-        self, snapshot: int, *, region: int | None = None, table: str | None = None
+        self,
+        snapshot: int,
+        *,
+        region: int | None = None,
+        last: int | None = None,
+        table: str | None = None,
     ) -> list[Part]:
         """Parts visible in a snapshot, in the order in which they apply.
 
@@ -258,6 +264,8 @@ class Manifest:
             Snapshot number.
         region : int, optional
             Only of this region (`ALL_SKY` for tables without regions).
+        last : int, optional
+            With `region`: of all regions from that one to this.
         table : str, optional
             Only of this table.
 
@@ -268,16 +276,17 @@ class Manifest:
         """
         where = f"WHERE {_VISIBLE}"
         if region is not None:
-            where += " AND region = :region"
+            where += " AND region BETWEEN :region AND :last"
         if table is not None:
             where += " AND tab = :tab"
         sql = (
             "SELECT part.id, path, tab, region, kind, row_start, row_stop, target, columns "
             f"FROM part JOIN file ON file.id = part.file {where} ORDER BY part.id"
         )
-        rows = self._visible(snapshot, sql, region=region, tab=table)
+        last = region if last is None else last
+        rows = self._visible(snapshot, sql, region=region, last=last, tab=table)
         return [
-            Part(path, tab, reg, kind, a, b, target, tuple(json.loads(columns)), i)
+            Part(path, tab, reg, kind, a, b, target, parse_names(columns), i)
             for i, path, tab, reg, kind, a, b, target, columns in rows
         ]
 
@@ -285,15 +294,20 @@ class Manifest:
         """Regions that have objects in a snapshot, in order."""
         return [row.region for row in self.catalogs(snapshot) if row.n_average > 0]
 
-    def catalogs(self, snapshot: int) -> list[CatalogRow]:
-        """Counts of all catalogs in a snapshot, also of those that a rollback has emptied."""
+    def catalogs(
+        self, snapshot: int, *, region: int | None = None, last: int | None = None
+    ) -> list[CatalogRow]:
+        """Counts of catalogs (of regions `region` to `last`), also of those a rollback emptied."""
+        some = "" if region is None else " AND region BETWEEN :region AND :last"
         sql = (
             "SELECT region, n_average, next_obj_id, n_measure, is_sorted FROM catalog "
-            f"WHERE {_VISIBLE} ORDER BY region"
+            f"WHERE {_VISIBLE}{some} ORDER BY region"
         )
         return [
             CatalogRow(r, objects, next_id, measures, bool(is_sorted))
-            for r, objects, next_id, measures, is_sorted in self._visible(snapshot, sql)
+            for r, objects, next_id, measures, is_sorted in self._visible(
+                snapshot, sql, region=region, last=last
+            )
         ]
 
     def catalog(self, snapshot: int, region: int) -> CatalogRow:

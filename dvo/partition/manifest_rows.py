@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "ImageRow",
     "Part",
     "SnapshotRow",
+    "parse_names",
 ]
 
 ALL_SKY = -1
@@ -120,3 +123,9 @@ class Change:
     dropped_images: list[int] = field(default_factory=list)
     meta: dict[str, str] = field(default_factory=dict)
     forgotten: list[int] = field(default_factory=list)
+
+
+@lru_cache(maxsize=256)
+def parse_names(text: str) -> tuple[str, ...]:
+    """Column names of a part from their JSON; the parts of a file share one tuple."""
+    return tuple(json.loads(text))

@@ -96,6 +96,7 @@ class Transaction:
         self._writes: list[Future[None]] = []
         self._paths: list[str] = []
         self._folders: set[Path] = {catdir}
+        self._catalogs: dict[int, CatalogRow] = {}
         self._more_images = 0
         self._done = False
 
@@ -254,8 +255,7 @@ class Transaction:
 
     def set_catalogs(self, rows: Iterable[CatalogRow], dropped: Iterable[int] = ()) -> None:
         """State the counts of catalogs that changed (said last, counts), and which are gone."""
-        latest = {row.region: row for row in [*self._change.catalogs, *rows]}
-        self._change.catalogs = list(latest.values())
+        self._catalogs.update({row.region: row for row in rows})
         self._change.dropped_catalogs += dropped
 
     def set_images(
@@ -294,6 +294,7 @@ class Transaction:
         StorageError
             If anything could not be written; then nothing has changed.
         """
+        self._change.catalogs = list(self._catalogs.values())
         snapshot = SnapshotRow(
             id=self.snapshot,
             token=self.token,
@@ -352,7 +353,7 @@ class Transaction:
     def _counts(self) -> dict[str, int]:
         old = self.base.snapshot.counts
         counts = {k: int(old.get(k, 0)) for k in ("images", "objects", "measures", "catalogs")}
-        for row in self._change.catalogs:
+        for row in self._catalogs.values():
             before = self.base.catalog(row.region)
             counts["objects"] += row.n_average - before.n_average
             counts["measures"] += row.n_measure - before.n_measure

@@ -149,6 +149,29 @@ class View:
     def _detection_ids(self) -> DetectionIds:
         return DetectionIds(self.read(IMAGE, ALL_SKY, DetectionIds.COLUMNS), self.photcodes)
 
+    def foresee(self, regions: Sequence[int]) -> None:
+        """Read what the manifest says of many regions at once, and forget others.
+
+        Parameters
+        ----------
+        regions : sequence of int
+            Regions that will be read, ascending and near each other; cheaper than asking
+            for one after the other.
+        """
+        self._parts.clear()
+        self._catalogs.clear()
+        if not len(regions):
+            return
+        first, last = int(regions[0]), int(regions[-1])
+        for region in regions:
+            for schema in (AVERAGE, SECFILT, MEASURE):
+                self._parts[int(region), schema.name] = []
+        for part in self._manifest.parts(self.snapshot.id, region=first, last=last):
+            if (part.region, part.table) in self._parts:
+                self._parts[part.region, part.table].append(part)
+        for row in self._manifest.catalogs(self.snapshot.id, region=first, last=last):
+            self._catalogs[row.region] = row
+
     @cached_property
     def images(self) -> ColumnTable:
         """The Image table, every row and column."""
