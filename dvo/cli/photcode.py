@@ -128,6 +128,8 @@ def add_command(
     from dvo.partition.store import Store  # noqa: PLC0415
     from dvo.tables.photcode import PhotClass  # noqa: PLC0415
 
+    if kind == "dep" and sec is None:
+        raise click.UsageError("a dep photcode needs --filter, the average filter it belongs to")
     with Store(catdir, writable=True, command="dvo photcode add") as store:
         table = store.view().photcodes.add(
             name,

@@ -12,12 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest import kernels
 from dvo.ingest.admission import Admission, Admitted
 from dvo.ingest.associate import Associated, associate_batch
 from dvo.ingest.batch import MJD_1970, Batch, BatchImage
@@ -27,8 +27,9 @@ from dvo.ingest.measures import (
     add_means,
     add_motions,
     changed_catalogs,
-    group_measures,
+    measure_rows,
 )
+from dvo.ingest.object_rows import write_objects
 from dvo.ingest.objects import Grouped, ObjectSet
 from dvo.ingest.removal import remove_images
 from dvo.ingest.report import AddstarOptions, AddstarReport
@@ -43,6 +44,7 @@ __all__ = ["AddstarOptions", "AddstarReport", "addstar"]
 log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
+_KEPT = "objects of addstar"
 _READ_AHEAD = 4
 _MOST_OBJECTS = 8_000_000
 
@@ -91,6 +93,7 @@ def addstar(
             if progress is not None:
                 progress(run.report)
     run.report.seconds = time.perf_counter() - began
+    store.kept[_KEPT] = (run.view.snapshot.id, run.objects)
     return run.report
 
 
@@ -127,7 +130,14 @@ class _Run:
         self.report = AddstarReport()
         self.admission = Admission(store.manifest, options, self.report)
         self.view: View = store.view()
-        self.objects = ObjectSet(self.view)
+        # Objects that an earlier run left in memory are good if nothing has changed since;
+        # they are taken out, for they are wrong as soon as a batch fails half-way.
+        known: tuple[int, ObjectSet] | None = store.kept.pop(_KEPT, None)
+        if known is not None and known[0] == self.view.snapshot.id:
+            self.objects = known[1]
+            self.objects.follow(self.view)
+        else:
+            self.objects = ObjectSet(self.view)
 
     def batches(self, files: Iterable[list[InputImage]]) -> Iterator[Admitted]:
         """Gather images that are to be added into batches."""
@@ -140,7 +150,7 @@ class _Run:
             if admitted.replaced:
                 self.view = remove_images(change, self.view, admitted.replaced)
                 self.objects = ObjectSet(self.view)
-            n_new = self._add(change, batch)
+            n_new = self._add(change, batch, may_rewrite=not admitted.replaced)
             self._write_images(change, admitted)
             change.commit()
         self.report.n_images += sum(i.meta is not None for i in admitted.images)
@@ -150,7 +160,7 @@ class _Run:
         self.report.n_commits += 1
         self._follow_up()
 
-    def _add(self, change: Transaction, batch: Batch) -> int:
+    def _add(self, change: Transaction, batch: Batch, *, may_rewrite: bool) -> int:
         """Give the detections of a batch their objects and write the rows; counts new objects."""
         objects, kinds = self.objects, _kinds(batch)
         found = associate_batch(
@@ -160,9 +170,15 @@ class _Run:
         means = add_means(batch, found, objects, self.view.photcodes, kinds)
         self._count_measures(found.objects)
         if batch.n:
-            table, groups = group_measures(batch, found, objects)
-            change.add_rows(table, groups.regions, groups.edges)
-            self._write_objects(change, found, groups, means, kinds, has_motion)
+            groups = objects.group(found.objects)
+            # Gathering the rows is most of the rest; it lets go of the interpreter's lock.
+            change.do(partial(self._write_measures, change, batch, found, groups))
+            change.do(
+                partial(
+                    write_objects, change, objects, found, groups, means,
+                    with_motion=has_motion, may_rewrite=may_rewrite,
+                )
+            )  # fmt: skip
             change.set_catalogs(changed_catalogs(groups, objects))
         self._write_meta(change, found.pad_deg, has_motion, batch.images)
         return objects.n - found.n_known
@@ -178,42 +194,15 @@ class _Run:
         else:
             self.objects.follow(self.view)
 
+    def _write_measures(
+        self, change: Transaction, batch: Batch, found: Associated, groups: Grouped
+    ) -> None:
+        rows = measure_rows(batch, found, self.objects, groups)
+        change.add_rows(rows, groups.regions, groups.edges)
+
     def _count_measures(self, objects: Array) -> None:
         n = np.bincount(objects, minlength=self.objects.n).astype(np.uint32)
         self.objects.n_measure[: self.objects.n] += n
-
-    def _write_objects(
-        self,
-        change: Transaction,
-        found: Associated,
-        groups: Grouped,
-        means: Array,
-        kinds: list[str],
-        has_motion: bool,
-    ) -> None:
-        """Write what changed of the objects that got measures, and of their means."""
-        objects = self.objects
-        of = found.objects[groups.order]
-        # The measures of an object lie together: its first one stands for it.
-        is_first = np.empty(len(of), np.bool_)
-        is_first[:1] = True
-        np.not_equal(of[1:], of[:-1], out=is_first[1:])
-        rows = of[is_first].astype(np.int64)
-        edges = np.concatenate([[0], np.cumsum(is_first)])[groups.edges]
-        is_new = rows >= found.n_known
-        for label, mask in (("", is_new), ("u", ~is_new)):
-            picked = rows[mask]
-            if len(picked):
-                patch = objects.average_patch(picked, with_ids=not label, with_motion=has_motion)
-                some = np.concatenate([[0], np.cumsum(mask)])[edges]
-                change.patch_rows(objects.ave_ref[picked], patch, groups.regions, some, label=label)
-        i, k = kernels.true_pairs(rows, means)
-        if len(i) == 0:
-            return
-        n = objects.n_secfilt
-        table = objects.secfilt_patch(rows[i] * n + k, kinds)
-        place = objects.ave_ref[rows[i]] * n + k
-        change.patch_rows(place, table, groups.regions, np.searchsorted(i, edges))
 
     def _write_images(self, change: Transaction, admitted: Admitted) -> None:
         rows = image_rows(admitted.images, admitted.parents)

@@ -105,48 +105,65 @@ class Batch:
         moved_dec = _joined([a[1] for a in at])
         # Sky order within an image keeps association in the cache, and packs better.
         self.order = sky_order(moved_ra, moved_dec, self.stops)
-        self.ra, self.dec = moved_ra[self.order], moved_dec[self.order]
+        self.ra, self.dec = moved_ra.take(self.order), moved_dec.take(self.order)
         is_same = all(a[0] is i.source.detections.ra for a, i in zip(at, self.images, strict=True))
-        self.measured_ra = self.ra if is_same else ra[self.order]
-        self.measured_dec = self.dec if is_same else dec[self.order]
+        self.measured_ra = self.ra if is_same else ra.take(self.order)
+        self.measured_dec = self.dec if is_same else dec.take(self.order)
         self.image = of_image
 
-    def column(self, name: str) -> Array | None:
+    def column(self, name: str, order: Array | None = None) -> Array | None:
         """Gather a column over all images.
 
         Parameters
         ----------
         name : str
             A column of Measure, or of the motions of surveys.
+        order : ndarray of int64, optional
+            Which detections of the batch, in which order; None for all as they are.
 
         Returns
         -------
         ndarray or None
-            In the order of the batch, null where an image lacks it; None if all do.
+            Null where an image lacks it; None if all do.
         """
         found = [i.source.detections.columns.get(name) for i in self.images]
-        return self._gather(name, found)
+        return self._gather(name, found, order)
 
-    def _gather(self, name: str, found: Sequence[Array | None]) -> Array | None:
+    def _gather(
+        self, name: str, found: Sequence[Array | None], order: Array | None
+    ) -> Array | None:
         if all(f is None for f in found):
             return None
         pieces = [
             f if f is not None else _nulls(name, len(i.source.detections))
             for f, i in zip(found, self.images, strict=True)
         ]
-        return np.asarray(_joined(pieces)[self.order])
+        # One gather from the order of the files to the order wanted.
+        rows = self.order if order is None else self.order.take(order)
+        return np.asarray(_joined(pieces).take(rows))
 
     @property
     def names(self) -> set[str]:
         """Columns that some image has."""
         return {n for i in self.images for n in i.source.detections.columns}
 
-    @cached_property
-    def errors(self) -> tuple[Array | None, Array | None]:
-        """Position errors in ra and dec as given [arcsec]."""
+    def errors(self, order: Array | None = None) -> tuple[Array | None, Array | None]:
+        """Gather position errors as given.
+
+        Parameters
+        ----------
+        order : ndarray of int64, optional
+            Which detections of the batch, in which order; None for all as they are.
+
+        Returns
+        -------
+        ra_err, dec_err : ndarray of float32 or None
+            Errors [arcsec]; None if no image gives them.
+        """
+        found = [i.source.detections for i in self.images]
         return (
-            self._gather("ra_err", [i.source.detections.ra_err for i in self.images]),
-            self._gather("dec_err", [i.source.detections.dec_err for i in self.images]),
+            self._gather("ra_err", [d.ra_err for d in found], order),
+            self._gather("dec_err", [d.dec_err for d in found], order),
         )
 
     @cached_property
@@ -156,7 +173,7 @@ class Batch:
         The photcode's model of position errors is applied:
         sys^2 + scale * measured^2 + mag_scale * mag_err^2, with scale 0 meaning 1.
         """
-        ra_err, dec_err = self.errors
+        ra_err, dec_err = self.errors()
         if ra_err is None and dec_err is None:
             own = np.full(self.n, DEFAULT_POS_ERR_ARCSEC**2, np.float32)
         else:
@@ -191,7 +208,7 @@ class Batch:
         ndarray, shape (n,)
             One a detection.
         """
-        return np.array(values).astype(dtype)[self.image]
+        return np.array(values).astype(dtype).take(self.image)
 
     def release(self) -> None:
         """Let go of the detections once they are gathered, to save memory."""

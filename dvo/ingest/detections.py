@@ -109,6 +109,9 @@ class ImageMeta:
         Size [pix]; 0 if unknown.
     zero_point, zero_point_err : float
         Zero point found for the image (ZPT_OBS, ZPT_ERR) [mag]; NaN if unknown.
+    zero_point_airmass : float
+        Airmass that zero_point is stated for: 1 for psphot, which reduces it by the
+        nominal slope; that of the image where it is what the image shows.
     coords : AstromCoords or None
         Astrometry; None if the input gives positions only.
     parent : ImageMeta or None
@@ -141,6 +144,7 @@ class ImageMeta:
     nx: int = 0
     ny: int = 0
     zero_point: float = math.nan
+    zero_point_airmass: float = 1.0
     zero_point_err: float = math.nan
     coords: AstromCoords | None = None
     parent: ImageMeta | None = None

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dvo.errors import BadCatalogError
 from dvo.ingest.column_map import ColumnMap
@@ -156,17 +157,20 @@ def _read_line(path: Path, where: str, row: dict[str, str | None]) -> Exposure:
     for name, value in start.items():
         if math.isnan(value):
             raise BadCatalogError(f"{where}: {name} is empty; every image needs it")
-    facts = {
+    facts: dict[str, Any] = {
         "photcode": (row["photcode"] or "").strip(),
         "mjd": start["mjd"],
         "exptime_s": start["exptime"],
         "airmass": _number(row["airmass"], f"{where}: airmass"),
         **numbers,
     }
+    if not math.isnan(facts["airmass"]):
+        # A zero point in a list is what the image shows.
+        facts["zero_point_airmass"] = facts["airmass"]
     meta = ImageMeta(
         name=(row["name"] or "").strip(),
         content=content_digest(facts.items(), {}),
-        **facts,  # type: ignore[arg-type]  # types follow the names
+        **facts,
     )
     return Exposure(_find(path, (row["file"] or "").strip(), where), meta)
 

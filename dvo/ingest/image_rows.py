@@ -49,7 +49,7 @@ def image_rows(
             continue
         parent = image.parent_id
         row = _row(image.image_id, meta) | {"parent_id": parent} | _extent(image.source.detections)
-        offset = image_offset(image.photcode, meta.airmass, meta.zero_point)
+        offset = image_offset(image.photcode, meta.zero_point, meta.zero_point_airmass)
         row |= {
             "photcode": image.photcode.code,
             "nstar": len(image.source.detections),

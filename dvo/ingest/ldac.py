@@ -226,15 +226,18 @@ def _read_meta(
     if exptime > 0:
         zero_point -= 2.5 * math.log10(exptime)
     observed = find_number(headers, "ZPT_OBS")
+    airmass = find_number(headers, "AIRMASS")
     facts: dict[str, Any] = {
         "photcode": name,
         "mjd": get_start_mjd(headers, header.where),
         "exptime_s": exptime,
-        "airmass": find_number(headers, "AIRMASS"),
+        "airmass": airmass,
         "ccdnum": find_integer(headers, "CCDNUM") or first_digits(extname) or chip,
         "nx": nx,
         "ny": ny,
         "zero_point": zero_point if math.isnan(observed) else observed,
+        # MAGZERO is what the image shows at its airmass; ZPT_OBS has been reduced to 1.
+        "zero_point_airmass": airmass if math.isnan(observed) else 1.0,
         "zero_point_err": find_number(headers, "ZPT_ERR", "MAGZPERR"),
         "coords": solution.coords if solution else None,
         "saturation_limit": find_number(headers, "FSATUR"),

@@ -25,7 +25,7 @@ __all__ = [
     "add_means",
     "add_motions",
     "changed_catalogs",
-    "group_measures",
+    "measure_rows",
     "split_time",
 ]
 
@@ -59,10 +59,10 @@ def split_time(mjd: Array) -> tuple[Array, Array]:
     return total // 1000, (total % 1000).astype(np.uint16)
 
 
-def group_measures(
-    batch: Batch, found: Associated, objects: ObjectSet
-) -> tuple[ColumnTable, Grouped]:
-    """Make the Measure rows of a batch, ordered by region and object.
+def measure_rows(
+    batch: Batch, found: Associated, objects: ObjectSet, groups: Grouped
+) -> ColumnTable:
+    """Make the Measure rows of a batch.
 
     Parameters
     ----------
@@ -72,39 +72,36 @@ def group_measures(
         Their objects.
     objects : ObjectSet
         The objects.
+    groups : Grouped
+        The detections in the order of regions and objects.
 
     Returns
     -------
-    table : ColumnTable
-        Rows of Measure.
-    grouped : Grouped
-        Which runs of them belong to which region.
+    ColumnTable
+        Rows of Measure in that order.
     """
-    of = found.objects
-    groups = objects.group(of)
-    order, of = groups.order, of[groups.order]
+    order, of = groups.order, found.objects.take(groups.order)
     columns: dict[str, Array] = {
-        "ra": batch.measured_ra[order],
-        "dec": batch.measured_dec[order],
+        "ra": batch.measured_ra.take(order),
+        "dec": batch.measured_dec.take(order),
     }
-    for name, values in zip(("ra_err", "dec_err"), batch.errors, strict=True):
-        if values is not None:
-            columns[name] = values[order]
+    errors = zip(("ra_err", "dec_err"), batch.errors(order), strict=True)
+    columns |= {name: values for name, values in errors if values is not None}
     for name in sorted(batch.names - MOTION_COLUMNS.keys()):
-        values = batch.column(name)
-        if values is not None:
-            columns[name] = values[order]
+        given = batch.column(name, order)
+        if given is not None:
+            columns[name] = given
     columns |= {
-        "ave_ref": objects.ave_ref[of].astype(np.uint32),
-        "obj_id": objects.obj_id[of],
-        "cat_id": objects.cat_id[of],
+        "ave_ref": objects.ave_ref.take(of).astype(np.uint32),
+        "obj_id": objects.obj_id.take(of),
+        "cat_id": objects.cat_id.take(of),
     }
-    image = batch.image[order]
-    for name, values in _image_columns(batch.images).items():
+    image = batch.image.take(order)
+    for name, one_each in _image_columns(batch.images).items():
         if name not in columns:
-            columns[name] = values[image]
+            columns[name] = one_each.take(image)
     _own_epochs(batch, order, columns)
-    return ColumnTable(MEASURE, columns, batch.n), groups
+    return ColumnTable(MEASURE, columns, batch.n)
 
 
 def _image_columns(images: Sequence[BatchImage]) -> dict[str, Array]:
@@ -112,7 +109,7 @@ def _image_columns(images: Sequence[BatchImage]) -> dict[str, Array]:
     seconds, thousandths = split_time(np.array([i.mjd for i in images]))
     metas = [i.meta for i in images]
     offset = [
-        math.nan if m is None else image_offset(i.photcode, m.airmass, m.zero_point)
+        math.nan if m is None else image_offset(i.photcode, m.zero_point, m.zero_point_airmass)
         for i, m in zip(images, metas, strict=True)
     ]
     error = [math.nan if m is None else m.zero_point_err for m in metas]
@@ -133,10 +130,9 @@ def _image_columns(images: Sequence[BatchImage]) -> dict[str, Array]:
 
 def _own_epochs(batch: Batch, order: Array, columns: dict[str, Array]) -> None:
     """Rows of a survey that have an epoch of their own are measures of that time."""
-    epoch = batch.column("epoch_mjd")
+    epoch = batch.column("epoch_mjd", order)
     if epoch is None:
         return
-    epoch = epoch[order]
     has = np.isfinite(epoch)
     seconds, thousandths = split_time(np.where(has, epoch, MJD_1970))
     columns["time"] = np.where(has, seconds, columns["time"])
@@ -203,9 +199,10 @@ def _shift(image: BatchImage) -> float:
     meta = image.meta
     if meta is None:
         return 0.0
-    if np.isfinite(meta.zero_point):
-        return meta.zero_point - ZERO_POINT
-    return nominal_zero_point(image.photcode, meta.airmass) - ZERO_POINT
+    nominal = nominal_zero_point(image.photcode, meta.airmass) - ZERO_POINT
+    if not np.isfinite(meta.zero_point):
+        return nominal
+    return nominal - image_offset(image.photcode, meta.zero_point, meta.zero_point_airmass)
 
 
 def add_motions(batch: Batch, found: Associated, objects: ObjectSet) -> bool:

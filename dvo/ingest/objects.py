@@ -93,11 +93,11 @@ class MeanSet:
             out |= {"mag_chi": self.chi, "mag_min": self.least, "mag_max": self.most}
         return out
 
-    def grow(self, n_rows: int) -> None:
-        """Make room for more rows."""
+    def grow(self, size: int, n_used: int) -> None:
+        """Make room for `size` rows, of which the first `n_used` are kept."""
         for name in ("mean", "err", "chi", "stdev", "least", "most"):
-            setattr(self, name, _grown(getattr(self, name), n_rows, np.nan))
-        self.n_used = _grown(self.n_used, n_rows, 0)
+            setattr(self, name, _grown(getattr(self, name), size, n_used, np.nan))
+        self.n_used = _grown(self.n_used, size, n_used, 0)
 
 
 class ObjectSet:
@@ -139,19 +139,29 @@ class ObjectSet:
         self._view = view
 
     def reserve(self, n: int) -> None:
-        """Make room for `n` more objects, so that kernels can add them in place."""
+        """Make room for `n` more objects in the columns that matching fills in place."""
         if self.n + n <= len(self.ra):
             return
-        size = max(self.n + n, 2 * self.n)
+        size = max(self.n + n, self.n + self.n // 2)
         for name in ("ra", "dec", "time", "pos_err"):
-            setattr(self, name, _grown(getattr(self, name), size, np.nan))
-        for name in ("n_pos", "n_measure", "slot", "ave_ref", "obj_id", "cat_id", "ext_id"):
-            setattr(self, name, _grown(getattr(self, name), size, 0))
-        for name, values in self.motion.items():
-            self.motion[name] = _grown(values, size, np.nan)
-        self.ncode = _grown(self.ncode, size * self.n_secfilt, 0)
+            setattr(self, name, _grown(getattr(self, name), size, self.n))
+        for name in ("u_ra", "u_dec"):
+            self.motion[name] = _grown(self.motion[name], size, self.n)
+        self.n_pos = _grown(self.n_pos, size, self.n)
+
+    def _fill_up(self, n: int) -> None:
+        """Bring the other columns up to `n` objects, empty for those that are new."""
+        if n <= len(self.slot):
+            return
+        size = max(n, len(self.slot) + len(self.slot) // 2)
+        for name in ("n_measure", "slot", "ave_ref", "obj_id", "cat_id", "ext_id"):
+            setattr(self, name, _grown(getattr(self, name), size, self.n, 0))
+        for name in _FLOATS[2:]:
+            self.motion[name] = _grown(self.motion[name], size, self.n, np.nan)
+        k = self.n_secfilt
+        self.ncode = _grown(self.ncode, size * k, self.n * k, 0)
         for means in self.means.values():
-            means.grow(size * self.n_secfilt)
+            means.grow(size * k, self.n * k)
 
     def load(self, regions: Iterable[int], kinds: Iterable[str]) -> None:
         """Bring regions into memory that are not there yet.
@@ -165,7 +175,7 @@ class ObjectSet:
         """
         for kind in kinds:
             if kind not in self.means:
-                self.means[kind] = MeanSet(kind, len(self.ra) * self.n_secfilt)
+                self.means[kind] = MeanSet(kind, len(self.slot) * self.n_secfilt)
                 self._load_means(kind, list(self.catalogs))
         for region in sorted(set(regions) - self.catalogs.keys()):
             self._load_region(region)
@@ -181,6 +191,7 @@ class ObjectSet:
         table = self._view.read(AVERAGE, region, names)
         n = len(table)
         self.reserve(n)
+        self._fill_up(self.n + n)
         at = slice(self.n, self.n + n)
         self.ra[at], self.dec[at] = table["ra"], table["dec"]
         epoch = table["mean_epoch"]
@@ -251,6 +262,7 @@ class ObjectSet:
             Public id of each new object.
         """
         stop = first + len(slots)
+        self._fill_up(stop)
         order, edges = group_rows(slots.astype(np.int64), len(self.regions))
         for slot in np.flatnonzero(np.diff(edges)):
             rows = first + order[edges[slot] : edges[slot + 1]]
@@ -286,7 +298,7 @@ class ObjectSet:
         starts = np.concatenate([[0], np.cumsum(sizes)])
         start_of_slot = np.empty(len(self.regions), np.int64)
         start_of_slot[by_region] = starts[:-1]
-        key = start_of_slot[self.slot[rows]] + self.ave_ref[rows]
+        key = start_of_slot.take(self.slot.take(rows)) + self.ave_ref.take(rows)
         order, edges = group_rows(key, int(starts[-1]))
         edges = edges[starts]
         used = np.flatnonzero(np.diff(edges))
@@ -310,33 +322,44 @@ class ObjectSet:
         ColumnTable
             One row an object.
         """
-        error = self.pos_err[rows]
+        error = self.pos_err.take(rows)
         columns: dict[str, Array] = {
-            "ra": self.ra[rows],
-            "dec": self.dec[rows],
+            "ra": self.ra.take(rows),
+            "dec": self.dec.take(rows),
             "ra_err": error,
             "dec_err": error,
-            "mean_epoch": self.time[rows].astype(np.int64),
-            "number_pos": self.n_pos[rows],
-            "nmeasure": self.n_measure[rows],
+            "mean_epoch": self.time.take(rows).astype(np.int64),
+            "number_pos": self.n_pos.take(rows),
+            "nmeasure": self.n_measure.take(rows),
         }
         if with_ids:
-            columns["obj_id"] = self.obj_id[rows]
-            columns["cat_id"] = self.cat_id[rows]
-            columns["ext_id"] = self.ext_id[rows]
+            columns["obj_id"] = self.obj_id.take(rows)
+            columns["cat_id"] = self.cat_id.take(rows)
+            columns["ext_id"] = self.ext_id.take(rows)
         if with_motion:
-            columns |= {name: values[rows] for name, values in self.motion.items()}
+            columns |= {name: values.take(rows) for name, values in self.motion.items()}
         return ColumnTable(AVERAGE, columns)
 
-    def secfilt_patch(self, rows: Array, kinds: Iterable[str]) -> ColumnTable:
+    def secfilt_patch(self, rows: Array) -> ColumnTable:
         """SecFilt columns of some rows of this set (object * n_secfilt + k) as they are now."""
-        columns: dict[str, Array] = {"ncode": self.ncode[rows]}
-        for kind in kinds:
-            columns |= {n: v[rows] for n, v in self.means[kind].columns().items()}
+        columns: dict[str, Array] = {"ncode": self.ncode.take(rows)}
+        for means in self.means.values():
+            columns |= {n: v.take(rows) for n, v in means.columns().items()}
         return ColumnTable(SECFILT, columns)
 
+    def average_names(self) -> list[str]:
+        """Columns of Average that this set holds."""
+        return list(self.average_patch(np.empty(0, np.int64), with_ids=True, with_motion=True))
 
-def _grown(values: Array, size: int, fill: float) -> Array:
-    out = np.full(size, fill, values.dtype)
-    out[: len(values)] = values
+    def secfilt_names(self) -> list[str]:
+        """Columns of SecFilt that this set holds."""
+        return list(self.secfilt_patch(np.empty(0, np.int64)))
+
+
+def _grown(values: Array, size: int, n_used: int, fill: float | None = None) -> Array:
+    """A longer copy; what is new holds `fill`, or nothing in particular."""
+    out = np.empty(size, values.dtype)
+    out[:n_used] = values[:n_used]
+    if fill is not None:
+        out[n_used:] = fill
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dvo.errors import ConfigError
 from dvo.ingest.selection import Selection
 
 __all__ = ["AddstarOptions", "AddstarReport"]
@@ -41,6 +42,12 @@ class AddstarOptions:
     compact_parts: int = 24
     match_epoch_mjd: float | None = None
     selection: Selection = field(default_factory=Selection)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.radius_arcsec < 3600:
+            raise ConfigError(f"match radius {self.radius_arcsec} arcsec; give more than 0")
+        if self.batch_rows < 1:
+            raise ConfigError(f"batches of {self.batch_rows} rows; give at least 1")
 
 
 @dataclass(slots=True)

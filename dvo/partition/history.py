@@ -156,6 +156,8 @@ def vacuum(store: Store, keep: int) -> VacuumReport:
     n_bytes = sum((store.catdir / path).stat().st_size for path in unused)
     store.manifest.announce(unused)
     store.sweep()
+    if forgotten:
+        store.manifest.shrink()
     return VacuumReport(forgotten, len(unused), n_bytes)
 
 

@@ -411,6 +411,13 @@ class Manifest:
         with self.transaction() as db:
             db.execute("UPDATE meta SET value = value WHERE key = 'format'")
 
+    def shrink(self) -> None:
+        """Give room that is not used any more back to the file system."""
+        try:
+            self._db.execute("VACUUM")
+        except sqlite3.Error as err:
+            raise StorageError(f"{self.catdir / MANIFEST}: cannot be shrunk ({err})") from err
+
     def forget_pending(self) -> None:
         """Clear the notes of `announce`."""
         with self.transaction() as db:

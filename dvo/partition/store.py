@@ -170,6 +170,7 @@ class Store:
                 self._lock.release()
             raise
         self.sky = SkyTable.standard()
+        self.kept: dict[str, Any] = {}  # what callers keep for as long as the store is open
         threads = os.cpu_count() or 1
         self.cache = TileCache(self.catdir, budget=cache_bytes, threads=threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dvo-write")

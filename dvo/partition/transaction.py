@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -99,6 +100,8 @@ class Transaction:
         self._catalogs: dict[int, CatalogRow] = {}
         self._more_images = 0
         self._done = False
+        # Parts of a change may be written from several threads, see `do`.
+        self._mutex = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -139,9 +142,12 @@ class Transaction:
             Tells apart several such files of one table in one commit, by their names.
         """
         path = self._shared_path(table.schema, label)
-        names = self._write(path, table, level=level)
-        for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
-            self._add_part(path, table.schema, int(region), "rows", int(start), int(stop), names)
+        with self._mutex:
+            names = self._write(path, table, level=level)
+            for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
+                self._add_part(
+                    path, table.schema, int(region), "rows", int(start), int(stop), names
+                )
 
     def patch_rows(
         self,
@@ -171,9 +177,12 @@ class Transaction:
             Tells apart several patches of one table in one commit, by their file names.
         """
         path = self._shared_path(table.schema, label)
-        names = self._write(path, table, rows=rows)
-        for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
-            self._add_part(path, table.schema, int(region), "patch", int(start), int(stop), names)
+        with self._mutex:
+            names = self._write(path, table, rows=rows)
+            for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
+                self._add_part(
+                    path, table.schema, int(region), "patch", int(start), int(stop), names
+                )
 
     def put_catalog(self, region: int, tables: Iterable[ColumnTable], *, level: Level) -> None:
         """Replace tables of a region by new ones, each in a file of its own.
@@ -321,22 +330,36 @@ class Transaction:
                  len(self._change.files))  # fmt: skip
         return snapshot
 
+    def do(self, work: Callable[[], None]) -> None:
+        """Have some rows made and added in a thread; `commit` waits for it.
+
+        Parameters
+        ----------
+        work : callable
+            Calls `add_rows` or `patch_rows` of this change.
+        """
+        with self._mutex:
+            self._writes.append(self._pool.submit(work))
+
     def wait(self) -> None:
         """Wait until everything handed over so far is on disk."""
         try:
-            for write in self._writes:
-                write.result()
+            while self._writes:
+                # Work that is waited for may hand over more.
+                self._writes[0].result()
+                with self._mutex:
+                    self._writes.pop(0)
         except OSError as err:
             raise _storage_error(self._catdir, err) from err
-        self._writes.clear()
 
     def abort(self) -> None:
         """Remove everything written; the database stays as it was."""
-        for write in self._writes:
-            write.cancel()
-        for write in self._writes:
-            with contextlib.suppress(Exception):
-                write.result()
+        while self._writes:
+            with self._mutex:
+                write = self._writes.pop(0)
+            if not write.cancel():
+                with contextlib.suppress(Exception):
+                    write.result()
         self._done = True
         with contextlib.suppress(StorageError):
             # A commit whose last sync failed may still be in SQLite's log, and come true
@@ -371,8 +394,21 @@ class Transaction:
         return layout.shared_path(self.token, suffix)
 
     def _announce(self, paths: Sequence[str]) -> None:
-        self._manifest.announce(paths)
-        self._paths += paths
+        with self._mutex:
+            self._manifest.announce(paths)
+            self._paths += paths
+
+    def _add_runs(
+        self,
+        path: str,
+        schema: TableSchema,
+        regions: Sequence[int],
+        edges: Array,
+        kind: str,
+        names: tuple[str, ...],
+    ) -> None:
+        for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
+            self._add_part(path, schema, int(region), kind, int(start), int(stop), names)
 
     def _add_part(
         self,
@@ -385,7 +421,9 @@ class Transaction:
         names: tuple[str, ...],
         target: int | None = None,
     ) -> None:
-        if stop > start:
+        if stop <= start:
+            return
+        with self._mutex:
             part = Part(
                 path, schema.name, region, kind, start, stop, target, names, self._next_part
             )

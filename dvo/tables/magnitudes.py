@@ -45,17 +45,18 @@ def nominal_zero_point(photcode: Photcode, airmass: float) -> float:
     return photcode.zero_point - photcode.airmass_slope * over
 
 
-def image_offset(photcode: Photcode, airmass: float, zero_point: float) -> float:
+def image_offset(photcode: Photcode, zero_point: float, airmass: float = 1.0) -> float:
     """Mcal of an image whose zero point has been found.
 
     Parameters
     ----------
     photcode : Photcode
         Of the image.
-    airmass : float
-        Of the image; NaN counts as 1.
     zero_point : float
-        Zero point at that airmass [mag]; NaN if not known.
+        Zero point found [mag]; NaN if not known.
+    airmass : float
+        Airmass that it is stated for: 1 if it has been reduced by the nominal slope, as
+        ZPT_OBS of psphot has; then Mcal is ``C - ZPT_OBS``, as in the original.
 
     Returns
     -------
