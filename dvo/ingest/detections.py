@@ -144,8 +144,8 @@ class ImageMeta:
     nx: int = 0
     ny: int = 0
     zero_point: float = math.nan
-    zero_point_airmass: float = 1.0
     zero_point_err: float = math.nan
+    zero_point_airmass: float = 1.0
     coords: AstromCoords | None = None
     parent: ImageMeta | None = None
     fwhm_x: float = math.nan

@@ -258,21 +258,7 @@ class Manifest:
     ) -> list[Part]:
         """Parts visible in a snapshot, in the order in which they apply.
 
-        Parameters
-        ----------
-        snapshot : int
-            Snapshot number.
-        region : int, optional
-            Only of this region (`ALL_SKY` for tables without regions).
-        last : int, optional
-            With `region`: of all regions from that one to this.
-        table : str, optional
-            Only of this table.
-
-        Returns
-        -------
-        list of Part
-            The parts.
+        Those of one region, of all from `region` to `last`, or of all; of one table or all.
         """
         where = f"WHERE {_VISIBLE}"
         if region is not None:
