@@ -256,10 +256,7 @@ class Manifest:
         last: int | None = None,
         table: str | None = None,
     ) -> list[Part]:
-        """Parts visible in a snapshot, in the order in which they apply.
-
-        Those of one region, of all from `region` to `last`, or of all; of one table or all.
-        """
+        """Parts (of one region, or of all to `last`; of one table) in the order they apply in."""
         where = f"WHERE {_VISIBLE}"
         if region is not None:
             where += " AND region BETWEEN :region AND :last"
