@@ -7,8 +7,10 @@ the rows and not of the images.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ MJD_1970 = 40587.0
 """MJD of 1970-01-01."""
 
 _LEAST_ERR_ARCSEC = 1e-3
+_SORT_THREADS = 2
 
 
 @dataclass(slots=True)
@@ -104,7 +107,7 @@ class Batch:
         moved_ra = _joined([a[0] for a in at])
         moved_dec = _joined([a[1] for a in at])
         # Sky order within an image keeps association in the cache, and packs better.
-        self.order = sky_order(moved_ra, moved_dec, self.stops)
+        self.order = _sky_order(moved_ra, moved_dec, self.stops)
         self.ra, self.dec = moved_ra.take(self.order), moved_dec.take(self.order)
         is_same = all(a[0] is i.source.detections.ra for a, i in zip(at, self.images, strict=True))
         self.measured_ra = self.ra if is_same else ra.take(self.order)
@@ -214,6 +217,16 @@ class Batch:
         """Let go of the detections once they are gathered, to save memory."""
         for image in self.images:
             image.source.detections.columns.clear()
+
+
+def _sky_order(ra: Array, dec: Array, stops: Array) -> Array:
+    """Order the detections of each image by their place on the sky, in threads."""
+    out = np.empty(len(ra), np.int64)
+    edges = np.linspace(0, len(stops), _SORT_THREADS + 1).astype(int).tolist()
+    with ThreadPoolExecutor(_SORT_THREADS) as pool:
+        for done in [pool.submit(sky_order, ra, dec, stops, a, b, out) for a, b in pairwise(edges)]:
+            done.result()
+    return out
 
 
 def _matching_positions(image: BatchImage) -> tuple[Array, Array]:

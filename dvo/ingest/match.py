@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from dvo.ingest import kernels
 from dvo.ingest.batch import Batch
-from dvo.ingest.objects import ObjectSet
+from dvo.ingest.objects import ObjectSet, SkyIndex
 
 __all__ = ["match_batch"]
 
@@ -69,6 +69,7 @@ def match_batch(
         matcher = _Matcher(batch, objects, times, radii, pool if n_threads > 1 else None)
         for k in range(len(batch.images)):
             matcher.match_image(k, one_to_one=one_to_one)
+    objects.linked(matcher.n_objects)
     return matcher.found, matcher.n_objects
 
 
@@ -97,7 +98,10 @@ class _Matcher:
         self._found2 = np.zeros(batch.n)
         self._holder = np.full(len(objects.ra), -1, np.int32)
         self._index = _make_index(objects, batch.n, float(self._radii.max(initial=0.0)))
-        self._fast, self._slack = _movers(objects, times)
+        moving, self._fast, self._slack = _movers(objects, times)
+        # The index has them where an earlier batch had use for them.
+        epoch = float(times.mean()) if len(times) else 0.0
+        kernels.move_objects(moving, epoch, self._objects, self._index)
         self._linked_at = math.nan
 
     def match_image(self, k: int, *, one_to_one: bool) -> None:
@@ -142,31 +146,35 @@ class _Matcher:
 def _make_index(
     objects: ObjectSet, n_detections: int, radius_deg: float
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """An index with the known objects in it and room for new ones."""
+    """An index with the known objects in it and room for new ones.
+
+    The index stays with the objects from batch to batch, and only what is new is linked.
+    """
+    room = len(objects.ra)
+    height = max(_LEAST_CELL_DEG, 4.0 * radius_deg)
     # About one object a cell: fuller cells cost distances, emptier ones cache misses.
     n_slots = 1 << max(10, math.ceil(math.log2(max(1, objects.n + n_detections // 4))))
-    n_cells, first = kernels.sky_cells(max(_LEAST_CELL_DEG, 4.0 * radius_deg))
-    room = len(objects.ra)
-    index = (
-        n_cells,
-        first,
-        np.full(n_slots, -1, np.int32),
-        np.empty(room, np.int32),
-        np.empty(room, np.int32),
-    )
-    kernels.link_objects(0, objects.n, objects.ra, objects.dec, index)
-    return index
+    old = objects.index
+    if old is None or len(old.head) * 2 < n_slots or old.height != height:
+        n_cells, first = kernels.sky_cells(height)
+        head = np.full(n_slots, -1, np.int32)
+        old = SkyIndex(height, n_cells, first, head, np.empty(0, np.int32), np.empty(0, np.int32))
+    old.reserve(room)
+    arrays = old.arrays()
+    kernels.link_objects(old.n_linked, objects.n, objects.ra, objects.dec, arrays)
+    old.n_linked = objects.n
+    objects.index = old
+    return arrays
 
 
-def _movers(objects: ObjectSet, times: Array) -> tuple[NDArray[np.int32], float]:
-    """Objects to be moved in the index image by image, and the motion [deg] of the others."""
+def _movers(objects: ObjectSet, times: Array) -> tuple[NDArray[np.int32], NDArray[np.int32], float]:
+    """Objects that move, those to be moved image by image, and the motion [deg] of the others."""
     n = objects.n
     speed = np.hypot(objects.motion["u_ra"][:n], objects.motion["u_dec"][:n])
-    moving = np.flatnonzero(speed > 0)
+    moving = np.flatnonzero(speed > 0).astype(np.int32)
     if len(moving) == 0 or len(times) == 0:
-        return np.empty(0, np.int32), 0.0
-    epoch = objects.time[moving]
-    longest = np.maximum(np.abs(times.max() - epoch), np.abs(times.min() - epoch)) / _YEAR_S
-    is_fast = speed[moving] * longest > _SLACK_ARCSEC
-    # Linked at one time and sought at another, a slow one may be off by its motion twice.
-    return moving[is_fast].astype(np.int32), 2.0 * _SLACK_ARCSEC / 3600.0
+        return moving, np.empty(0, np.int32), 0.0
+    # They are linked where they are in the middle of the batch, or at one of its images.
+    span = float(times.max() - times.min()) / _YEAR_S
+    is_fast = speed[moving] * span > _SLACK_ARCSEC
+    return moving, moving[is_fast], _SLACK_ARCSEC / 3600.0

@@ -20,7 +20,7 @@ from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["DEFAULT_POS_ERR_ARCSEC", "MEAN_STEMS", "Grouped", "MeanSet", "ObjectSet"]
+__all__ = ["DEFAULT_POS_ERR_ARCSEC", "MEAN_STEMS", "Grouped", "MeanSet", "ObjectSet", "SkyIndex"]
 
 Array = NDArray[Any]
 
@@ -100,6 +100,43 @@ class MeanSet:
         self.n_used = _grown(self.n_used, size, n_used, 0)
 
 
+@dataclass(slots=True)
+class SkyIndex:
+    """Chains of objects by their place on the sky; see `kernels.association`.
+
+    Parameters
+    ----------
+    height : float
+        Height of a zone [deg].
+    n_cells, first : ndarray of int64
+        Cells of each zone, and the first of them.
+    head : ndarray of int32
+        First object of each slot.
+    after, slots : ndarray of int32
+        Next object in the chain, and slot, of each object.
+    n_linked : int
+        Objects that are in the chains.
+    """
+
+    height: float
+    n_cells: Array
+    first: Array
+    head: Array
+    after: Array
+    slots: Array
+    n_linked: int = 0
+
+    def reserve(self, room: int) -> None:
+        """Make room for so many objects."""
+        if len(self.after) < room:
+            self.after = _grown(self.after, room, self.n_linked)
+            self.slots = _grown(self.slots, room, self.n_linked)
+
+    def arrays(self) -> tuple[Array, Array, Array, Array, Array]:
+        """The arrays in the order that the kernels take them."""
+        return self.n_cells, self.first, self.head, self.after, self.slots
+
+
 class ObjectSet:
     """Objects of some regions, with all that association needs and changes.
 
@@ -133,6 +170,12 @@ class ObjectSet:
         self.ext_id = np.empty(0, np.uint64)
         self.ncode = np.empty(0, np.uint32)
         self.means: dict[str, MeanSet] = {}
+        self.index: SkyIndex | None = None
+
+    def linked(self, n: int) -> None:
+        """Note that matching has put the first `n` objects into the index."""
+        if self.index is not None:
+            self.index.n_linked = n
 
     def follow(self, view: View) -> None:
         """Load from a newer snapshot from now on; what is in memory is as new already."""

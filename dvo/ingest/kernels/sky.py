@@ -72,7 +72,7 @@ def slot_of(ra: float, dec: float, n_cells: I8, first: I8, mask: int) -> int:
 
 
 @kernel
-def sky_order(ra: F8, dec: F8, stops: I8) -> I8:
+def sky_order(ra: F8, dec: F8, stops: I8, first: int, last: int, out: I8) -> None:
     """Order the detections of each image by their place on the sky.
 
     Each image is cut into cells of about eight detections, in rows of declination, and
@@ -84,27 +84,20 @@ def sky_order(ra: F8, dec: F8, stops: I8) -> I8:
         Positions [deg], finite, image after image.
     stops : ndarray of int64, shape (n_image,)
         Where the detections of each image end.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        Detections, image after image, near ones near each other. The order depends on
-        nothing but the positions and their order in the image.
+    first, last : int
+        Images to order: from `first` up to but not including `last`.
+    out : ndarray of int64, shape (n,)
+        Filled with the detections, image after image, near ones near each other. The
+        order depends on nothing but the positions and their order in the image.
     """
-    out = np.empty(len(ra), np.int64)
-    key = np.empty(len(ra), np.int32)
-    start = 0
-    for k in range(len(stops)):
-        stop = stops[k]
-        n = stop - start
-        if n > 0:
-            _order_image(ra, dec, start, stop, key, out)
-        start = stop
-    return out
+    for k in range(first, last):
+        start = stops[k - 1] if k > 0 else 0
+        if stops[k] > start:
+            _order_image(ra, dec, start, stops[k], out)
 
 
 @kernel
-def _order_image(ra: F8, dec: F8, start: int, stop: int, key: NDArray[np.int32], out: I8) -> None:
+def _order_image(ra: F8, dec: F8, start: int, stop: int, out: I8) -> None:
     low, high = dec[start], dec[start]
     west, east = 0.0, 0.0
     for i in range(start, stop):
@@ -114,17 +107,18 @@ def _order_image(ra: F8, dec: F8, start: int, stop: int, key: NDArray[np.int32],
     side = max(1, int(math.sqrt((stop - start) / 8.0)))
     to_row = side / max(high - low, 1e-9)
     to_column = side / max(east - west, 1e-9)
+    key = np.empty(stop - start, np.int32)
     edges = np.zeros(side * side + 1, np.int64)
     for i in range(start, stop):
         row = min(int((dec[i] - low) * to_row), side - 1)
         column = min(int((_half_turn(ra[i] - ra[start]) - west) * to_column), side - 1)
-        key[i] = row * side + column
-        edges[key[i] + 1] += 1
+        key[i - start] = row * side + column
+        edges[key[i - start] + 1] += 1
     for c in range(side * side):
         edges[c + 1] += edges[c]
     for i in range(start, stop):
-        out[start + edges[key[i]]] = i
-        edges[key[i]] += 1
+        out[start + edges[key[i - start]]] = i
+        edges[key[i - start]] += 1
 
 
 @kernel
