@@ -219,10 +219,14 @@ class _Run:
         if pad_deg > float(meta.get("pad_deg", "0")):
             change.set_meta("pad_deg", repr(pad_deg))
         if has_motion:
-            speed = np.hypot(self.objects.motion["u_ra"], self.objects.motion["u_dec"])
-            fastest = float(np.nanmax(speed[: self.objects.n]))
+            n = self.objects.n
+            speed = np.hypot(self.objects.motion["u_ra"][:n], self.objects.motion["u_dec"][:n])
+            fastest = float(np.nanmax(speed))
+            # A motion may be given to an object whose position is of long before.
+            epochs = self.objects.time[:n][np.isfinite(speed)]
             times = [(i.match_mjd - MJD_1970) * 86400.0 for i in images]
-            first, last = min(times), max(times)
+            first = min(*times, float(epochs.min()), times[0])
+            last = max(*times, float(epochs.max()), times[0])
             if "max_motion_arcsec_yr" in meta:
                 fastest = max(fastest, float(meta["max_motion_arcsec_yr"]))
                 first = min(first, float(meta["first_motion_epoch_s"]))

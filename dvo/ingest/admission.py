@@ -107,9 +107,14 @@ class Admission:
         batch = Admitted()
         for images in files:
             for source in images:
+                is_alone = isinstance(source.meta, RefSource)
+                if is_alone and batch.images:
+                    # Motions that a catalog gives are known to what comes after it.
+                    yield batch
+                    batch = Admitted()
                 self._admit(source, photcodes, batch)
                 full = batch.n_rows >= self._options.batch_rows
-                if full or len(batch.images) >= _BATCH_IMAGES:
+                if batch.images and (is_alone or full or len(batch.images) >= _BATCH_IMAGES):
                     yield batch
                     batch = Admitted()
         if batch.images:

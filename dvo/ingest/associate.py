@@ -85,7 +85,13 @@ def associate_batch(
     ext_ids = _unique_ext_ids(ids.ext_id(created_ra, created_dec), objects.ext_id[:n_known])
     objects.add(n_known, objects.slots(regions), ext_ids)
     homes = np.array(objects.regions, np.int64)[objects.slot[found]]
-    return Associated(found, n_known, _overhang_deg(batch, own, homes, view))
+    pad = _overhang_deg(batch.ra, batch.dec, own, homes, view)
+    if batch.measured_ra is not batch.ra:
+        # What is stored, and found by cones, is the place measured.
+        ra, dec = batch.measured_ra, batch.measured_dec
+        there = view.sky.locate(ra, dec, view.level)
+        pad = max(pad, _overhang_deg(ra, dec, there, homes, view))
+    return Associated(found, n_known, pad)
 
 
 def _marked(regions: Array, n_regions: int) -> list[int]:
@@ -153,13 +159,13 @@ def _unique_ext_ids(new: Array, known: Array) -> Array:
     )
 
 
-def _overhang_deg(batch: Batch, own: Array, regions: Array, view: View) -> float:
-    """How far detections lie outside the region of their object, at most [deg]."""
+def _overhang_deg(ra: Array, dec: Array, own: Array, regions: Array, view: View) -> float:
+    """How far positions lie outside the region of their object, at most [deg]."""
     out = np.flatnonzero(own != regions)
     if len(out) == 0:
         return 0.0
     bounds = view.sky.bounds(regions[out])
-    ra, dec = batch.ra[out], batch.dec[out]
+    ra, dec = ra[out], dec[out]
     centre = 0.5 * (bounds[:, 0] + bounds[:, 1])
     half = 0.5 * (bounds[:, 1] - bounds[:, 0])
     off = np.abs((ra - centre + 180.0) % 360.0 - 180.0) - half

@@ -23,14 +23,16 @@ from dvo.ingest.surveys.motion import mjd_to_epoch, move_to_epoch
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
 
-__all__ = ["MJD_1970", "Batch", "BatchImage"]
+__all__ = ["LEAST_ERR_ARCSEC", "MJD_1970", "MOST_ERR_ARCSEC", "Batch", "BatchImage"]
 
 Array = NDArray[Any]
 
 MJD_1970 = 40587.0
 """MJD of 1970-01-01."""
 
-_LEAST_ERR_ARCSEC = 1e-3
+LEAST_ERR_ARCSEC = 1e-3
+# An error beyond this says that the error is not known.
+MOST_ERR_ARCSEC = 60.0
 _SORT_THREADS = 2
 
 
@@ -182,8 +184,9 @@ class Batch:
         else:
             one = np.asarray(ra_err if ra_err is not None else dec_err)
             two = np.asarray(dec_err if dec_err is not None else ra_err)
-            own = ((np.square(one) + np.square(two)) / 2).astype(np.float32)
-            own[~(own > 0)] = DEFAULT_POS_ERR_ARCSEC**2
+            own = (np.square(one, dtype=np.float64) + np.square(two, dtype=np.float64)) / 2
+            own[~((own > 0) & (own < MOST_ERR_ARCSEC**2))] = DEFAULT_POS_ERR_ARCSEC**2
+            own = own.astype(np.float32)
         sys2 = np.array([i.photcode.astrom_err_sys**2 for i in self.images], np.float32)
         scale = np.array([i.photcode.astrom_err_scale or 1.0 for i in self.images], np.float32)
         mags = np.array([i.photcode.astrom_err_mag_scale for i in self.images], np.float32)
@@ -194,7 +197,7 @@ class Batch:
         mag_err = self.column("mag_err") if mags.any() else None
         if mag_err is not None:
             own = own + mags[self.image] * np.square(np.nan_to_num(mag_err))
-        return np.maximum(np.sqrt(own), np.float32(_LEAST_ERR_ARCSEC))
+        return np.maximum(np.sqrt(own), np.float32(LEAST_ERR_ARCSEC))
 
     def per_image(self, values: Sequence[float], dtype: str) -> Array:
         """Spread one value an image over its detections.

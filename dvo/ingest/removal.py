@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest import kernels
+from dvo.ingest.batch import LEAST_ERR_ARCSEC, MOST_ERR_ARCSEC
 from dvo.ingest.objects import DEFAULT_POS_ERR_ARCSEC, MEAN_STEMS, MeanSet
 from dvo.partition.manifest import ALL_SKY, CatalogRow
 from dvo.partition.transaction import Transaction
@@ -103,11 +104,13 @@ def _fresh(table: ColumnTable) -> ColumnTable:
 def _redo_positions(
     average: ColumnTable, measure: ColumnTable, rows: Array, changed: Array, codes: PhotcodeTable
 ) -> None:
-    sys2, scale = _error_model(codes)
+    sys2, scale, mag_scale = _error_model(codes)
     code = measure["photcode"][rows]
     own = (np.square(measure["ra_err"][rows]) + np.square(measure["dec_err"][rows])) / 2
-    own = np.where(own > 0, own, DEFAULT_POS_ERR_ARCSEC**2)
-    error = np.sqrt(own * scale[code] + sys2[code]).astype(np.float32)
+    own = np.where((own > 0) & (own < MOST_ERR_ARCSEC**2), own, DEFAULT_POS_ERR_ARCSEC**2)
+    by_mag = mag_scale[code] * np.square(np.nan_to_num(measure["mag_err"][rows]))
+    error = np.sqrt(own * scale[code] + sys2[code] + by_mag)
+    error = np.maximum(error, LEAST_ERR_ARCSEC).astype(np.float32)
     moving = ~np.isnan(average["u_ra"])
     state = (average["ra"].copy(), average["dec"].copy(), average["u_ra"].copy(),
              average["u_dec"].copy(), average["mean_epoch"].astype(np.float64))  # fmt: skip
@@ -127,12 +130,13 @@ def _redo_positions(
     average["ra_err"], average["dec_err"], average["number_pos"] = pos_err, pos_err, n_pos
 
 
-def _error_model(codes: PhotcodeTable) -> tuple[Array, Array]:
-    sys2, scale = np.zeros(65536), np.ones(65536)
+def _error_model(codes: PhotcodeTable) -> tuple[Array, Array, Array]:
+    sys2, scale, mag_scale = np.zeros(65536), np.ones(65536), np.zeros(65536)
     for photcode in codes:
         sys2[photcode.code] = photcode.astrom_err_sys**2
         scale[photcode.code] = photcode.astrom_err_scale or 1.0
-    return sys2, scale
+        mag_scale[photcode.code] = photcode.astrom_err_mag_scale
+    return sys2, scale, mag_scale
 
 
 def _redo_means(
@@ -154,7 +158,7 @@ def _redo_means(
     points = by_code[code] - slope[code] * np.nan_to_num(measure["airmass"][rows] - 1.0)
     for kind in MEAN_STEMS:
         mag, err, offset = (measure[c][rows] for c in _MAGS[kind])
-        means = MeanSet(kind, 0)
+        means = MeanSet(kind, len(secfilt))
         for name, slot in zip(means.columns(), _slots(kind), strict=True):
             setattr(means, slot, np.where(reset, SECFILT[name].nulls(1)[0], secfilt[name]).astype(
                 SECFILT[name].dtype))  # fmt: skip

@@ -240,7 +240,7 @@ class Transaction:
                     f"overlay of part {part.id} ({part.kind}, {part.n_rows} rows) "
                     f"with {len(table)} rows; it needs whole rows, one for one"
                 )
-        path = layout.shared_path(self.token, f"o.{schema.suffix}")
+        path = self._shared_path(schema, f"o{len(self._paths)}")
         joined = ColumnTable.concatenate(schema, [table for _, table in changes])
         names = self._write(path, joined, keep_nulls=True)
         at = 0

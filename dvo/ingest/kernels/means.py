@@ -45,7 +45,7 @@ def accumulate_magnitudes(
     floor : float
         Least error [mag].
     default : float
-        Error where it is NaN or not above 0 [mag].
+        Error where it is NaN, not above 0 or beyond 1000 [mag].
     mean, mean_err, chi, stdev, least, most : ndarray of float32, shape (m,)
         Weighted mean, its error, reduced chi-square, scatter, extremes; changed in place.
     n_used : ndarray of uint32, shape (m,)
@@ -57,7 +57,7 @@ def accumulate_magnitudes(
         if r < 0 or m != m or math.isinf(m):
             continue
         e = float(err[i])
-        if not e > 0.0:
+        if not 0.0 < e < 1e3:
             e = default
         weight = 1.0 / (max(e, floor) * max(e, floor))
         n = n_used[r]
@@ -72,7 +72,8 @@ def accumulate_magnitudes(
         before = 1.0 / (old * old)
         total = before + weight
         delta = m - float(mean[r])
-        squares = float(chi[r]) * (n - 1) if n > 1 else 0.0
+        # From the scatter, which is stored for every kind of magnitude.
+        squares = float(stdev[r]) * float(stdev[r]) * before * (n - 1) / n if n > 1 else 0.0
         squares += weight * before / total * delta * delta
         mean[r] = float(mean[r]) + delta * weight / total
         mean_err[r] = math.sqrt(1.0 / total)

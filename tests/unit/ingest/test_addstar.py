@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import dvo
 from dvo.errors import DuplicateImageError, UnknownPhotcodeError
 from dvo.ingest.addstar import addstar
 from dvo.ingest.detections import Detections, ImageMeta, InputImage, RefSource
@@ -259,3 +260,77 @@ def test_a_reference_catalog_cannot_be_replaced(catdir: Path) -> None:
         with pytest.raises(DuplicateImageError, match="cannot be replaced"):
             addstar(store, [lambda: [changed]], AddstarOptions(replace=True))
         assert store.view().snapshot.counts["measures"] == 1
+
+
+def with_apertures(source: InputImage) -> InputImage:
+    """The same exposure with aperture magnitudes, half a magnitude fainter."""
+    columns = source.detections.columns
+    columns["m_aper"] = columns["mag"] + np.float32(0.5)
+    columns["m_aper_err"] = columns["mag_err"].copy()
+    return source
+
+
+@pytest.mark.parametrize("batch_rows", [1, 1000])
+def test_aperture_means_go_on_in_a_later_run(catdir: Path, batch_rows: int) -> None:
+    mags = [18.0, 18.1, 18.2, 18.3, 18.4]
+    for k, mag in enumerate(mags):
+        with Store(catdir, writable=True) as store:
+            one = with_apertures(image(k, [10.0], [5.0], [mag], mjd=57000 + k))
+            synth.add_images(store, [one], batch_rows=batch_rows)
+    with Store(catdir) as store:
+        row = store.view().read(SECFILT, store.view().regions()[0])
+        assert row["mag_ap"][0] == pytest.approx(18.7, abs=1e-5)
+        assert row["mag_ap_stdev"][0] == pytest.approx(np.std(mags, ddof=1), rel=1e-4)
+
+
+def test_replacing_an_image_redoes_its_aperture_means(catdir: Path) -> None:
+    with Store(catdir, writable=True) as store:
+        for k in range(3):
+            synth.add_images(store, [with_apertures(image(k, [10.0], [5.0], [18.0]))])
+        other = with_apertures(image(1, [10.0], [5.0], [18.3]))
+        synth.add_images(store, [other], replace=True)
+        row = store.view().read(SECFILT, store.view().regions()[0])
+        assert row["mag_ap"][0] == pytest.approx(18.6, abs=1e-5)
+        assert row["nused_ap"][0] == 3
+        assert check(store, deep=True).ok
+
+
+def test_errors_without_end_count_as_unknown(catdir: Path) -> None:
+    with Store(catdir, writable=True) as store:
+        for k, error in enumerate((np.inf, 1e25, 0.02)):
+            one = image(k, [10.0], [5.0], [18.0])
+            one.detections.ra_err = one.detections.dec_err = np.array([error], np.float32)
+            one.detections.columns["mag_err"][:] = error
+            synth.add_images(store, [one])
+        view = store.view()
+        assert np.isfinite(view.read(AVERAGE, view.regions()[0])["ra"]).all()
+        assert view.read(SECFILT, view.regions()[0])["mag"][0] == pytest.approx(18.0, abs=1e-5)
+        assert check(store, deep=True).ok
+
+
+def test_cones_find_measures_that_were_matched_elsewhere(catdir: Path) -> None:
+    # Measured in 1991, matched in 2016, 250 arcsec away: perhaps in another region.
+    rng = np.random.default_rng(3)
+    n = 300
+    motion = {"u_ra": rng.normal(0, 5000, n), "u_dec": rng.normal(0, 5000, n)}
+    columns = {name: values.astype(np.float32) for name, values in motion.items()}
+    columns["det_id"] = np.arange(n, dtype=np.uint32)
+    ra, dec = rng.uniform(0, 360, n), rng.uniform(-80, 80, n)
+    found = Detections(ra, dec, columns)
+    source = InputImage(RefSource("CAT.V", 48348.5, "hip", "0" * 32), found, {})
+    with Store(catdir, writable=True) as store:
+        add_reference(store, source, match_mjd=57388.0)
+    with dvo.open(catdir) as db:
+        for a, d in zip(ra, dec, strict=True):
+            assert db.cone(a, d, 1.0, columns=["ra"]).num_rows >= 1
+
+
+def test_motions_of_a_catalog_are_known_to_what_follows_in_the_run(catdir: Path) -> None:
+    start, year = 51544.5, 365.25
+    star = reference_catalog("fast", start, 30.0, 20.0, (0.0, 1000.0))
+    later = image(1, [30.0], [20.0 + 20.0 / 3600], mjd=start + 20 * year)
+    with Store(catdir, writable=True) as store:
+        table = store.view().photcodes.add("CAT.V", PhotClass.REF)
+        put_photcodes(store, table, "photcode add", {})
+        report = addstar(store, [lambda: [star, later]], AddstarOptions())
+        assert (report.n_new, report.n_matched) == (1, 1)
