@@ -115,7 +115,7 @@ def resolve(view: View, schema: TableSchema, columns: Sequence[str] | None) -> R
     outputs: list[OutputColumn] = []
     stored: list[str] = []
     words: dict[str, MagnitudeField] = {}
-    for name in schema.names if columns is None else columns:
+    for name in schema.names if columns is None else _once(schema, columns):
         if name.lower() in schema:
             outputs.append(OutputColumn(name.lower(), schema[name.lower()]))
             stored.append(name.lower())
@@ -126,6 +126,11 @@ def resolve(view: View, schema: TableSchema, columns: Sequence[str] | None) -> R
         outputs.append(OutputColumn(name, like))
         stored += _needs(schema, word)
     return Request(schema, tuple(outputs), tuple(dict.fromkeys(stored)), words)
+
+
+def _once(schema: TableSchema, columns: Sequence[str]) -> list[str]:
+    """Columns without those named before; stored ones in upper or lower case."""
+    return list(dict.fromkeys(c.lower() if c.lower() in schema else c for c in columns))
 
 
 def _word(view: View, schema: TableSchema, name: str) -> MagnitudeField:

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 Array = NDArray[Any]
 _KEPT = "objects of addstar"
 _READ_AHEAD = 4
-_MOST_OBJECTS = 8_000_000
+_MOST_BYTES = 512 * 2**20  # of objects kept in memory from batch to batch
 
 
 def addstar(
@@ -188,7 +188,7 @@ class _Run:
         at_least = self.options.compact_parts
         n_compacted = compact_busy(self.store, at_least=at_least) if at_least else 0
         self.view = self.store.view()
-        if n_compacted or self.objects.n > _MOST_OBJECTS:
+        if n_compacted or self.objects.n_bytes > _MOST_BYTES:
             # Compaction put rows in another order: load them anew when they are needed.
             self.objects = ObjectSet(self.view)
         else:

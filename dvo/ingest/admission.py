@@ -154,16 +154,16 @@ class Admission:
             raise DuplicateImageError(
                 f"image {meta.name} is given twice with different content; give one of them"
             )
-        if not self._options.replace:
-            raise DuplicateImageError(
-                f"image {meta.name} is in the database with other content "
-                f"({known.content}, not {meta.content}); to replace it use --replace"
-            )
         if not isinstance(meta, ImageMeta):
             raise DuplicateImageError(
                 f"reference catalog {meta.name} ({meta.photcode}) is in the database with other "
                 "content; its measures have no image, so it cannot be replaced: give the new "
                 "one a photcode of its own, or roll back to before it (dvo log, dvo rollback)"
+            )
+        if not self._options.replace:
+            raise DuplicateImageError(
+                f"image {meta.name} is in the database with other content "
+                f"({known.content}, not {meta.content}); to replace it use --replace"
             )
         batch.replaced.append(known.image_id)
         self._report.n_replaced += 1

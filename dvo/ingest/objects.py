@@ -172,6 +172,14 @@ class ObjectSet:
         self.means: dict[str, MeanSet] = {}
         self.index: SkyIndex | None = None
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the objects take, about."""
+        rows = [v for means in self.means.values() for v in means.columns().values()]
+        rows += [self.ra, self.dec, self.time, self.pos_err, self.n_pos, self.n_measure, self.slot]
+        rows += [self.ave_ref, self.obj_id, self.cat_id, self.ext_id, self.ncode]
+        return sum(v.nbytes for v in [*rows, *self.motion.values()])
+
     def linked(self, n: int) -> None:
         """Note that matching has put the first `n` objects into the index."""
         if self.index is not None:

@@ -90,13 +90,13 @@ class Selection:
         if meta.n_astrom is not None and meta.n_astrom <= 0:
             raise BadCatalogError(
                 f"image {meta.name}: its astrometry failed (NASTRO = {meta.n_astrom}); "
-                "solve it again, or take it as it is with --accept-astrometry"
+                "solve it again, or take it as it is with --accept-astrom"
             )
         if meta.cerror > self.max_cerror_arcsec:
             raise BadCatalogError(
                 f"image {meta.name}: CERROR = {meta.cerror:.3f} arcsec is above the limit of "
                 f"{self.max_cerror_arcsec} (--max-cerror); solve the astrometry again, or take "
-                "the image with --accept-astrometry"
+                "the image with --accept-astrom"
             )
 
 

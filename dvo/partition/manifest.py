@@ -385,9 +385,11 @@ class Manifest:
             Paths relative to the catdir.
         """
         self._db.execute("PRAGMA synchronous=NORMAL")
-        with self.transaction() as db:
-            db.executemany("INSERT OR IGNORE INTO pending VALUES (?)", [(p,) for p in paths])
-        self._db.execute("PRAGMA synchronous=FULL")
+        try:
+            with self.transaction() as db:
+                db.executemany("INSERT OR IGNORE INTO pending VALUES (?)", [(p,) for p in paths])
+        finally:
+            self._db.execute("PRAGMA synchronous=FULL")
 
     def settle(self) -> None:
         """Commit something that changes nothing, so that no failed commit can come back."""

@@ -163,3 +163,9 @@ def test_tiles_are_never_wrongly_left_out() -> None:
         area = Cone(ra0, dec0, radius)
         ra, dec = reference.cone_positions(rng, ra0, dec0, radius * 0.999, 50)
         assert area.may_hold(ra, ra, dec, dec).all()
+
+
+def test_a_column_asked_for_twice_comes_once(catdir: Path) -> None:
+    with dvo.open(catdir) as db:
+        table = db.cone(10, 10, 10, columns=["ra", "RA", "dec", "ra", "g", "g"], table="average")
+        assert table.column_names == ["ra", "dec", "g"]
