@@ -7,6 +7,7 @@ near the batch are brought together, and new ones get their place and ids.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ from dvo.partition.view import View
 __all__ = ["Associated", "associate_batch"]
 
 Array = NDArray[Any]
+
+_STEP_DEG = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +117,15 @@ def _regions_near(batch: Batch, own: Array, view: View, reach_deg: float) -> lis
     for a, d in zip(ra[is_polar], dec[is_polar], strict=True):
         found.update(view.sky.cone(a, d, 1.01 * reach_deg, view.level).tolist())
     ra, dec = ra[~is_polar], dec[~is_polar]
-    # The corners and sides of a square around each: regions are far larger than it.
-    step_ra = 1.01 * reach_deg / np.cos(np.radians(np.abs(dec) + reach_deg))
-    for dx in (-1.0, 0.0, 1.0):
-        for dy in (-1.0, 0.0, 1.0):
+    # A grid over a square around each, finer than the least region (0.09 deg, level 5).
+    n_steps = max(1, math.ceil(reach_deg / _STEP_DEG))
+    offsets = np.linspace(-1.01, 1.01, 2 * n_steps + 1)
+    step_ra = reach_deg / np.cos(np.radians(np.abs(dec) + reach_deg))
+    for dx in offsets:
+        for dy in offsets:
             a = (ra + dx * step_ra) % 360.0
-            d = np.clip(dec + dy * 1.01 * reach_deg, -90.0, 90.0)
-            found.update(np.unique(view.sky.locate(a, d, view.level)).tolist())
+            d = np.clip(dec + dy * reach_deg, -90.0, 90.0)
+            found.update(_marked(view.sky.locate(a, d, view.level), len(view.sky)))
     return sorted(found)
 
 
