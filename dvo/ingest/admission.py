@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dvo.errors import DuplicateImageError
+from dvo.errors import DuplicateImageError, PhotcodeError
 from dvo.ingest.batch import BatchImage
 from dvo.ingest.detections import ImageMeta, InputImage, RefSource
 from dvo.ingest.report import AddstarOptions, AddstarReport
 from dvo.ingest.selection import select_detections
 from dvo.partition.manifest import ImageRow, Manifest
-from dvo.tables.photcode import PhotcodeTable
+from dvo.tables.photcode import PhotClass, PhotcodeTable
 
 __all__ = ["Admission", "Admitted"]
 
@@ -129,6 +129,11 @@ class Admission:
             self._report.n_skipped += 1
             return
         photcode = photcodes.get(meta.photcode)
+        if isinstance(meta, RefSource) and photcode.kind is not PhotClass.REF:
+            raise PhotcodeError(
+                f"photcode {photcode.name} is a {photcode.kind.name}, but {meta.name} an outside "
+                "catalog; give it a photcode of class ref, so that its magnitudes stay as they are"
+            )
         if content is not None:
             self._replace(meta, None if identity in self._contents else known, batch)
         source = select_detections(source, self._options.selection)

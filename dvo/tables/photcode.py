@@ -342,7 +342,8 @@ class PhotcodeTable:
         guess = next((w for w in words[1:] if w in filters), filters[0] if filters else "g")
         return (
             f"photcode {name!r} is not in the photcode table{near_text}. Add it with "
-            f"`dvo photcode add CATDIR {name} --class dep --filter {guess} --zero 25.0`"
+            f"`dvo photcode add CATDIR {name} --class dep --filter {guess} --zero 25.0`, or for an "
+            f"outside catalog `dvo photcode add CATDIR {name} --class ref`"
         )
 
     def add(
