@@ -136,6 +136,7 @@ class Admission:
             )
         if content is not None:
             self._replace(meta, None if identity in self._contents else known, batch)
+            self._report.n_replaced += 1
         source = select_detections(source, self._options.selection)
         self._count_dropped(source)
         has_plane = isinstance(meta, ImageMeta) and meta.parent is not None
@@ -171,7 +172,6 @@ class Admission:
                 f"({known.content}, not {meta.content}); to replace it use --replace"
             )
         batch.replaced.append(known.image_id)
-        self._report.n_replaced += 1
 
     def _plane(self, meta: ImageMeta, batch: Admitted) -> int:
         """Number of the focal plane of an exposure, giving it one if it is new."""
@@ -187,7 +187,6 @@ class Admission:
             number = known.image_id
             if known.content != meta.content:
                 self._replace(meta, known, batch)
-                self._report.n_replaced -= 1
                 batch.parents[identity] = (number, meta)
         self._planes[identity] = number
         return number

@@ -18,21 +18,17 @@ from numpy.typing import NDArray
 
 from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta, InputImage, RefSource
 from dvo.ingest.kernels import sky_order
-from dvo.ingest.objects import DEFAULT_POS_ERR_ARCSEC
+from dvo.ingest.position_error import position_error
 from dvo.ingest.surveys.motion import mjd_to_epoch, move_to_epoch
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
 
-__all__ = ["LEAST_ERR_ARCSEC", "MJD_1970", "MOST_ERR_ARCSEC", "Batch", "BatchImage"]
+__all__ = ["MJD_1970", "Batch", "BatchImage"]
 
 Array = NDArray[Any]
 
 MJD_1970 = 40587.0
 """MJD of 1970-01-01."""
-
-LEAST_ERR_ARCSEC = 1e-3
-# An error beyond this says that the error is not known.
-MOST_ERR_ARCSEC = 60.0
 _SORT_THREADS = 2
 
 
@@ -173,31 +169,19 @@ class Batch:
 
     @cached_property
     def pos_err(self) -> Array:
-        """One position error a detection for its weight [arcsec], never NaN or zero.
-
-        The photcode's model of position errors is applied:
-        sys^2 + scale * measured^2 + mag_scale * mag_err^2, with scale 0 meaning 1.
-        """
-        ra_err, dec_err = self.errors()
-        if ra_err is None and dec_err is None:
-            own = np.full(self.n, DEFAULT_POS_ERR_ARCSEC**2, np.float32)
-        else:
-            one = np.asarray(ra_err if ra_err is not None else dec_err)
-            two = np.asarray(dec_err if dec_err is not None else ra_err)
-            own = (np.square(one, dtype=np.float64) + np.square(two, dtype=np.float64)) / 2
-            own[~((own > 0) & (own < MOST_ERR_ARCSEC**2))] = DEFAULT_POS_ERR_ARCSEC**2
-            own = own.astype(np.float32)
-        sys2 = np.array([i.photcode.astrom_err_sys**2 for i in self.images], np.float32)
-        scale = np.array([i.photcode.astrom_err_scale or 1.0 for i in self.images], np.float32)
-        mags = np.array([i.photcode.astrom_err_mag_scale for i in self.images], np.float32)
-        if (scale != 1).any():
-            own = own * scale[self.image]
-        if sys2.any():
-            own = own + sys2[self.image]
-        mag_err = self.column("mag_err") if mags.any() else None
-        if mag_err is not None:
-            own = own + mags[self.image] * np.square(np.nan_to_num(mag_err))
-        return np.maximum(np.sqrt(own), np.float32(LEAST_ERR_ARCSEC))
+        """One position error a detection for its weight [arcsec], never NaN or zero."""
+        codes = [i.photcode for i in self.images]
+        terms = (
+            [c.astrom_err_sys**2 for c in codes],
+            [c.astrom_err_scale or 1.0 for c in codes],  # scale 0 means 1
+            [c.astrom_err_mag_scale for c in codes],
+        )
+        # Images mostly have one model: then one value stands for all rows.
+        sys2, scale, mag_scale = (
+            np.array(t[:1] or [0.0]) if len(set(t)) < 2 else self.per_image(t, "f8") for t in terms
+        )
+        mag_err = self.column("mag_err") if mag_scale.any() else None
+        return position_error(self.n, *self.errors(), mag_err, (sys2, scale, mag_scale))
 
     def per_image(self, values: Sequence[float], dtype: str) -> Array:
         """Spread one value an image over its detections.

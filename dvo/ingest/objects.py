@@ -14,18 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest.kernels import group_rows
+from dvo.ingest.position_error import DEFAULT_POS_ERR_ARCSEC
 from dvo.partition.manifest import CatalogRow
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["DEFAULT_POS_ERR_ARCSEC", "MEAN_STEMS", "Grouped", "MeanSet", "ObjectSet", "SkyIndex"]
+__all__ = ["MEAN_STEMS", "Grouped", "MeanSet", "ObjectSet", "SkyIndex"]
 
 Array = NDArray[Any]
-
-DEFAULT_POS_ERR_ARCSEC = 0.1
-"""Position error of a detection that comes without one."""
 
 _MEAN_EPOCH_NULL = AVERAGE["mean_epoch"].null
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest import kernels
-from dvo.ingest.batch import LEAST_ERR_ARCSEC, MOST_ERR_ARCSEC
-from dvo.ingest.objects import DEFAULT_POS_ERR_ARCSEC, MEAN_STEMS, MeanSet
+from dvo.ingest.objects import MEAN_STEMS, MeanSet
+from dvo.ingest.position_error import position_error
 from dvo.partition.manifest import ALL_SKY, CatalogRow
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
@@ -104,13 +104,10 @@ def _fresh(table: ColumnTable) -> ColumnTable:
 def _redo_positions(
     average: ColumnTable, measure: ColumnTable, rows: Array, changed: Array, codes: PhotcodeTable
 ) -> None:
-    sys2, scale, mag_scale = _error_model(codes)
     code = measure["photcode"][rows]
-    own = (np.square(measure["ra_err"][rows]) + np.square(measure["dec_err"][rows])) / 2
-    own = np.where((own > 0) & (own < MOST_ERR_ARCSEC**2), own, DEFAULT_POS_ERR_ARCSEC**2)
-    by_mag = mag_scale[code] * np.square(np.nan_to_num(measure["mag_err"][rows]))
-    error = np.sqrt(own * scale[code] + sys2[code] + by_mag)
-    error = np.maximum(error, LEAST_ERR_ARCSEC).astype(np.float32)
+    ra_err, dec_err, mag_err = (measure[name][rows] for name in ("ra_err", "dec_err", "mag_err"))
+    sys2, scale, mag_scale = (term[code] for term in _error_model(codes))
+    error = position_error(len(rows), ra_err, dec_err, mag_err, (sys2, scale, mag_scale))
     moving = ~np.isnan(average["u_ra"])
     state = (average["ra"].copy(), average["dec"].copy(), average["u_ra"].copy(),
              average["u_dec"].copy(), average["mean_epoch"].astype(np.float64))  # fmt: skip

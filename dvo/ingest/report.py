@@ -64,8 +64,6 @@ class AddstarReport:
         Commits made.
     n_dropped : dict of str to int
         Detections left out, by reason.
-    notes : list of str
-        Anything else worth telling.
     seconds : float
         Time taken [s].
     """
@@ -78,7 +76,6 @@ class AddstarReport:
     n_new: int = 0
     n_commits: int = 0
     n_dropped: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:

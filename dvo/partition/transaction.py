@@ -142,12 +142,8 @@ class Transaction:
             Tells apart several such files of one table in one commit, by their names.
         """
         path = self._shared_path(table.schema, label)
-        with self._mutex:
-            names = self._write(path, table, level=level)
-            for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
-                self._add_part(
-                    path, table.schema, int(region), "rows", int(start), int(stop), names
-                )
+        names = self._write(path, table, level=level)
+        self._add_runs(path, table.schema, regions, edges, "rows", names)
 
     def patch_rows(
         self,
@@ -177,12 +173,8 @@ class Transaction:
             Tells apart several patches of one table in one commit, by their file names.
         """
         path = self._shared_path(table.schema, label)
-        with self._mutex:
-            names = self._write(path, table, rows=rows)
-            for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
-                self._add_part(
-                    path, table.schema, int(region), "patch", int(start), int(stop), names
-                )
+        names = self._write(path, table, rows=rows)
+        self._add_runs(path, table.schema, regions, edges, "patch", names)
 
     def put_catalog(self, region: int, tables: Iterable[ColumnTable], *, level: Level) -> None:
         """Replace tables of a region by new ones, each in a file of its own.
