@@ -117,7 +117,7 @@ class _Matcher:
         means = (self._objects, self._pos_err, self._n_pos)
 
         def search(first: int, last: int) -> None:
-            kernels.search_objects(first, last, *asked, self.found, self._found2)
+            kernels.search_objects(first, last, *asked, False, self.found, self._found2)
 
         def absorb(first: int, last: int) -> None:
             kernels.absorb_detections(first, last, *taken, *means, self.found)

@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest.kernels.sky import chord2, moved, offset, slot_of, tangent, wrap_ra
-from dvo.jit import kernel
+from dvo.jit import kernel, kernel_part
 
 __all__ = [
-    "absorb",
     "absorb_detections",
     "link_detections",
     "link_objects",
@@ -48,14 +47,14 @@ _YEAR_S = 31557600.0
 _POLAR_DEC = 89.0
 
 
-@kernel
+@kernel_part
 def _link(o: int, slot: int, head: I4, after: I4, slots: I4) -> None:
     after[o] = head[slot]
     head[slot] = o
     slots[o] = slot
 
 
-@kernel
+@kernel_part
 def _unlink(o: int, head: I4, after: I4, slots: I4) -> None:
     slot = slots[o]
     k = head[slot]
@@ -68,124 +67,155 @@ def _unlink(o: int, head: I4, after: I4, slots: I4) -> None:
 
 
 @kernel
-def _nearest(
-    ra: float,
-    dec: float,
-    time: float,
-    reaches: tuple[float, float],
-    beyond2: float,
-    beyond: int,
-    objects: Objects,
-    index: Index,
-) -> tuple[int, float]:
-    """Nearest object within the radius that comes after (beyond2, beyond) in order of distance.
+def _place_at(
+    time: float, ra: float, dec: float, pm_ra: float, pm_dec: float, epoch: float
+) -> tuple[float, float]:
+    """Where an object is at some time [deg]."""
+    if pm_ra == pm_ra:
+        return moved(ra, dec, pm_ra, pm_dec, (time - epoch) / _YEAR_S)
+    return ra, dec
+
+
+@kernel
+def _precedes(
+    d2: float, dec: float, ra: float, o: int, d2_b: float, dec_b: float, ra_b: float, o_b: int
+) -> bool:
+    """Whether object o at d2 comes strictly before object o_b in the order of distance.
 
     Equal distances are ordered by declination, then right ascension of the objects, which
-    no partition of the sky can change. Returns (-1, inf) if there is none.
+    no partition of the sky can change.
     """
-    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
+    if d2 != d2_b:
+        return d2 < d2_b
+    if o == o_b:
+        return False
+    if dec != dec_b:
+        return dec < dec_b
+    if ra != ra_b:
+        return ra < ra_b
+    return o < o_b
+
+
+@kernel
+def _half_width(reach: float, dec: float, cosd: float) -> float:
+    """Half-width in RA of a circle, asin(sin r / cos dec) or more; 180 if it holds a pole."""
+    # For small ratios x, asin x < 1.001 x; that is wide enough and much cheaper.
+    if reach < 0.05 * cosd:
+        return 1.001 * reach / cosd
+    if abs(dec) + reach < 90.0:
+        return math.asin(min(1.0, math.sin(reach * _DEG) / cosd)) / _DEG
+    return 180.0
+
+
+@kernel
+def search_objects(
+    start: int,
+    stop: int,
+    det_ra: F8,
+    det_dec: F8,
+    time: float,
+    reach: tuple[float, float],
+    objects: Objects,
+    index: Index,
+    is_next: bool,
+    out: I4,
+    out2: F8,
+) -> None:
+    """Find the nearest object of each detection of a run; changes nothing but `out`.
+
+    Parameters
+    ----------
+    start, stop : int
+        The detections.
+    det_ra, det_dec : ndarray of float64
+        Positions of all detections [deg].
+    time : float
+        Time of the image [s since 1970].
+    reach : tuple of float
+        Match radius, and how far objects may be from their place in the index [deg].
+    objects, index : tuple of ndarray
+        The objects and their index.
+    is_next : bool
+        Whether to find the next nearest, after the one that is in `out`.
+    out : ndarray of int32
+        Filled with the row of the nearest object within the radius, or -1.
+    out2 : ndarray of float64
+        Filled with the squared chord to it; infinite if there is none.
+    """
+    o_ra, o_dec, pm_ra, pm_dec, epoch = objects
     n_cells, first, head, after, _ = index
     mask = len(head) - 1
-    radius, slack = reaches
+    radius, slack = reach
     chord = 2.0 * math.sin(0.5 * radius * _DEG)
-    limit2 = chord * chord
-    cosd = math.cos(dec * _DEG)
-    # Only multiplied by offsets of arcseconds, so what the root loses near 0 does not show.
-    sind = math.copysign(math.sqrt(max(0.0, 1.0 - cosd * cosd)), dec)
-    reach = radius + slack
     scale = len(n_cells) / 180.0
-    z_low = max(int((dec - reach + 90.0) * scale), 0)
-    z_high = min(int((dec + reach + 90.0) * scale), len(n_cells) - 1)
-    # Half-width in RA of a circle: asin(sin r / cos dec), all round if it holds a pole.
-    # For small ratios x, asin x < 1.001 x; that is wide enough and much cheaper.
-    half = 180.0
-    if reach < 0.05 * cosd:
-        half = 1.001 * reach / cosd
-    elif abs(dec) + reach < 90.0:
-        half = math.asin(min(1.0, math.sin(reach * _DEG) / cosd)) / _DEG
-    best, best2 = -1, math.inf
-    for z in range(z_low, z_high + 1):
-        n = n_cells[z]
-        per_deg = n / 360.0
-        c_low = math.floor((ra - half) * per_deg)
-        c_high = math.floor((ra + half) * per_deg)
-        if c_high - c_low >= n - 1:
-            c_low, c_high = 0, n - 1
-        for cell in range(c_low, c_high + 1):
-            c = cell
-            if c < 0:
-                c += n
-            elif c >= n:
-                c -= n
-            o = head[(first[z] + c) & mask]
-            while o >= 0:
-                a, d = o_ra[o], o_dec[o]
-                if o_pm_ra[o] == o_pm_ra[o]:
-                    a, d = moved(a, d, o_pm_ra[o], o_pm_dec[o], (time - o_time[o]) / _YEAR_S)
-                if abs(d - dec) <= radius:
-                    d2 = chord2(a - ra, d - dec, cosd, sind)
-                    if (
-                        d2 <= limit2
-                        and (beyond < 0 or _precedes(beyond2, beyond, d2, o, o_dec, o_ra))
-                        and (best < 0 or _precedes(d2, o, best2, best, o_dec, o_ra))
-                    ):
-                        best, best2 = o, d2
-                o = after[o]
-    return best, best2
+    for i in range(start, stop):
+        ra, dec = det_ra[i], det_dec[i]
+        cosd = math.cos(dec * _DEG)
+        # Only multiplied by offsets of arcseconds, so what the root loses near 0 does not show.
+        sind = math.copysign(math.sqrt(max(0.0, 1.0 - cosd * cosd)), dec)
+        half = _half_width(radius + slack, dec, cosd)
+        z_low = max(int((dec - radius - slack + 90.0) * scale), 0)
+        z_high = min(int((dec + radius + slack + 90.0) * scale), len(n_cells) - 1)
+        last, last2 = out[i], out2[i]
+        best, best2 = -1, math.inf
+        for z in range(z_low, z_high + 1):
+            n = n_cells[z]
+            c_low = math.floor((ra - half) * (n / 360.0))
+            c_high = math.floor((ra + half) * (n / 360.0))
+            if c_high - c_low >= n - 1:
+                c_low, c_high = 0, n - 1
+            for cell in range(c_low, c_high + 1):
+                c = cell
+                if c < 0:
+                    c += n
+                elif c >= n:
+                    c -= n
+                o = head[(first[z] + c) & mask]
+                while o >= 0:
+                    a, d = _place_at(time, o_ra[o], o_dec[o], pm_ra[o], pm_dec[o], epoch[o])
+                    if abs(d - dec) <= radius:
+                        d2 = chord2(a - ra, d - dec, cosd, sind)
+                        if d2 <= chord * chord:
+                            at = (d2, o_dec[o], o_ra[o], o)
+                            if (
+                                best < 0 or _precedes(*at, best2, o_dec[best], o_ra[best], best)
+                            ) and (
+                                not is_next or _precedes(last2, o_dec[last], o_ra[last], last, *at)
+                            ):
+                                best, best2 = o, d2
+                    o = after[o]
+        out[i], out2[i] = best, best2
 
 
 @kernel
-def _precedes(d2: float, o: int, other2: float, other: int, dec: F8, ra: F8) -> bool:
-    """Whether object o at d2 comes strictly before another in the order of distance."""
-    if d2 != other2:
-        return d2 < other2
-    if o == other:
-        return False
-    if dec[o] != dec[other]:
-        return bool(dec[o] < dec[other])
-    if ra[o] != ra[other]:
-        return bool(ra[o] < ra[other])
-    return o < other
-
-
-@kernel
-def absorb(
-    o: int,
-    ra: float,
-    dec: float,
+def _drawn(
+    mean: tuple[float, float, float, float, float],
     err: float,
-    time: float,
-    objects: Objects,
-    pos_err: F4,
-    n_pos: U4,
-) -> None:
-    """Move the mean of an object towards a detection that was given to it.
+    det: tuple[float, float, float, float],
+) -> tuple[float, float, float, float]:
+    """Mean (ra, dec, epoch) and error of an object drawn towards a detection given to it.
 
     The running weighted mean keeps no more than what is stored on disk (position as
     float64, error as float32), so that it does not matter where a batch ends.
     """
-    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
-    old2 = float(pos_err[o]) * float(pos_err[o])
-    share = old2 / (old2 + err * err)
-    at_ra, at_dec = o_ra[o], o_dec[o]
-    if o_pm_ra[o] == o_pm_ra[o]:
-        years = (time - o_time[o]) / _YEAR_S
-        at_ra, at_dec = moved(at_ra, at_dec, o_pm_ra[o], o_pm_dec[o], years)
-    else:
-        o_time[o] = math.floor(o_time[o] + share * (time - o_time[o]))
+    o_ra, o_dec, pm_ra, pm_dec, epoch = mean
+    ra, dec, det_err, time = det
+    share = err * err / (err * err + det_err * det_err)
+    at_ra, at_dec = _place_at(time, o_ra, o_dec, pm_ra, pm_dec, epoch)
+    if pm_ra != pm_ra:
+        epoch = math.floor(epoch + share * (time - epoch))
     if abs(at_dec) < _POLAR_DEC:
         dra = ra - at_ra
         if dra > 180.0:
             dra -= 360.0
         elif dra < -180.0:
             dra += 360.0
-        o_ra[o] = wrap_ra(o_ra[o] + share * dra)
-        o_dec[o] += share * (dec - at_dec)
+        o_ra = wrap_ra(o_ra + share * dra)
+        o_dec += share * (dec - at_dec)
     else:
         x, y = tangent(at_ra, at_dec, ra, dec)
-        o_ra[o], o_dec[o] = offset(o_ra[o], o_dec[o], share * x, share * y)
-    pos_err[o] = err * math.sqrt(share)
-    n_pos[o] += 1
+        o_ra, o_dec = offset(o_ra, o_dec, share * x, share * y)
+    return o_ra, o_dec, epoch, det_err * math.sqrt(share)
 
 
 @kernel
@@ -222,60 +252,14 @@ def move_objects(rows: I4, time: float, objects: Objects, index: Index) -> None:
     index : tuple of ndarray
         The index; changed in place.
     """
+    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
     n_cells, first, head, after, slots = index
     for i in range(len(rows)):
         o = rows[i]
-        slot = _slot_at(o, time, objects, n_cells, first, len(head) - 1)
+        a, d = _place_at(time, o_ra[o], o_dec[o], o_pm_ra[o], o_pm_dec[o], o_time[o])
+        slot = slot_of(a, d, n_cells, first, len(head) - 1)
         _unlink(o, head, after, slots)
         _link(o, slot, head, after, slots)
-
-
-@kernel
-def _slot_at(o: int, time: float, objects: Objects, n_cells: I8, first: I8, mask: int) -> int:
-    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
-    if o_pm_ra[o] == o_pm_ra[o]:
-        years = (time - o_time[o]) / _YEAR_S
-        a, d = moved(o_ra[o], o_dec[o], o_pm_ra[o], o_pm_dec[o], years)
-        return slot_of(a, d, n_cells, first, mask)
-    return slot_of(o_ra[o], o_dec[o], n_cells, first, mask)
-
-
-@kernel
-def search_objects(
-    start: int,
-    stop: int,
-    det_ra: F8,
-    det_dec: F8,
-    time: float,
-    reach: tuple[float, float],
-    objects: Objects,
-    index: Index,
-    out: I4,
-    out2: F8,
-) -> None:
-    """Find the nearest object of each detection of a run; changes nothing but `out`.
-
-    Parameters
-    ----------
-    start, stop : int
-        The detections.
-    det_ra, det_dec : ndarray of float64
-        Positions of all detections [deg].
-    time : float
-        Time of the image [s since 1970].
-    reach : tuple of float
-        Match radius, and how far objects may be from their place in the index [deg].
-    objects, index : tuple of ndarray
-        The objects and their index.
-    out : ndarray of int32
-        Filled with the row of the nearest object within the radius, or -1.
-    out2 : ndarray of float64
-        Filled with the squared chord to it.
-    """
-    for i in range(start, stop):
-        o, d2 = _nearest(det_ra[i], det_dec[i], time, reach, 0.0, -1, objects, index)
-        out[i] = o
-        out2[i] = d2
 
 
 @kernel
@@ -338,8 +322,8 @@ def settle_rivals(
                 holder[o] = i
             else:
                 loser = i
-            out[loser], out2[loser] = _nearest(
-                det_ra[loser], det_dec[loser], time, reach, out2[loser], out[loser], objects, index
+            search_objects(
+                loser, loser + 1, det_ra, det_dec, time, reach, objects, index, True, out, out2
             )
             queue[n_queue] = loser
             n_queue += 1
@@ -382,9 +366,14 @@ def absorb_detections(
     out : ndarray of int32
         Object of each detection, or -1.
     """
+    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
     for i in range(start, stop):
-        if out[i] >= 0:
-            absorb(out[i], det_ra[i], det_dec[i], det_err[i], time, objects, pos_err, n_pos)
+        o = out[i]
+        if o >= 0:
+            mean = (o_ra[o], o_dec[o], float(o_pm_ra[o]), float(o_pm_dec[o]), o_time[o])
+            det = (det_ra[i], det_dec[i], float(det_err[i]), time)
+            o_ra[o], o_dec[o], o_time[o], pos_err[o] = _drawn(mean, float(pos_err[o]), det)
+            n_pos[o] += 1
 
 
 @kernel
@@ -438,7 +427,8 @@ def link_detections(
     for i in range(start, stop):
         o = out[i]
         if o >= 0:
-            slot = _slot_at(o, time, objects, n_cells, first, mask)
+            a, d = _place_at(time, o_ra[o], o_dec[o], o_pm_ra[o], o_pm_dec[o], o_time[o])
+            slot = slot_of(a, d, n_cells, first, mask)
             if slot != slots[o]:
                 _unlink(o, head, after, slots)
                 _link(o, slot, head, after, slots)
@@ -487,7 +477,7 @@ def remeasure(
     n_pos : ndarray of uint32
         Measures in each mean; objects where it is 0 begin with their first measure.
     """
-    o_ra, o_dec, _, _, o_time = objects
+    o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
     for i in range(len(row)):
         o = row[i]
         if n_pos[o] == 0:
@@ -497,4 +487,7 @@ def remeasure(
             pos_err[o] = err[i]
             n_pos[o] = 1
         else:
-            absorb(o, ra[i], dec[i], err[i], time[i], objects, pos_err, n_pos)
+            mean = (o_ra[o], o_dec[o], float(o_pm_ra[o]), float(o_pm_dec[o]), o_time[o])
+            det = (ra[i], dec[i], float(err[i]), time[i])
+            o_ra[o], o_dec[o], o_time[o], pos_err[o] = _drawn(mean, float(pos_err[o]), det)
+            n_pos[o] += 1

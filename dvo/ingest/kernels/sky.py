@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.jit import kernel
+from dvo.jit import kernel, kernel_part
 
 __all__ = [
     "chord2",
@@ -61,7 +61,7 @@ def sky_cells(height: float) -> tuple[I8, I8]:
     return n_cells, first
 
 
-@kernel
+@kernel_part
 def slot_of(ra: float, dec: float, n_cells: I8, first: I8, mask: int) -> int:
     """Slot of the cell that holds a position [deg]."""
     n_zones = len(n_cells)
