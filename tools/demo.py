@@ -188,12 +188,12 @@ def _compare(session: Session, sky: Path, truth: Path) -> bool:
 def _ask_by_command(session: Session, sky: Path, star: Variable) -> None:
     session.step("Ask by command: what is near a star, and its light curve")
     where = (f"{star.ra:.5f}", f"{star.dec:.5f}")
-    columns = ("--columns", "ra,dec,nmeasure,g,r,i,z,y")
+    columns = ("--columns", "distance,ra,dec,nmeasure,g,r,i,z,y")
     printed = session.run("dvo", "cone", sky, *where, "60", *columns)
     _say_table(session, printed)
-    columns = ("--columns", "time,photcode,mag:rel,mag:err")
+    columns = ("--columns", "mjd,photcode_name,mag:rel,mag:err")
     printed = session.run("dvo", "lightcurve", sky, *where, *columns)
-    _say_table(session, printed, most=7)
+    _say_table(session, printed, most=8)
 
 
 def _say_table(session: Session, printed: str, most: int = 12) -> None:
@@ -214,9 +214,11 @@ def _ask_by_python(session: Session, sky: Path, star: Variable) -> None:
         'db.cone(ra, dec, 60, table="average")': lambda db, p: db.cone(
             *p, 60.0, table="average", columns=["ra", "dec", "g", "g:err"]
         ),
-        'db.cone(ra, dec, 60, table="measure")': lambda db, p: db.cone(*p, 60.0, columns=columns),
+        'db.cone(ra, dec, 60, table="measure")': lambda db, p: db.cone(
+            *p, 60.0, table="measure", columns=columns
+        ),
         'db.cone(ra, dec, 1800, table="measure")': lambda db, p: db.cone(
-            *p, 1800.0, columns=columns
+            *p, 1800.0, table="measure", columns=columns
         ),
         "db.lightcurve(ra, dec)": lambda db, _: db.lightcurve(star.ra, star.dec),
     }
@@ -237,8 +239,7 @@ def _draw(session: Session, sky: Path, star: Variable, *, with_references: bool)
     session.step("Draw")
     with dvo.open(sky) as db:
         table = db.lightcurve(star.ra, star.dec)
-        names = {p.code: p.name for p in db.photcodes}
-        draw_variable(table, names, star, session.folder / "lightcurve.png")
+        draw_variable(table, star, session.folder / "lightcurve.png")
         session.say(f"{session.folder}/lightcurve.png: a variable star of {star.period_d:.3f} d")
         if with_references:
             n = draw_sky(db, session.folder / "density.png")

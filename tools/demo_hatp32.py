@@ -136,8 +136,7 @@ def _light_curve(session: Session, sky: Path) -> dict[str, Array]:
         thing, i_image, table["mag:rel"].to_numpy().astype(float), own, len(image)
     )
     at = np.searchsorted(image, found["image_id"].to_numpy())
-    mjd = (found["time"].to_numpy() + found["time_msec"].to_numpy() / 1e3) / 86400 + _MJD_1970
-    middle = mjd + 0.5 * 60.0 / 86400
+    middle = found["mjd"].to_numpy() + 0.5 * 60.0 / 86400
     session.say(
         f"{len(found)} measures of HAT-P-32; zero point of each image from {n_stars} stars, "
         f"which scatter by {scatter:.4f} mag"

@@ -20,7 +20,6 @@ __all__ = ["Variable", "draw_sky", "draw_variable", "find_variable"]
 Array = NDArray[Any]
 
 _COLOURS = {"g": "#2a9d5c", "r": "#d1495b", "i": "#e08e0b", "z": "#8f5bb5", "y": "#222222"}
-_MJD_1970 = 40587.0
 
 
 @dataclass(frozen=True)
@@ -101,15 +100,13 @@ def _columns(path: Path) -> tuple[list[str], list[pa.ChunkedArray]]:
     return table.column_names, table.columns
 
 
-def draw_variable(table: pa.Table, photcodes: dict[int, str], star: Variable, path: Path) -> None:
+def draw_variable(table: pa.Table, star: Variable, path: Path) -> None:
     """Draw a light curve in time and folded, over the truth.
 
     Parameters
     ----------
     table : pyarrow.Table
         From `Database.lightcurve`.
-    photcodes : dict of int to str
-        Names of the photcodes.
     star : Variable
         What is true of the star.
     path : Path
@@ -120,9 +117,9 @@ def draw_variable(table: pa.Table, photcodes: dict[int, str], star: Variable, pa
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    mjd = (table["time"].to_numpy() + table["time_msec"].to_numpy() / 1000) / 86400 + _MJD_1970
+    mjd = table["mjd"].to_numpy()
     mag, err = table["mag:rel"].to_numpy(), table["mag:err"].to_numpy()
-    filters = np.array([_filter(photcodes[int(c)]) for c in table["photcode"].to_numpy()])
+    filters = np.array([_filter(name) for name in table["photcode_name"].to_pylist()])
     start = np.floor(mjd.min())
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), sharey=True, layout="constrained")
     grid = np.linspace(0, 1, 200)

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
-from dvo.cli.output import format_option, output_option, write_result
+from dvo.cli.output import Output, format_option, output_option
 
 __all__ = ["cone"]
 
 _DEFAULT_COLUMNS = {
-    "average": "ra,dec,ra_err,dec_err,nmeasure,cat_id,obj_id,ext_id,flags",
-    "measure": "ra,dec,time,photcode,mag,mag_err,image_id,det_id,cat_id,obj_id",
-    "image": "image_id,name,photcode,time,exptime,secz,ra_center,dec_center,radius,nstar",
+    "average": "distance,ra,dec,ra_err,dec_err,nmeasure,cat_id,obj_id,ext_id,flags",
+    "measure": "distance,ra,dec,mjd,photcode_name,mag,mag_err,image_id,det_id,cat_id,obj_id",
+    "image": (
+        "distance,image_id,name,photcode_name,mjd,exptime,secz,ra_center,dec_center,radius,nstar"
+    ),
 }
 
 
@@ -24,13 +26,20 @@ _DEFAULT_COLUMNS = {
 @click.argument("radius_arcsec", type=float)
 @click.option(
     "--table",
-    type=click.Choice(["measure", "average", "image"]),
+    type=click.Choice(["average", "measure", "image"]),
     default="average",
     show_default=True,
     help="Which table.",
 )
 @click.option(
     "--columns", help="Columns and magnitude words, split by commas; 'all' for all columns."
+)
+@click.option(
+    "--sort",
+    type=click.Choice(["distance", "stored"]),
+    default="distance",
+    show_default=True,
+    help="The nearest first, or the order in which rows are stored (quicker if there are many).",
 )
 @click.option("--snapshot", type=int, help="State to read (see: dvo log); the newest if not given.")
 @format_option
@@ -43,24 +52,27 @@ def cone(
     *,
     table: str,
     columns: str | None,
+    sort: str,
     snapshot: int | None,
     form: str | None,
     output: Path | None,
 ) -> None:
-    """List what lies within RADIUS_ARCSEC of RA DEC (ICRS degrees).
+    """List what lies within RADIUS_ARCSEC of RA DEC (ICRS degrees), the nearest first.
 
     Columns are those of the table, and magnitude words such as g, g:err, g:kron:nphot (on
-    objects) or mag:rel, mag:inst, g:rel:err (on measures).
+    objects) or mag:rel, mag:inst, g:rel:err (on measures). Further ones are distance from
+    RA DEC [arcsec] and, of measures and images, mjd and photcode_name.
 
     \b
     Example:
-      dvo cone sky 56.75 24.12 60 --table average --columns ra,dec,g,g:err
+      dvo cone sky 56.75 24.12 60 --columns distance,ra,dec,g,g:err
       dvo cone sky 56.75 24.12 5 --table measure -f csv -o star.csv
     """
     import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
 
+    out = Output.choose(form, output)
     wanted = (columns or _DEFAULT_COLUMNS[table]).split(",")
     names = None if wanted == ["all"] else [w.strip() for w in wanted if w.strip()]
     with dvo.open(catdir, snapshot=snapshot) as db:
-        found = db.cone(ra, dec, radius_arcsec, table=table, columns=names)
-    write_result(found, form, output)
+        found = db.cone(ra, dec, radius_arcsec, table=table, columns=names, sort=sort)
+    out.write(found)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from dvo.cli.output import format_option, output_option, write_result
+from dvo.cli.output import Output, format_option, output_option
 
 __all__ = ["images"]
 
-_COLUMNS = "image_id,name,photcode,time,exptime,secz,ra_center,dec_center,radius,nstar,mcal_psf"
+_COLUMNS = "image_id,name,photcode_name,mjd,exptime,secz,ra_center,dec_center,radius,nstar,mcal_psf"
 
 
 @click.command()
@@ -33,6 +33,9 @@ def images(
 ) -> None:
     """List the images of CATDIR, all or those over a position.
 
+    Beside the columns of the table there are mjd and photcode_name and, with --at, distance
+    from the position to the centre of the image [arcsec].
+
     \b
     Example:
       dvo images sky --at 56.75 24.12
@@ -40,8 +43,9 @@ def images(
     """
     import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
 
+    out = Output.choose(form, output)
     names = None if columns == "all" else [c.strip() for c in columns.split(",")]
     ra, dec = at or (None, None)
     with dvo.open(catdir, snapshot=snapshot) as db:
         found = db.images(ra, dec, radius, columns=names)
-    write_result(found, form, output)
+    out.write(found)

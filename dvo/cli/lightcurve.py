@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dvo.cli.output import format_option, output_option, write_result
+from dvo.cli.output import Output, check_folder, format_option, output_option
+from dvo.errors import StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["lightcurve"]
+
+_PICTURES = (".png", ".pdf", ".svg")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -23,7 +26,9 @@ __all__ = ["lightcurve"]
     "--radius", type=float, default=1.0, show_default=True, help="How far it may be [arcsec]."
 )
 @click.option("--columns", help="Columns and magnitude words of Measure, split by commas.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw it to this PNG file, too.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Draw it to this file, too: .png, .pdf or .svg."
+)
 @click.option("--snapshot", type=int, help="State to read (see: dvo log); the newest if not given.")
 @format_option
 @output_option
@@ -41,27 +46,53 @@ def lightcurve(
 ) -> None:
     """List the measures of the object nearest to RA DEC (ICRS degrees), in order of time.
 
-    Magnitudes are calibrated as far as the database is (level rel).
+    Magnitudes are calibrated as far as the database is (level rel). Times are MJD (UTC);
+    raw ones are the columns time and time_msec, and numbers of photcodes photcode.
 
     \b
     Example:
       dvo lightcurve sky 31.0427 46.6879 --plot hatp32.png
-      dvo lightcurve sky 31.0427 46.6879 --columns time,mag:rel,mag:err -f csv
+      dvo lightcurve sky 31.0427 46.6879 --columns mjd,mag:rel,mag:err -f csv
     """
     import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
 
+    out = Output.choose(form, output)
+    if plot is not None:
+        _check_picture(plot)
     names = [c.strip() for c in columns.split(",")] if columns else None
     with dvo.open(catdir, snapshot=snapshot) as db:
         found = db.lightcurve(ra, dec, radius, columns=names)
         if found.num_rows == 0:
-            raise click.ClickException(f"no object within {radius} arcsec of {ra} {dec}")
-        if plot is not None:
-            drawn = found if columns is None else db.lightcurve(ra, dec, radius)
-            _draw(drawn, {p.code: p.name for p in db.photcodes}, plot)
-    write_result(found, form, output)
+            raise click.ClickException(
+                f"no object within {radius:g} arcsec of {ra} {dec}; look further with --radius"
+            )
+        drawn = found if columns is None or plot is None else db.lightcurve(ra, dec, radius)
+    if plot is not None:
+        _draw(drawn, plot)
+    out.write(found, heading=[_object_line(found, ra, dec)])
 
 
-def _draw(table: pa.Table, names: dict[int, str], path: Path) -> None:
-    from dvo.database.plots import draw_lightcurve  # noqa: PLC0415
+def _check_picture(path: Path) -> None:
+    if path.suffix.lower() not in _PICTURES:
+        raise click.UsageError(f"--plot {path}: give a file that ends in {', '.join(_PICTURES)}")
+    check_folder(path)
 
-    draw_lightcurve(table, names, path)
+
+def _draw(table: pa.Table, path: Path) -> None:
+    from dvo.database.plots import draw_lightcurve  # noqa: PLC0415 - slow to import
+
+    try:
+        draw_lightcurve(table, path)
+    except OSError as err:
+        raise StorageError(f"{path}: cannot be written ({err.strerror or err})") from err
+    click.echo(f"wrote {path}", err=True)
+
+
+def _object_line(table: pa.Table, ra: float, dec: float) -> str:
+    """Say which object it is: the nearest one need not be the one that was meant."""
+    fact = {name.decode(): value.decode() for name, value in table.schema.metadata.items()}
+    return (
+        f"object {fact['cat_id']}.{fact['obj_id']} (ext_id {fact['ext_id']}) at "
+        f"{float(fact['obj_ra']):.8f} {float(fact['obj_dec']):+.8f}, "
+        f"{float(fact['distance']):.3f} arcsec from {ra} {dec}; {table.num_rows} measures"
+    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,13 @@ from dvo.errors import StorageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FORMATS", "format_option", "output_option", "progress_line", "write_result"]
+__all__ = ["FORMATS", "Output", "check_folder", "format_option", "output_option", "progress_line"]
 
 FORMATS = ("table", "csv", "json", "fits", "votable", "parquet")
+
+_ENDINGS = {".csv": "csv", ".json": "json", ".fits": "fits", ".fit": "fits", ".vot": "votable",
+            ".xml": "votable", ".parquet": "parquet"}  # fmt: skip
+_BINARY = ("fits", "votable", "parquet")
 
 format_option = click.option(
     "-f",
@@ -29,118 +33,139 @@ format_option = click.option(
     help="Form of the output; by the ending of -o if not given, else table.",
 )
 output_option = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="File to write; - or none for stdout."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help=f"File to write ({' '.join(_ENDINGS)}, or any with -f); - or none for stdout.",
 )
 
-_ENDINGS = {".csv": "csv", ".json": "json", ".fits": "fits", ".fit": "fits", ".vot": "votable",
-            ".xml": "votable", ".parquet": "parquet"}  # fmt: skip
-_BINARY = ("fits", "votable", "parquet")
 
-
-def write_result(table: pa.Table, form: str | None, output: Path | None) -> None:
-    """Write a result where and how the user wants it.
+@dataclass(frozen=True)
+class Output:
+    """Where a result goes, and in which form.
 
     Parameters
     ----------
-    table : pyarrow.Table
-        The result.
-    form : str or None
-        One of `FORMATS`; None takes the ending of the file, or a table.
-    output : Path or None
-        File to write; None or ``-`` for stdout.
+    form : str
+        One of `FORMATS`.
+    path : Path or None
+        File to write; None for stdout.
+    """
+
+    form: str
+    path: Path | None
+
+    @classmethod
+    def choose(cls, form: str | None, path: Path | None) -> Output:
+        """Work out what was asked for, before any work is done for it.
+
+        Parameters
+        ----------
+        form : str or None
+            One of `FORMATS`; None takes the ending of the file, or a table.
+        path : Path or None
+            File to write; None or ``-`` for stdout.
+
+        Returns
+        -------
+        Output
+            Where it goes.
+
+        Raises
+        ------
+        click.UsageError
+            If the file has no ending that says its form, or the terminal would get bytes.
+        StorageError
+            If the file's folder is not there.
+        """
+        if path is None or str(path) == "-":
+            if form in _BINARY and sys.stdout.isatty():
+                raise click.UsageError(f"{form} is not for a terminal; give a file with -o")
+            return cls(form or "table", None)
+        chosen = form or _ENDINGS.get(path.suffix.lower())
+        if chosen is None:
+            raise click.UsageError(
+                f"-o {path}: its ending does not say in which form to write; use one of "
+                f"{' '.join(_ENDINGS)}, or give the form with -f"
+            )
+        check_folder(path)
+        return cls(chosen, path)
+
+    def write(self, table: pa.Table, heading: Sequence[str] = ()) -> None:
+        """Write a result, and say so on stderr if it went to a file.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            The result.
+        heading : sequence of str
+            What to print above a table for people; programs get it in no other form.
+
+        Raises
+        ------
+        StorageError
+            If the file cannot be written.
+        """
+        if self.path is None:
+            self._write_to(table, heading, sys.stdout.buffer)
+            return
+        # Written beside and renamed: a file that is there is whole.
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            with beside.open("wb") as file:
+                self._write_to(table, heading, file)
+            beside.replace(self.path)
+        except OSError as err:
+            beside.unlink(missing_ok=True)
+            raise StorageError(f"{self.path}: cannot be written ({err.strerror or err})") from err
+        click.echo(f"wrote {self.path}, {table.num_rows} rows", err=True)
+
+    def _write_to(self, table: pa.Table, heading: Sequence[str], file: Any) -> None:
+        from dvo.cli import text_forms  # noqa: PLC0415 - keeps `dvo --help` quick
+
+        if self.form == "table":
+            text_forms.write_table(table, heading, file)
+        elif self.form == "csv":
+            text_forms.write_csv(table, file)
+        elif self.form == "json":
+            text_forms.write_json(table, file)
+        elif self.form == "parquet":
+            _write_parquet(table, file)
+        else:
+            _write_by_astropy(table, self.form, file)
+        file.flush()
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a file that is to be written where there is no folder.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
 
     Raises
     ------
     StorageError
-        If the file cannot be written.
+        If its folder is not there.
     """
-    if output is not None and str(output) == "-":
-        output = None
-    chosen = form or (_ENDINGS.get(output.suffix.lower(), "table") if output else "table")
-    if output is None:
-        if chosen in _BINARY and sys.stdout.isatty():
-            raise click.UsageError(f"{chosen} is not for a terminal; give a file with -o")
-        _write_to(table, chosen, sys.stdout.buffer)
+    if not path.parent.is_dir():
+        raise StorageError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def _write_by_astropy(table: pa.Table, form: str, file: Any) -> None:
+    from dvo.database import to_astropy  # noqa: PLC0415
+
+    if form == "fits":
+        to_astropy(table).write(file, format="fits")
         return
-    # Written beside and renamed: a file that is there is whole.
-    beside = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            _write_to(table, chosen, file)
-        beside.replace(output)
-    except OSError as err:
-        beside.unlink(missing_ok=True)
-        raise StorageError(f"{output}: cannot be written ({err.strerror or err})") from err
+    from astropy.io.votable.exceptions import W03  # noqa: PLC0415
 
-
-def _write_to(table: pa.Table, form: str, file: Any) -> None:
-    writers: dict[str, Callable[[Any, Any], None]] = {
-        "table": _write_text,
-        "csv": _write_csv,
-        "json": _write_json,
-        "fits": _write_fits,
-        "votable": _write_votable,
-        "parquet": _write_parquet,
-    }
-    writers[form](table, file)
-    file.flush()
-
-
-def _write_text(table: pa.Table, file: Any) -> None:
-    """Columns under their names and units, right-aligned."""
-    names = table.column_names
-    units = [(f.metadata or {}).get(b"unit", b"").decode() for f in table.schema]
-    rows = [[_text(v) for v in row.values()] for row in table.to_pylist()]
-    lines = [names, *([[f"[{u}]" if u else "" for u in units]] if any(units) else []), *rows]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(names))]
-    for line in lines:
-        text = "  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-        file.write(text.encode() + b"\n")
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    if isinstance(value, list):
-        return ",".join(_text(v) for v in value)
-    return str(value)
-
-
-def _write_csv(table: pa.Table, file: Any) -> None:
-    import pyarrow as pa  # noqa: PLC0415 - keeps `dvo --help` quick
-    import pyarrow.csv  # noqa: PLC0415
-
-    flat = [
-        pa.array([_text(v) for v in column.to_pylist()])
-        if pa.types.is_fixed_size_list(column.type)
-        else column
-        for column in table.columns
-    ]
-    pyarrow.csv.write_csv(pa.Table.from_arrays(flat, names=table.column_names), file)
-
-
-def _write_json(table: pa.Table, file: Any) -> None:
-    rows = [{k: _plain(v) for k, v in row.items()} for row in table.to_pylist()]
-    file.write(json.dumps(rows).encode() + b"\n")
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_fits(table: pa.Table, file: Any) -> None:
-    from dvo.database import to_astropy  # noqa: PLC0415
-
-    to_astropy(table).write(file, format="fits")
-
-
-def _write_votable(table: pa.Table, file: Any) -> None:
-    from dvo.database import to_astropy  # noqa: PLC0415
-
-    signed = _without_unsigned(table)
-    to_astropy(signed).write(file, format="votable", tabledata_format="binary2")
+    with warnings.catch_warnings():
+        # Names such as g:err are no XML ids; astropy makes some up, and nobody needs to know.
+        warnings.simplefilter("ignore", W03)
+        signed = to_astropy(_without_unsigned(table))
+        signed.write(file, format="votable", tabledata_format="binary2")
 
 
 def _without_unsigned(table: pa.Table) -> pa.Table:

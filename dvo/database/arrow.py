@@ -59,10 +59,21 @@ def _to_array(column: Column, values: Array) -> pa.Array[Any]:
     if column.dtype[0] == "S":
         return pa.array([v.decode("ascii", "replace") for v in values.tolist()], pa.string())
     if values.ndim == 2:
-        flat = pa.array(np.ascontiguousarray(values).ravel())
-        return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-    if column.nullable:
-        mask = column.is_null(values)
-        if mask.any():
-            return pa.array(values, mask=mask)
-    return pa.array(values)
+        return pa.FixedSizeListArray.from_arrays(_numbers(values.ravel()), values.shape[1])
+    mask = column.is_null(values) if column.nullable else None
+    return _numbers(values, mask if mask is not None and mask.any() else None)
+
+
+def _numbers(values: Array, is_null: Array | None = None) -> pa.Array[Any]:
+    """Make an Arrow array that shares the memory of the values.
+
+    `pa.array` does the same, but loads pandas first, to see that the values are not of it.
+    """
+    kind = pa.from_numpy_dtype(values.dtype)
+    data = _bits(values) if values.dtype == np.bool_ else np.ascontiguousarray(values)
+    valid = None if is_null is None else pa.py_buffer(_bits(~is_null))
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
+
+
+def _bits(values: Array) -> Array:
+    return np.packbits(values, bitorder="little")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +25,14 @@ def to_astropy(table: pa.Table) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        Floats are NaN where null; other columns with nulls are masked.
+        Floats are NaN where null; other columns with nulls are masked. What the result
+        says of itself, such as the object of a light curve, is in its ``meta``.
     """
     from astropy.table import MaskedColumn, QTable  # noqa: PLC0415 - slow to import
     from astropy.units import Unit  # noqa: PLC0415
 
-    out = QTable()
+    facts = table.schema.metadata or {}
+    out = QTable(meta={k.decode(): json.loads(v) for k, v in facts.items()})
     for field in table.schema:
         column = table[field.name].combine_chunks()
         about = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}

@@ -11,14 +11,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dvo.database.arrow import to_arrow
+from dvo.database.arrow import OutputColumn, to_arrow
+from dvo.database.derived import distances
 from dvo.database.fields import Request, resolve
+from dvo.database.lightcurve import read_lightcurve
 from dvo.errors import QueryError
 from dvo.partition.bounds import Area, Box, Cone
 from dvo.partition.manifest import ALL_SKY, SnapshotRow
 from dvo.partition.store import DEFAULT_CACHE_BYTES, Store
 from dvo.partition.view import View
-from dvo.sphere import separation
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
@@ -32,8 +33,7 @@ Array = NDArray[Any]
 
 _ROW = Column("row", "i8", "row in its catalog")
 _TABLES: dict[str, TableSchema] = {"average": AVERAGE, "measure": MEASURE, "image": IMAGE}
-_LIGHTCURVE = ("time", "time_msec", "photcode", "mag:rel", "mag:err", "ra", "dec", "image_id",
-               "det_id", "db_flags", "phot_flags")  # fmt: skip
+_SORTS = ("distance", "stored")
 
 
 def open_database(
@@ -109,8 +109,9 @@ class Database:
         dec: float,
         radius_arcsec: float,
         *,
-        table: str = "measure",
+        table: str = "average",
         columns: Sequence[str] | None = None,
+        sort: str | None = None,
     ) -> pa.Table:
         """Rows within a circle.
 
@@ -120,27 +121,41 @@ class Database:
             Centre, ICRS [deg].
         radius_arcsec : float
             Radius [arcsec]; rows at just that distance are in.
-        table : {'measure', 'average', 'image'}
+        table : {'average', 'measure', 'image'}
             Which table; images are those whose field the circle touches.
         columns : sequence of str, optional
-            Columns and magnitude words; None for all columns.
+            Columns, derived columns such as ``distance`` from the centre [arcsec], and
+            magnitude words; None for all columns of the table.
+        sort : {'distance', 'stored'}, optional
+            Order of the rows: the nearest first, or region after region as they are
+            stored, which costs nothing. None sorts if ``distance`` is among the columns.
 
         Returns
         -------
         pyarrow.Table
-            The rows, region after region, in the order in which they are stored.
+            The rows.
 
         Raises
         ------
         UnknownColumnError
             If a column is not known.
         QueryError
-            If the position, radius or table is not one.
+            If the position, radius, table or order is not one.
         """
-        area = Cone(ra, dec, radius_arcsec / 3600.0)
-        if table == "image":
-            return self.images(ra, dec, radius_arcsec, columns=columns)
-        return self._gather(self._schema(table), columns, area)
+        area = _cone(ra, dec, radius_arcsec)
+        place = (area.ra, area.dec)
+        schema = self._schema(table)
+        request = resolve(self.view, schema, columns, place)
+        outputs = request.outputs
+        if _by_distance(sort, outputs):
+            request = resolve(self.view, schema, [*(o.name for o in outputs), "distance"], place)
+        values = (
+            self._image_values(request, area) if schema is IMAGE else self._values(request, area)
+        )
+        if _by_distance(sort, outputs):
+            order = np.argsort(values["distance"], kind="stable")
+            values = {output.name: values[output.name][order] for output in outputs}
+        return to_arrow(outputs, values)
 
     def box(
         self,
@@ -149,7 +164,7 @@ class Database:
         dec_min: float,
         dec_max: float,
         *,
-        table: str = "measure",
+        table: str = "average",
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
         """Rows in a range of right ascension and declination.
@@ -160,7 +175,7 @@ class Database:
             Right ascension [deg]; ra_min above ra_max means across RA 0.
         dec_min, dec_max : float
             Declination [deg].
-        table : {'measure', 'average'}
+        table : {'average', 'measure'}
             Which table.
         columns : sequence of str, optional
             Columns and magnitude words; None for all columns.
@@ -171,11 +186,15 @@ class Database:
             The rows.
         """
         schema = self._schema(table)
-        return self._gather(schema, columns, Box(ra_min, ra_max, dec_min, dec_max))
+        if schema is IMAGE:
+            raise QueryError("no boxes of images; ask for a cone of them, or images()")
+        area = Box(*_numbers(ra_min=ra_min, ra_max=ra_max, dec_min=dec_min, dec_max=dec_max))
+        request = resolve(self.view, schema, columns)
+        return to_arrow(request.outputs, self._values(request, area))
 
     def scan(
         self,
-        table: str = "measure",
+        table: str = "average",
         columns: Sequence[str] | None = None,
         *,
         where: Any = None,
@@ -185,7 +204,7 @@ class Database:
 
         Parameters
         ----------
-        table : {'measure', 'average', 'image', 'photcode'}
+        table : {'average', 'measure', 'image', 'photcode'}
             Which table.
         columns : sequence of str, optional
             Columns and magnitude words; None for all columns.
@@ -224,22 +243,20 @@ class Database:
         radius_arcsec : float
             Images whose circle of measurements comes this near to the position [arcsec].
         columns : sequence of str, optional
-            Columns; None for all.
+            Columns; None for all. Near a position there is ``distance``, too: from it to
+            the centre of the image [arcsec].
 
         Returns
         -------
         pyarrow.Table
             Rows of Image.
         """
-        request = resolve(self.view, IMAGE, columns)
-        table = self.view.images
-        if ra is not None and dec is not None:
-            Cone(ra, dec, radius_arcsec / 3600.0)  # checks the numbers
-            n = len(table)
-            centre_ra, centre_dec = table["ra_center"], table["dec_center"]
-            far = separation(np.full(n, ra), np.full(n, dec), centre_ra, centre_dec)
-            table = table.take(np.flatnonzero(far <= table["radius"] + radius_arcsec / 3600.0))
-        return to_arrow(request.outputs, {o.name: table[o.name] for o in request.outputs})
+        if ra is None or dec is None:
+            request = resolve(self.view, IMAGE, columns)
+            return to_arrow(request.outputs, self._image_values(request, None))
+        area = _cone(ra, dec, radius_arcsec)
+        request = resolve(self.view, IMAGE, columns, (area.ra, area.dec))
+        return to_arrow(request.outputs, self._image_values(request, area))
 
     def lightcurve(
         self,
@@ -258,51 +275,17 @@ class Database:
         radius_arcsec : float
             How far the object may be [arcsec].
         columns : sequence of str, optional
-            Columns and magnitude words of Measure; None for times, calibrated magnitudes
-            and what identifies them.
+            Columns and magnitude words of Measure; None for times (MJD), names of
+            photcodes, calibrated magnitudes, positions, flags and what identifies them.
 
         Returns
         -------
         pyarrow.Table
-            The measures; empty if there is no object.
+            The measures; empty if there is no object. The metadata of its schema say
+            which object it is: cat_id, obj_id, ext_id, obj_ra and obj_dec [deg], and its
+            distance from the position [arcsec].
         """
-        request = resolve(self.view, MEASURE, columns or _LIGHTCURVE)
-        region, row = self._nearest_object(ra, dec, radius_arcsec)
-        if region is None:
-            rows = ColumnTable(MEASURE, {}, 0)
-            return to_arrow(request.outputs, request.values(self.view, ALL_SKY, rows))
-        names = dict.fromkeys([*request.stored, "ave_ref", "time", "time_msec"])
-        whole = self._measures_of(region, row, list(names))
-        order = np.lexsort((whole["time_msec"], whole["time"]))
-        rows = whole.take(order)
-        return to_arrow(request.outputs, request.values(self.view, region, rows))
-
-    def _nearest_object(
-        self, ra: float, dec: float, radius_arcsec: float
-    ) -> tuple[int | None, int]:
-        area = Cone(ra, dec, radius_arcsec / 3600.0)
-        best: tuple[float, int | None, int] = (np.inf, None, 0)
-        for region in self.view.regions(area):
-            table = self.view.read(AVERAGE, region, ["ra", "dec"])
-            inside = np.flatnonzero(area.holds(table["ra"], table["dec"]))
-            if len(inside):
-                n = len(inside)
-                far = separation(
-                    np.full(n, ra), np.full(n, dec), table["ra"][inside], table["dec"][inside]
-                )
-                i = int(far.argmin())
-                best = min(best, (float(far[i]), region, int(inside[i])), key=lambda b: b[0])
-        return best[1], best[2]
-
-    def _measures_of(self, region: int, row: int, names: list[str]) -> ColumnTable:
-        if self.view.catalog(region).is_sorted:
-            link = self.view.read(AVERAGE, region, ["off_measure", "nmeasure"])
-            start = int(link["off_measure"][row])
-            return self.view.read_rows(
-                MEASURE, region, names, start, start + int(link["nmeasure"][row])
-            )
-        whole = self.view.read(MEASURE, region, names)
-        return whole.take(np.flatnonzero(whole["ave_ref"] == row))
+        return read_lightcurve(self.view, _cone(ra, dec, radius_arcsec), columns)
 
     def _schema(self, table: str) -> TableSchema:
         found = _TABLES.get(table.lower())
@@ -310,10 +293,15 @@ class Database:
             raise QueryError(f"no table {table!r}; there are {', '.join(_TABLES)}")
         return found
 
-    def _gather(
-        self, schema: TableSchema, columns: Sequence[str] | None, area: Area | None
-    ) -> pa.Table:
-        request = resolve(self.view, schema, columns)
+    def _image_values(self, request: Request, area: Cone | None) -> dict[str, Array]:
+        table = self.view.images
+        if area is not None:
+            place = (area.ra, area.dec)
+            far = distances(place, table["ra_center"], table["dec_center"]) / 3600.0
+            table = table.take(np.flatnonzero(far <= table["radius"] + area.radius_deg))
+        return request.values(self.view, ALL_SKY, table)
+
+    def _values(self, request: Request, area: Area | None) -> dict[str, Array]:
         pieces: dict[str, list[Array]] = {o.name: [] for o in request.outputs}
         for region in self.view.regions(area):
             for rows in self._read_pieces(request, region, area):
@@ -326,7 +314,7 @@ class Database:
                 np.concatenate(found) if len(found) > 1 else found[0] if found
                 else output.like.nulls(0)
             )  # fmt: skip
-        return to_arrow(request.outputs, values)
+        return values
 
     def _read_pieces(self, request: Request, region: int, area: Area | None) -> list[ColumnTable]:
         """Rows of a region as they come; magnitude words cost less for all rows at once."""
@@ -355,3 +343,33 @@ class Database:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _cone(ra: float, dec: float, radius_arcsec: float) -> Cone:
+    ra, dec, radius = _numbers(ra=ra, dec=dec, radius_arcsec=radius_arcsec)
+    return Cone(ra, dec, radius / 3600.0)
+
+
+def _numbers(**values: Any) -> list[float]:
+    """Numbers as floats; text, or a Quantity, is refused rather than guessed at."""
+    for name, value in values.items():
+        if isinstance(value, str | bytes) or np.ndim(value) != 0 or not _is_number(value):
+            raise QueryError(
+                f"{name} is {value!r}; give one number: positions in degrees (ICRS), "
+                "radii in arcseconds"
+            )
+    return [float(value) for value in values.values()]
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _by_distance(sort: str | None, outputs: Sequence[OutputColumn]) -> bool:
+    if sort is not None and sort not in _SORTS:
+        raise QueryError(f"no order {sort!r}; there are {', '.join(_SORTS)}")
+    return sort == "distance" or (sort is None and any(o.name == "distance" for o in outputs))

@@ -1,8 +1,9 @@
 """What the columns of a request are, and how the derived ones are made.
 
-A request names columns of the table in lower or upper case, or magnitude words. Words on
-Average are values of SecFilt; words on Measure are computed for each row: ``rel`` is what
-`dvo.tables.magnitudes` says, ``ave`` the value of the object.
+A request names columns of the table in lower or upper case, derived columns (see
+`dvo.database.derived`) or magnitude words. Words on Average are values of SecFilt; words on
+Measure are computed for each row: ``rel`` is what `dvo.tables.magnitudes` says, ``ave`` the
+value of the object.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.database.arrow import OutputColumn
-from dvo.errors import UnknownColumnError
+from dvo.database.derived import DERIVED_NAMES, DerivedColumn, find_derived
+from dvo.errors import QueryError, UnknownColumnError
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
@@ -53,6 +55,8 @@ class Request:
     stored : tuple of str
         Columns of the table that have to be read.
     words : dict of str to MagnitudeField
+        Magnitude words by their text.
+    derived : dict of str to DerivedColumn
         Derived columns by name.
     """
 
@@ -60,6 +64,7 @@ class Request:
     outputs: tuple[OutputColumn, ...]
     stored: tuple[str, ...]
     words: dict[str, MagnitudeField] = field(default_factory=dict)
+    derived: dict[str, DerivedColumn] = field(default_factory=dict)
 
     def values(self, view: View, region: int, table: ColumnTable) -> dict[str, Array]:
         """Columns of the result from the rows read of a region.
@@ -81,7 +86,10 @@ class Request:
         out = {}
         for output in self.outputs:
             word = self.words.get(output.name)
-            if word is None:
+            derived = self.derived.get(output.name)
+            if derived is not None:
+                out[output.name] = derived.make(view, table)
+            elif word is None:
                 out[output.name] = table[output.like.name]
             elif self.schema.name == AVERAGE.name:
                 out[output.name] = _of_objects(view, region, table["row"], word)
@@ -90,7 +98,12 @@ class Request:
         return out
 
 
-def resolve(view: View, schema: TableSchema, columns: Sequence[str] | None) -> Request:
+def resolve(
+    view: View,
+    schema: TableSchema,
+    columns: Sequence[str] | None,
+    place: tuple[float, float] | None = None,
+) -> Request:
     """Work out what columns a request means.
 
     Parameters
@@ -100,7 +113,9 @@ def resolve(view: View, schema: TableSchema, columns: Sequence[str] | None) -> R
     schema : TableSchema
         The table.
     columns : sequence of str or None
-        Names and magnitude words; None for all columns of the table.
+        Names and magnitude words; None for all columns of the table, without derived ones.
+    place : tuple of float or None
+        Position that the query asks about, ICRS [deg]; None if it asks about none.
 
     Returns
     -------
@@ -111,33 +126,45 @@ def resolve(view: View, schema: TableSchema, columns: Sequence[str] | None) -> R
     ------
     UnknownColumnError
         If a name is neither; the message names the nearest.
+    QueryError
+        If the columns are one text instead of a list of them.
     """
+    if isinstance(columns, str):
+        raise QueryError(f"columns are {columns!r}; give a list: {columns.split(',')}")
     outputs: list[OutputColumn] = []
     stored: list[str] = []
     words: dict[str, MagnitudeField] = {}
+    derived: dict[str, DerivedColumn] = {}
     for name in schema.names if columns is None else _once(schema, columns):
-        if name.lower() in schema:
-            outputs.append(OutputColumn(name.lower(), schema[name.lower()]))
-            stored.append(name.lower())
+        if name in schema:
+            outputs.append(OutputColumn(name, schema[name]))
+            stored.append(name)
+            continue
+        made = find_derived(schema, name, place)
+        if made is not None:
+            derived[name] = made
+            outputs.append(OutputColumn(name, made.column))
+            stored += made.needs
             continue
         word = _word(view, schema, name)
         words[name] = word
         like = _output_like(schema, word)
         outputs.append(OutputColumn(name, like))
         stored += _needs(schema, word)
-    return Request(schema, tuple(outputs), tuple(dict.fromkeys(stored)), words)
+    return Request(schema, tuple(outputs), tuple(dict.fromkeys(stored)), words, derived)
 
 
 def _once(schema: TableSchema, columns: Sequence[str]) -> list[str]:
-    """Columns without those named before; stored ones in upper or lower case."""
-    return list(dict.fromkeys(c.lower() if c.lower() in schema else c for c in columns))
+    """Columns without those named before; of magnitude words the case counts."""
+    names = (c.lower() if c.lower() in schema or c.lower() in DERIVED_NAMES else c for c in columns)
+    return list(dict.fromkeys(names))
 
 
 def _word(view: View, schema: TableSchema, name: str) -> MagnitudeField:
     codes = frozenset(p.name for p in view.photcodes)
     word = parse_magnitude_field(name, codes) if schema.name in ("Average", "Measure") else None
     if word is None:
-        near = difflib.get_close_matches(name.lower(), [*schema.names, *codes], n=3)
+        near = difflib.get_close_matches(name.lower(), [*schema.names, *DERIVED_NAMES, *codes], n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UnknownColumnError(f"{schema.name} has no column {name!r}{hint}")
     if schema.name == "Average" and word.photcode is None:

@@ -1,4 +1,4 @@
-"""Pictures of results, as PNG files."""
+"""Pictures of results."""
 
 from __future__ import annotations
 
@@ -15,25 +15,20 @@ __all__ = ["draw_density", "draw_lightcurve"]
 
 Array = NDArray[Any]
 
-_MJD_1970 = 40587.0
 _COLOURS = {"u": "#4361ee", "g": "#2a9d5c", "r": "#d1495b", "i": "#e08e0b", "z": "#8f5bb5",
             "y": "#222222"}  # fmt: skip
 _MARKS = {PhotSource.CHIP: "o", PhotSource.WARP: "^", PhotSource.STACK: "s"}
 
 
-def draw_lightcurve(
-    table: pa.Table, photcodes: dict[int, str], path: Path, title: str = ""
-) -> None:
+def draw_lightcurve(table: pa.Table, path: Path, title: str = "") -> None:
     """Draw a light curve, one colour a filter.
 
     Parameters
     ----------
     table : pyarrow.Table
-        From `Database.lightcurve`: time, photcode, mag:rel and mag:err.
-    photcodes : dict of int to str
-        Names of the photcodes.
+        From `Database.lightcurve`: mjd, photcode_name, mag:rel and mag:err.
     path : Path
-        PNG file to write.
+        File to write; its ending says what kind of picture it is.
     title : str
         What to write above it.
     """
@@ -42,22 +37,22 @@ def draw_lightcurve(
     mpl.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
-    time = table["time"].to_numpy() / 86400.0 + _MJD_1970
+    mjd = table["mjd"].to_numpy()
     mag = table["mag:rel"].to_numpy().astype(float)
     err = table["mag:err"].to_numpy().astype(float)
-    code = table["photcode"].to_numpy()
-    start = np.floor(time.min())
+    photcodes = np.array(table["photcode_name"].to_pylist())
+    start = np.floor(mjd.min())
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    groups: dict[str, list[int]] = {}
-    for one in np.unique(code):
-        name = photcodes.get(int(one), str(one))
+    groups: dict[str, list[str]] = {}
+    for name in np.unique(photcodes).tolist():
         words = name.split(".")
-        groups.setdefault(words[1] if len(words) == 3 else name, []).append(int(one))
-    for k, (label, codes) in enumerate(groups.items()):
-        rows = np.isin(code, codes)
+        groups.setdefault(words[1] if len(words) == 3 else name, []).append(name)
+    for k, (label, names) in enumerate(groups.items()):
+        rows = np.isin(photcodes, names)
         axes.errorbar(
-            time[rows] - start, mag[rows], np.nan_to_num(err[rows]), fmt=_mark(photcodes, codes[0]),
-            ms=4, lw=0, elinewidth=1, color=_COLOURS.get(label, f"C{k}"), label=label,
+            mjd[rows] - start, mag[rows], np.nan_to_num(err[rows]),
+            fmt=_MARKS[source_of(names[0])], ms=4, lw=0, elinewidth=1,
+            color=_COLOURS.get(label, f"C{k}"), label=label,
         )  # fmt: skip
     axes.invert_yaxis()
     axes.set_xlabel(f"MJD - {start:.0f} [d]")
@@ -67,10 +62,6 @@ def draw_lightcurve(
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
     plt.close(figure)
-
-
-def _mark(photcodes: dict[int, str], code: int) -> str:
-    return _MARKS[source_of(photcodes.get(code, ""))]
 
 
 def draw_density(ra: Array, dec: Array, path: Path, title: str = "") -> None:

@@ -33,7 +33,9 @@ class _Sides:
 
     def ours(self, ra: float, dec: float, radius_deg: float) -> int:
         """Rows in a cone of our database."""
-        return int(self._own.cone(ra, dec, radius_deg * 3600.0, columns=_COLUMNS).num_rows)
+        return int(
+            self._own.cone(ra, dec, radius_deg * 3600.0, table="measure", columns=_COLUMNS).num_rows
+        )
 
     def peer(self, ra: float, dec: float, radius_deg: float) -> int:
         """Rows in a cone of the peer's."""

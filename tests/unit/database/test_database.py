@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from astropy import units
 
 import dvo
 from dvo.errors import QueryError, UnknownColumnError, UnknownSnapshotError
@@ -60,7 +61,7 @@ def test_boxes_hold_what_brute_force_finds(catdir: Path) -> None:
         ra, dec = np.median(rows["ra"]), np.median(rows["dec"])
         for low, high in ((ra - 0.1, ra + 0.1), (359.9, 0.1), (0.0, 360.0)):
             found = db.box(low % 360, high % 360 or 360.0, dec - 0.1, min(90.0, dec + 0.1),
-                           columns=["ra", "dec"])  # fmt: skip
+                           table="measure", columns=["ra", "dec"])  # fmt: skip
             a, b = low % 360, high % 360 or 360.0
             in_ra = (rows["ra"] >= a) & (rows["ra"] <= b) if a <= b else (
                 (rows["ra"] >= a) | (rows["ra"] <= b))  # fmt: skip
@@ -98,7 +99,26 @@ def test_light_curves_are_the_measures_of_one_object_in_time(catdir: Path) -> No
         for i in range(0, batch.num_rows, max(1, batch.num_rows // 5)):
             curve = db.lightcurve(batch["ra"][i].as_py(), batch["dec"][i].as_py())
             assert curve.num_rows == batch["nmeasure"][i].as_py()
-            assert (np.diff(curve["time"].to_numpy()) >= 0).all()
+            assert (np.diff(curve["mjd"].to_numpy()) >= 0).all()
+
+
+def test_light_curves_tell_time_filter_and_object(catdir: Path) -> None:
+    with dvo.open(catdir) as db:
+        batch = next(b for b in db.scan("average", ["ra", "dec", "obj_id", "ext_id"]) if b.num_rows)
+        star = {name: batch[name][0].as_py() for name in batch.schema.names}
+        near = (star["ra"], star["dec"] - 0.3 / 3600)
+        curve = db.lightcurve(*near)
+        raw = db.lightcurve(*near, columns=["time", "time_msec", "photcode"])
+        seconds = raw["time"].to_numpy() + raw["time_msec"].to_numpy() / 1000
+        np.testing.assert_allclose(curve["mjd"].to_numpy(), seconds / 86400 + 40587, atol=1e-10)
+        names = [db.photcodes.get_code(code).name for code in raw["photcode"].to_pylist()]
+        assert curve["photcode_name"].to_pylist() == names
+        facts = dvo.to_astropy(curve).meta
+        assert (facts["obj_id"], facts["ext_id"]) == (star["obj_id"], star["ext_id"])
+        assert (facts["obj_ra"], facts["obj_dec"]) == (star["ra"], star["dec"])
+        assert facts["distance"] == pytest.approx(0.3, abs=1e-4)
+        nothing = db.lightcurve(star["ra"], -star["dec"])
+        assert (nothing.num_rows, nothing.column_names) == (0, curve.column_names)
 
 
 def test_scans_filter(catdir: Path) -> None:
@@ -128,7 +148,7 @@ def test_images_over_a_position(catdir: Path) -> None:
 
 def test_units_and_meanings_go_along(catdir: Path) -> None:
     with dvo.open(catdir) as db:
-        table = db.cone(112.5, 15.0, 10, columns=["ra", "mag"])
+        table = db.cone(112.5, 15.0, 10, table="measure", columns=["ra", "mag"])
         assert table.schema.field("ra").metadata[b"unit"] == b"deg"
         assert table.schema.field("mag").metadata[b"ucd"] == b"phot.mag"
         quantities = dvo.to_astropy(table)
@@ -151,8 +171,57 @@ def test_impossible_areas_are_refused(catdir: Path) -> None:
                 db.cone(ra, dec, radius)
         with pytest.raises(QueryError, match="no table"):
             db.cone(10, 10, 1, table="stars")
+        with pytest.raises(QueryError, match="no order 'ra'"):
+            db.cone(10, 10, 1, sort="ra")
+        with pytest.raises(QueryError, match="no boxes of images"):
+            db.box(10, 20, 10, 20, table="image")
     with pytest.raises(QueryError):
         Box(10, 20, 30, 20)
+
+
+@pytest.mark.parametrize("bad", ["a", "10", None, [10.0], 3 * units.deg])
+def test_what_is_no_number_is_named(catdir: Path, bad: object) -> None:
+    with dvo.open(catdir) as db:
+        with pytest.raises(QueryError, match=r"^ra is .*give one number"):
+            db.cone(bad, 10, 10)  # type: ignore[arg-type]
+        with pytest.raises(QueryError, match=r"^dec_max is .*give one number"):
+            db.box(10, 20, 10, bad)  # type: ignore[arg-type]
+        with pytest.raises(QueryError, match="give a list"):
+            db.cone(10, 10, 10, columns="ra,dec")
+
+
+@pytest.mark.parametrize("table", ["average", "measure", "image"])
+def test_cones_by_distance(catdir: Path, table: str) -> None:
+    names = ("ra_center", "dec_center") if table == "image" else ("ra", "dec")
+    with dvo.open(catdir) as db:
+        place = [db.images(0, 90, 648000, columns=[n])[n][0].as_py() for n in
+                 ("ra_center", "dec_center")]  # fmt: skip
+        stored = db.cone(*place, 1200, table=table, columns=names)
+        found = db.cone(*place, 1200, table=table, columns=[*names, "distance"])
+        far = [3600 * reference.separation(*place, *row.values()) for row in stored.to_pylist()]
+        np.testing.assert_allclose(found["distance"].to_numpy(), sorted(far), atol=1e-6)
+        assert found.schema.field("distance").metadata[b"unit"] == b"arcsec"
+        order = np.argsort(far, kind="stable")
+        ordered = db.cone(*place, 1200, table=table, columns=names, sort="distance")
+        assert ordered.column_names == list(names)
+        assert ordered.equals(stored.take(order))
+        told = db.cone(*place, 1200, table=table, columns=["DISTANCE"], sort="stored")
+        np.testing.assert_allclose(told["distance"].to_numpy(), far, atol=1e-6)
+        assert db.cone(*place, 1200, table=table).column_names == list(db._schema(table).names)
+
+
+def test_a_distance_needs_a_place(catdir: Path) -> None:
+    with dvo.open(catdir) as db:
+        for ask in (lambda **k: db.box(1, 2, 3, 4, **k), lambda **k: next(db.scan(**k)), db.images):
+            with pytest.raises(UnknownColumnError, match="distance from where"):
+                ask(columns=["distance"])
+
+
+def test_objects_have_no_time_and_no_photcode(catdir: Path) -> None:
+    with dvo.open(catdir) as db:
+        for name in ("mjd", "photcode_name"):
+            with pytest.raises(UnknownColumnError, match=f"Average has no column '{name}'"):
+                db.cone(10, 10, 10, columns=[name])
 
 
 def test_tiles_are_never_wrongly_left_out() -> None:

@@ -1,0 +1,112 @@
+"""dvo cone, images and lightcurve: what they print, and in which order."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import dvo
+from dvo.cli.main import dvo_command
+from tests.synth import filled_database
+
+
+@pytest.fixture(scope="module")
+def catdir(tmp_path_factory):
+    return filled_database(tmp_path_factory.mktemp("queries") / "sky", seed=4)
+
+
+@pytest.fixture(scope="module")
+def star(catdir):
+    """Position and ids of an object."""
+    with dvo.open(catdir) as db:
+        batch = next(db.scan(columns=["ra", "dec", "cat_id", "obj_id", "ext_id", "nmeasure"]))
+        return {name: batch[name][0].as_py() for name in batch.schema.names}
+
+
+def run(*words, code=0):
+    done = CliRunner().invoke(dvo_command, [str(w) for w in words])
+    assert done.exit_code == code, (done.output, done.exception)
+    return done
+
+
+def rows(*words):
+    return list(csv.DictReader(io.StringIO(run(*words, "-f", "csv").stdout)))
+
+
+@pytest.mark.parametrize("table", ["average", "measure", "image"])
+def test_a_cone_begins_with_the_nearest(catdir, star, table):
+    found = rows("cone", catdir, star["ra"], star["dec"], 900, "--table", table)
+    far = [float(row["distance"]) for row in found]
+    assert len(far) > 3
+    assert far == sorted(far)
+    if table != "image":
+        assert far[0] < 0.5
+
+
+def test_columns_are_as_asked_for(catdir, star):
+    words = ("cone", catdir, star["ra"], star["dec"], 900, "--table", "measure")
+    found = rows(*words, "--columns", "dec, det_id,ra")
+    assert list(found[0]) == ["dec", "det_id", "ra"]
+    stored = rows(*words, "--columns", "dec,det_id,ra", "--sort", "stored")
+    assert stored != found
+    assert sorted(map(str, stored)) == sorted(map(str, found))
+    with dvo.open(catdir) as db:
+        assert list(rows(*words, "--columns", "all")[0]) == list(
+            db.cone(0, 0, 1, table="measure").column_names
+        )
+
+
+def test_a_cone_is_of_objects_unless_it_is_said(catdir, star):
+    found = rows("cone", catdir, star["ra"], star["dec"], 0.001)
+    assert [row["ext_id"] for row in found] == [str(star["ext_id"])]
+    with dvo.open(catdir) as db:
+        assert db.cone(star["ra"], star["dec"], 0.001)["ext_id"].to_pylist() == [star["ext_id"]]
+
+
+def test_a_light_curve_for_people(catdir, star):
+    text = run("lightcurve", catdir, star["ra"], star["dec"] + 0.2 / 3600).stdout
+    head, names, _, first, *_ = text.splitlines()
+    assert head.startswith(f"# object {star['cat_id']}.{star['obj_id']} (ext_id {star['ext_id']})")
+    assert f"at {star['ra']:.8f} {star['dec']:+.8f}, 0.200 arcsec from" in head
+    assert head.endswith(f"{star['nmeasure']} measures")
+    assert names.split()[:4] == ["mjd", "photcode_name", "mag:rel", "mag:err"]
+    mjd, photcode, mag, err = first.split()[:4]
+    assert 57000 < float(mjd) < 57010
+    assert photcode.startswith("SYNTH.")
+    assert 14 < float(mag) < 22
+    assert err == "0.0200"
+
+
+def test_a_light_curve_for_programs(catdir, star):
+    where = (star["ra"], star["dec"])
+    found = json.loads(run("lightcurve", catdir, *where, "-f", "json").stdout)
+    assert len(found) == star["nmeasure"]
+    assert {"mjd", "photcode_name", "mag:rel", "mag:err", "image_id"} < set(found[0])
+    raw = rows("lightcurve", catdir, *where, "--columns", "time,time_msec,photcode")
+    assert list(raw[0]) == ["time", "time_msec", "photcode"]
+    seconds = int(raw[0]["time"]) + int(raw[0]["time_msec"]) / 1000
+    assert found[0]["mjd"] == pytest.approx(seconds / 86400 + 40587, abs=1e-9)
+
+
+def test_a_light_curve_is_drawn(catdir, star, tmp_path):
+    words = ("lightcurve", catdir, star["ra"], star["dec"], "--columns", "mag")
+    done = run(*words, "--plot", tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert f"wrote {tmp_path}/a.png" in done.stderr
+    assert "ends in .png, .pdf, .svg" in run(*words, "--plot", tmp_path / "a.gif", code=2).stderr
+
+
+def test_images_by_distance_from_a_place(catdir, star):
+    columns = ("--columns", "distance,name,mjd,photcode_name")
+    found = rows("images", catdir, "--at", star["ra"], star["dec"], *columns)
+    assert len(found) == 4
+    assert {row["photcode_name"] for row in found} == {"SYNTH.g.C00", "SYNTH.r.C00"}
+    assert run("images", catdir, *columns, code=1).exception is not None
+
+
+def test_no_object(catdir):
+    assert "look further with --radius" in run("lightcurve", catdir, 10, -80, code=1).output
