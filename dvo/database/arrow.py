@@ -71,8 +71,8 @@ def _numbers(values: Array, is_null: Array | None = None) -> pa.Array[Any]:
     """
     kind = pa.from_numpy_dtype(values.dtype)
     data = _bits(values) if values.dtype == np.bool_ else np.ascontiguousarray(values)
-    valid = None if is_null is None else pa.py_buffer(_bits(~is_null))
-    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
+    valid = None if is_null is None else pa.py_buffer(_bits(~is_null).data)
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data.data)])
 
 
 def _bits(values: Array) -> Array:
