@@ -11,6 +11,7 @@ import csv
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,38 @@ from dvo.ingest.tables import read_detections
 __all__ = ["Exposure", "read_exposure", "read_exposure_list", "read_exposures"]
 
 _REQUIRED = ("file", "name", "photcode", "mjd", "exptime", "airmass")
-_INTEGERS = ("extern_id", "source_id", "ccdnum", "nx", "ny", "n_astrom")
-_NUMBERS = (
-    *("zero_point", "zero_point_err", "fwhm_x", "fwhm_y", "cerror", "detection_limit"),
-    *("saturation_limit", "alt", "az", "posangle", "sidereal_time_h", "latitude"),
-)
+# Least and greatest value of each column: what the Image table can hold, and what can be.
+_INTEGERS = {
+    "extern_id": (0, 2**63 - 1),
+    "source_id": (0, 2**32 - 1),
+    "ccdnum": (0, 2**31 - 1),
+    "nx": (0, 2**32 - 1),
+    "ny": (0, 2**32 - 1),
+    "n_astrom": (0, 2**32 - 1),
+}
+_NUMBERS = {
+    "mjd": (0.0, 146100.0),
+    "exptime": (0.0, 1e9),
+    "airmass": (0.0, 100.0),
+    "zero_point": (-100.0, 100.0),
+    "zero_point_err": (0.0, 100.0),
+    "fwhm_x": (0.0, 1e5),
+    "fwhm_y": (0.0, 1e5),
+    "cerror": (0.0, 1e6),
+    "detection_limit": (-100.0, 100.0),
+    "saturation_limit": (-100.0, 100.0),
+    "alt": (-90.0, 90.0),
+    "az": (-360.0, 360.0),
+    "posangle": (-360.0, 360.0),
+    "sidereal_time_h": (0.0, 24.0),
+    "latitude": (-90.0, 90.0),
+}
+_HINTS = {
+    "mjd": "; give days (UTC) since 1858-11-17, not a Julian date or seconds",
+    "exptime": "; give seconds, 0 if unknown",
+}
 _NEVER_NULL = ("source_id", "ccdnum", "nx", "ny")
+_MOST_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +153,12 @@ def read_exposure_list(path: Path | str) -> list[Exposure]:
                     f"line {','.join(_REQUIRED)}"
                 )
             exposures = [_read_line(path, f"{path}, line {rows.line_num}", row) for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadCatalogError(f"{path}: cannot be read as an exposure list: {error}") from error
+    except OSError as error:
+        raise BadCatalogError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadCatalogError(
+            f"{path}: not an exposure list, which is a CSV file: {error}"
+        ) from error
     seen: dict[str, int] = {}
     for i, exposure in enumerate(exposures):
         name = exposure.meta.name
@@ -143,45 +174,64 @@ def read_exposure_list(path: Path | str) -> list[Exposure]:
 def _read_line(path: Path, where: str, row: dict[str, str | None]) -> Exposure:
     for name in ("file", "name", "photcode"):
         if not (row[name] or "").strip():
-            raise BadCatalogError(f"{where}: {name} is empty")
-    numbers: dict[str, float | int | None] = {}
-    for name in _NUMBERS:
-        numbers[name] = _number(row.get(name), f"{where}: {name}")
-    for name in _INTEGERS:
-        value = _number(row.get(name), f"{where}: {name}")
-        if not math.isnan(value) and value != int(value):
-            raise BadCatalogError(f"{where}: {name} is {row[name]!r}; write a whole number")
-        null = 0 if name in _NEVER_NULL else None
-        numbers[name] = null if math.isnan(value) else int(value)
-    start = {name: _number(row[name], f"{where}: {name}") for name in ("mjd", "exptime")}
-    for name, value in start.items():
-        if math.isnan(value):
-            raise BadCatalogError(f"{where}: {name} is empty; every image needs it")
+            raise BadCatalogError(f"{where}: column {name} is empty; every image needs it")
+    numbers = {name: _number(row, name, where) for name in _NUMBERS}
+    for name in ("mjd", "exptime"):
+        if math.isnan(numbers[name]):
+            found = (row[name] or "").strip() or "empty"
+            raise BadCatalogError(f"{where}: column {name} is {found}; every image needs it")
     facts: dict[str, Any] = {
         "photcode": (row["photcode"] or "").strip(),
-        "mjd": start["mjd"],
-        "exptime_s": start["exptime"],
-        "airmass": _number(row["airmass"], f"{where}: airmass"),
+        "mjd": numbers.pop("mjd"),
+        "exptime_s": numbers.pop("exptime"),
         **numbers,
+        **{name: _integer(row, name, where) for name in _INTEGERS},
     }
     if not math.isnan(facts["airmass"]):
         # A zero point in a list is what the image shows.
         facts["zero_point_airmass"] = facts["airmass"]
-    meta = ImageMeta(
-        name=(row["name"] or "").strip(),
-        content=content_digest(facts.items(), {}),
-        **facts,
-    )
+    content = content_digest(facts.items(), {})
+    try:
+        meta = ImageMeta(name=(row["name"] or "").strip(), content=content, **facts)
+    except BadCatalogError as error:
+        raise BadCatalogError(f"{where}: {error}") from error
     return Exposure(_find(path, (row["file"] or "").strip(), where), meta)
 
 
-def _number(text: str | None, where: str) -> float:
-    if text is None or not text.strip():
+def _number(row: dict[str, str | None], name: str, where: str) -> float:
+    text = (row.get(name) or "").strip()
+    if not text:
         return math.nan
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise BadCatalogError(f"{where} is {text!r}; write a number") from None
+        raise BadCatalogError(f"{where}: column {name} is {text!r}; write a number") from None
+    low, high = _NUMBERS[name]
+    if not low <= value <= high and not math.isnan(value):
+        raise _out_of_range(name, text, where, f"{low:g} to {high:g}")
+    return value
+
+
+def _integer(row: dict[str, str | None], name: str, where: str) -> int | None:
+    text = (row.get(name) or "").strip()
+    if not text or text.lower() == "nan":
+        return 0 if name in _NEVER_NULL else None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise BadCatalogError(f"{where}: column {name} is {text!r}; write a whole number") from None
+    low, high = _INTEGERS[name]
+    if not value.is_finite() or not low <= value <= high:
+        raise _out_of_range(name, text, where, f"{low} to {high}")
+    if value != int(value):
+        raise BadCatalogError(f"{where}: column {name} is {text!r}; write a whole number")
+    return int(value)
+
+
+def _out_of_range(name: str, text: str, where: str, allowed: str) -> BadCatalogError:
+    return BadCatalogError(
+        f"{where}: column {name} is {text[:_MOST_SHOWN]}; it can be {allowed}{_HINTS.get(name, '')}"
+    )
 
 
 def _find(path: Path, name: str, where: str) -> Path:

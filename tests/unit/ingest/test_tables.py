@@ -323,8 +323,12 @@ def test_content_of_an_exposure(tmp_path: Path) -> None:
         ("t.parquet,n,CAM.g,,30,1", "mjd is empty"),
         ("t.parquet,n,CAM.g,monday,30,1", "mjd is 'monday'"),
         ("t.parquet,n,CAM.g,2457000.5,30,1", "Julian"),
-        ("t.parquet,n,CAM.g,57000,-1,1", "exposure time"),
-        ("t.parquet,n,CAM.g,57000,inf,1", "exposure time"),
+        ("t.parquet,n,CAM.g,nan,30,1", "mjd is nan"),
+        ("t.parquet,n,CAM.g,57000,-1,1", "exptime is -1; it can be 0 to 1e+09; give seconds"),
+        ("t.parquet,n,CAM.g,57000,inf,1", "exptime is inf"),
+        ("t.parquet,n,CAM.g,57000,1e308,1", "exptime is 1e308"),
+        ("t.parquet,n,CAM.g,57000,30,inf", "airmass is inf; it can be 0 to 100"),
+        ("t.parquet,n,CAM.g,57000,30,-1e-9", "airmass is -1e-9"),
         ("t.parquet,n,CAM.g", "mjd is empty"),
         ("t.parquet,é,CAM.g,57000,30,1", "ASCII"),
     ],
@@ -334,6 +338,50 @@ def test_bad_lines(tmp_path: Path, line: str, what: str) -> None:
     with pytest.raises(BadCatalogError) as caught:
         read_exposure_list(write_list(tmp_path, line))
     assert what in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "what"),
+    [
+        ("extern_id", "inf", "it can be 0 to 9223372036854775807"),
+        ("extern_id", "9223372036854775808", "it can be 0 to 9223372036854775807"),
+        ("extern_id", "-1", "it can be 0 to"),
+        ("extern_id", "1.5", "whole number"),
+        ("extern_id", "x", "whole number"),
+        ("extern_id", "9" * 5000, "999; it can be"),
+        ("nx", "-1", "it can be 0 to 4294967295"),
+        ("ny", "4294967296", "it can be 0 to 4294967295"),
+        ("source_id", "-3", "it can be 0 to 4294967295"),
+        ("ccdnum", "1e300", "it can be 0 to 2147483647"),
+        ("n_astrom", "-inf", "it can be 0 to 4294967295"),
+        ("zero_point", "-inf", "it can be -100 to 100"),
+        ("zero_point_err", "-0.1", "it can be 0 to 100"),
+        ("fwhm_x", "1e39", "it can be 0 to 100000"),
+        ("latitude", "90.1", "it can be -90 to 90"),
+        ("sidereal_time_h", "25", "it can be 0 to 24"),
+    ],
+)
+def test_values_that_an_image_cannot_have(
+    tmp_path: Path, column: str, value: str, what: str
+) -> None:
+    write_parquet(tmp_path / "t.parquet", columns(2))
+    good = "t.parquet,m,CAM.g,57000,30,1,"
+    lines = write_list(
+        tmp_path, good, f"t.parquet,n,CAM.g,57000,30,1,{value}", header=f"{HEADER},{column}"
+    )
+    with pytest.raises(BadCatalogError) as caught:
+        read_exposure_list(lines)
+    text = str(caught.value)
+    assert "exposures.csv, line 3: column " + column in text
+    assert value[:30] in text
+    assert what in text
+
+
+def test_numbers_of_images_keep_all_their_digits(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "t.parquet", columns(2))
+    line = f"t.parquet,n,CAM.g,57000,30,1,{2**63 - 1},1e3"
+    (found,) = read_exposure_list(write_list(tmp_path, line, header=HEADER + ",extern_id,nx"))
+    assert (found.meta.extern_id, found.meta.nx) == (2**63 - 1, 1000)
 
 
 def test_bad_lists(tmp_path: Path) -> None:
