@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.ingest import kernels
 from dvo.ingest.admission import Admission, Admitted
 from dvo.ingest.associate import Associated, associate_batch
 from dvo.ingest.batch import MJD_1970, Batch, BatchImage
@@ -167,15 +168,15 @@ class _Run:
             batch, objects, self.view, one_to_one=self.options.one_to_one, kinds=kinds
         )
         has_motion = add_motions(batch, found, objects)
-        means = add_means(batch, found, objects, self.view.photcodes, kinds)
-        self._count_measures(found.objects)
+        filters = add_means(batch, found, objects, self.view.photcodes, kinds)
+        kernels.count_rows(found.objects, objects.n_measure)
         if batch.n:
             groups = objects.group(found.objects)
             # Gathering the rows is most of the rest; it lets go of the interpreter's lock.
             change.do(partial(self._write_measures, change, batch, found, groups))
             change.do(
                 partial(
-                    write_objects, change, objects, found, groups, means,
+                    write_objects, change, objects, found, groups, filters,
                     with_motion=has_motion, may_rewrite=may_rewrite,
                 )
             )  # fmt: skip
@@ -188,21 +189,18 @@ class _Run:
         at_least = self.options.compact_parts
         n_compacted = compact_busy(self.store, at_least=at_least) if at_least else 0
         self.view = self.store.view()
-        if n_compacted or self.objects.n_bytes > _MOST_BYTES:
+        if n_compacted:
             # Compaction put rows in another order: load them anew when they are needed.
             self.objects = ObjectSet(self.view)
         else:
             self.objects.follow(self.view)
+            self.objects.shed(_MOST_BYTES)
 
     def _write_measures(
         self, change: Transaction, batch: Batch, found: Associated, groups: Grouped
     ) -> None:
         rows = measure_rows(batch, found, self.objects, groups)
         change.add_rows(rows, groups.regions, groups.edges)
-
-    def _count_measures(self, objects: Array) -> None:
-        n = np.bincount(objects, minlength=self.objects.n).astype(np.uint32)
-        self.objects.n_measure[: self.objects.n] += n
 
     def _write_images(self, change: Transaction, admitted: Admitted) -> None:
         rows = image_rows(admitted.images, admitted.parents)
@@ -219,14 +217,14 @@ class _Run:
         if pad_deg > float(meta.get("pad_deg", "0")):
             change.set_meta("pad_deg", repr(pad_deg))
         if has_motion:
-            n = self.objects.n
-            speed = np.hypot(self.objects.motion["u_ra"][:n], self.objects.motion["u_dec"][:n])
-            fastest = float(np.nanmax(speed))
+            moving = self.objects.moving
+            speed = np.hypot(*(self.objects.motion[name][moving] for name in ("u_ra", "u_dec")))
+            fastest = float(speed.max(initial=0.0))
             # A motion may be given to an object whose position is of long before.
-            epochs = self.objects.time[:n][np.isfinite(speed)]
+            epochs = self.objects.time[moving]
             times = [(i.match_mjd - MJD_1970) * 86400.0 for i in images]
-            first = min(*times, float(epochs.min()), times[0])
-            last = max(*times, float(epochs.max()), times[0])
+            first = min(*times, float(epochs.min(initial=times[0])))
+            last = max(*times, float(epochs.max(initial=times[0])))
             if "max_motion_arcsec_yr" in meta:
                 fastest = max(fastest, float(meta["max_motion_arcsec_yr"]))
                 first = min(first, float(meta["first_motion_epoch_s"]))

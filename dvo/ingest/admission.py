@@ -128,8 +128,9 @@ class Admission:
         if content == meta.content:
             self._report.n_skipped += 1
             return
-        photcode = photcodes.get(meta.photcode)
-        if isinstance(meta, RefSource) and photcode.kind is not PhotClass.REF:
+        is_ref = isinstance(meta, RefSource)
+        photcode = photcodes.get(meta.photcode, PhotClass.REF if is_ref else PhotClass.DEP)
+        if is_ref and photcode.kind is not PhotClass.REF:
             raise PhotcodeError(
                 f"photcode {photcode.name} is a {photcode.kind.name}, but {meta.name} an outside "
                 "catalog; give it a photcode of class ref, so that its magnitudes stay as they are"
@@ -138,7 +139,7 @@ class Admission:
             self._replace(meta, None if identity in self._contents else known, batch)
             self._report.n_replaced += 1
         source = select_detections(source, self._options.selection)
-        self._count_dropped(source)
+        self._tell(source)
         has_plane = isinstance(meta, ImageMeta) and meta.parent is not None
         image = BatchImage(
             source,
@@ -157,14 +158,14 @@ class Admission:
         self, meta: ImageMeta | RefSource, known: ImageRow | None, batch: Admitted
     ) -> None:
         if known is None:
-            raise DuplicateImageError(
-                f"image {meta.name} is given twice with different content; give one of them"
-            )
+            hint = "give one of them" if isinstance(meta, ImageMeta) else "name them with --name"
+            raise DuplicateImageError(f"{meta.name} is given twice with different content; {hint}")
         if not isinstance(meta, ImageMeta):
             raise DuplicateImageError(
                 f"reference catalog {meta.name} ({meta.photcode}) is in the database with other "
-                "content; its measures have no image, so it cannot be replaced: give the new "
-                "one a photcode of its own, or roll back to before it (dvo log, dvo rollback)"
+                "content. If this is another catalog, give it a name of its own (--name). If it "
+                "is a new version: measures of a catalog have no image and cannot be replaced; "
+                "roll back to before it (dvo log, dvo rollback)"
             )
         if not self._options.replace:
             raise DuplicateImageError(
@@ -201,11 +202,14 @@ class Admission:
         asked = self._options.match_epoch_mjd
         return meta.epoch_mjd if asked is None else asked
 
-    def _count_dropped(self, source: InputImage) -> None:
-        dropped = source.report.get("dropped", {})
+    def _tell(self, source: InputImage) -> None:
+        """Add what the reader has to say of an image to the report of the run."""
+        dropped, notes = source.report.get("dropped", {}), source.report.get("notes", [])
         for reason, n in dropped.items() if isinstance(dropped, dict) else ():
             counts = self._report.n_dropped
             counts[reason] = counts.get(reason, 0) + n
+        for note in notes if isinstance(notes, list) else ():
+            self._report.notes.setdefault(note, []).append(source.meta.name)
 
 
 def _identity(meta: ImageMeta | RefSource) -> str:

@@ -76,7 +76,8 @@ def associate_batch(
     radii = np.array([i.radius_arcsec for i in batch.images])
     own = view.sky.locate(batch.ra, batch.dec, view.level)
     reach_deg = radii.max(initial=0.0) / 3600.0 + view.pad_deg + view.motion_pad_deg(times)
-    objects.load(_regions_near(batch, own, view, reach_deg), kinds)
+    near = _regions_near(batch, own, view, reach_deg)
+    objects.load(near, kinds)
     objects.reserve(batch.n)
     n_known = objects.n
     found, n_now = match_batch(batch, objects, times, radii, one_to_one=one_to_one)
@@ -84,9 +85,10 @@ def associate_batch(
     first_seen = _first_rows(found, n_known, n_now)
     created_ra, created_dec = batch.ra[first_seen], batch.dec[first_seen]
     regions = own[first_seen]
-    objects.load(_marked(regions, len(view.sky)), kinds)
-    ext_ids = _unique_ext_ids(ids.ext_id(created_ra, created_dec), objects.ext_id[:n_known])
-    objects.add(n_known, objects.slots(regions), ext_ids)
+    slots = objects.slots(regions)
+    known_ids = objects.ext_ids_near(objects.slots(np.array(near, np.int64)), n_known)
+    ext_ids = _unique_ext_ids(ids.ext_id(created_ra, created_dec), known_ids)
+    objects.add(n_known, slots, ext_ids)
     homes = np.array(objects.regions, np.int64)[objects.slot[found]]
     pad = _overhang_deg(batch.ra, batch.dec, own, homes, view)
     if batch.measured_ra is not batch.ra:

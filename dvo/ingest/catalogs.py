@@ -43,5 +43,5 @@ def read_catalog(path: Path | str, *, photcode: str | None = None) -> Iterator[I
             names = ", ".join(hdu.extname or "-" for hdu in file.hdus[:20])
             raise BadCatalogError(
                 f"{path}: neither a psphot catalog (*.psf) nor FITS-LDAC (LDAC_OBJECTS); its HDUs "
-                f"are {names}. For a plain table give --images LIST or --ref PHOTCODE, and --map"
+                f"are {names}; a plain table needs --images LIST or --ref PHOTCODE, and --map"
             )

@@ -257,9 +257,13 @@ class PackedTable:
 def _hint(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return "; unpack it with gunzip first" if file.read(2) == b"\x1f\x8b" else ""
+            start = file.read(6)
     except OSError:
         return ""
+    if start[:2] == b"\x1f\x8b":
+        return "; unpack it with gunzip first"
+    is_other = start and start != b"SIMPLE"
+    return "; a plain table needs --images LIST or --ref PHOTCODE, and --map" if is_other else ""
 
 
 def _layout(

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from dvo.ingest import kernels
 from dvo.ingest.batch import Batch
-from dvo.ingest.objects import ObjectSet, SkyIndex
+from dvo.ingest.objects import ObjectSet
+from dvo.ingest.sky_index import SkyIndex
 
 __all__ = ["match_batch"]
 
@@ -96,8 +97,8 @@ class _Matcher:
         self.n_objects = objects.n
         self.found = np.full(batch.n, -1, np.int32)
         self._found2 = np.zeros(batch.n)
-        self._holder = np.full(len(objects.ra), -1, np.int32)
-        self._index = _make_index(objects, batch.n, float(self._radii.max(initial=0.0)))
+        index = _make_index(objects, batch.n, float(self._radii.max(initial=0.0)))
+        self._index, self._holder = index.arrays(), index.holder
         moving, self._fast, self._slack = _movers(objects, times)
         # The index has them where an earlier batch had use for them.
         epoch = float(times.mean()) if len(times) else 0.0
@@ -143,9 +144,7 @@ class _Matcher:
             done.result()
 
 
-def _make_index(
-    objects: ObjectSet, n_detections: int, radius_deg: float
-) -> tuple[Array, Array, Array, Array, Array]:
+def _make_index(objects: ObjectSet, n_detections: int, radius_deg: float) -> SkyIndex:
     """An index with the known objects in it and room for new ones.
 
     The index stays with the objects from batch to batch, and only what is new is linked.
@@ -158,23 +157,22 @@ def _make_index(
     if old is None or len(old.head) * 2 < n_slots or old.height != height:
         n_cells, first = kernels.sky_cells(height)
         head = np.full(n_slots, -1, np.int32)
-        old = SkyIndex(height, n_cells, first, head, np.empty(0, np.int32), np.empty(0, np.int32))
+        none = np.empty(0, np.int32)
+        old = SkyIndex(height, n_cells, first, head, none, none, none)
     old.reserve(room)
-    arrays = old.arrays()
-    kernels.link_objects(old.n_linked, objects.n, objects.ra, objects.dec, arrays)
+    kernels.link_objects(old.n_linked, objects.n, objects.ra, objects.dec, old.arrays())
     old.n_linked = objects.n
     objects.index = old
-    return arrays
+    return old
 
 
 def _movers(objects: ObjectSet, times: Array) -> tuple[NDArray[np.int32], NDArray[np.int32], float]:
     """Objects that move, those to be moved image by image, and the motion [deg] of the others."""
-    n = objects.n
-    speed = np.hypot(objects.motion["u_ra"][:n], objects.motion["u_dec"][:n])
-    moving = np.flatnonzero(speed > 0).astype(np.int32)
+    moving = objects.moving
     if len(moving) == 0 or len(times) == 0:
         return moving, np.empty(0, np.int32), 0.0
     # They are linked where they are in the middle of the batch, or at one of its images.
     span = float(times.max() - times.min()) / _YEAR_S
-    is_fast = speed[moving] * span > _SLACK_ARCSEC
+    speed = np.hypot(objects.motion["u_ra"][moving], objects.motion["u_dec"][moving])
+    is_fast = speed * span > _SLACK_ARCSEC
     return moving, moving[is_fast], _SLACK_ARCSEC / 3600.0

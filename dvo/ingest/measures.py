@@ -162,15 +162,14 @@ def add_means(
 
     Returns
     -------
-    ndarray of bool, shape (n_objects, n_secfilt)
-        Which means changed.
+    ndarray of int64, shape (n_det,)
+        Filter whose means each detection may have changed; -1 for none.
     """
     k_of_image = np.array([_filter_of(i, photcodes) for i in batch.images], np.int64)
     k = k_of_image[batch.image]
-    row = np.where(k < 0, -1, found.objects.astype(np.int64) * objects.n_secfilt + k)
-    touched = np.zeros(objects.n * objects.n_secfilt, np.bool_)
     if (k_of_image < 0).all():
-        return touched.reshape(objects.n, objects.n_secfilt)
+        return k
+    row = np.where(k < 0, -1, found.objects.astype(np.int64) * objects.n_secfilt + k)
     shift = batch.per_image([_shift(i) for i in batch.images], "f4")
     for kind in kinds:
         mag, err = (batch.column(n) for n in _MAGS[kind])
@@ -183,8 +182,7 @@ def add_means(
             means.mean, means.err, means.chi, means.stdev, means.least, means.most, means.n_used,
         )  # fmt: skip
     kernels.count_rows(row, objects.ncode)
-    touched[row[row >= 0]] = True
-    return touched.reshape(objects.n, objects.n_secfilt)
+    return k
 
 
 def _filter_of(image: BatchImage, photcodes: PhotcodeTable) -> int:
@@ -232,6 +230,7 @@ def add_motions(batch: Batch, found: Associated, objects: ObjectSet) -> bool:
         given = batch.column(name)
         if given is not None:
             values[found.objects[rows]] = given[rows] / np.float32(1000.0)  # mas to arcsec
+    objects.note_motions(np.unique(found.objects[rows]))
     return len(rows) > 0
 
 

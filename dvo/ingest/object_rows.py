@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dvo.ingest import kernels
 from dvo.ingest.associate import Associated
+from dvo.ingest.mean_set import MEAN_COLUMNS
 from dvo.ingest.objects import Grouped, ObjectSet
 from dvo.partition.transaction import Transaction
 from dvo.tables.average import AVERAGE
@@ -25,6 +26,7 @@ __all__ = ["write_objects"]
 Array = NDArray[Any]
 
 _MOST_PATCHES = 12
+_FORCED_PATCHES = 48
 
 
 def write_objects(
@@ -32,7 +34,7 @@ def write_objects(
     objects: ObjectSet,
     found: Associated,
     groups: Grouped,
-    means: NDArray[np.bool_],
+    filters: NDArray[np.int64],
     *,
     with_motion: bool,
     may_rewrite: bool,
@@ -49,8 +51,8 @@ def write_objects(
         Object of each detection.
     groups : Grouped
         Detections in the order of regions and objects.
-    means : ndarray of bool, shape (n_objects, n_secfilt)
-        Which mean magnitudes changed.
+    filters : ndarray of int64, shape (n_det,)
+        Filter whose mean magnitudes each detection changed; -1 for none.
     with_motion : bool
         Whether motions changed.
     may_rewrite : bool
@@ -63,11 +65,13 @@ def write_objects(
     np.not_equal(of[1:], of[:-1], out=is_first[1:])
     edges = _count_before(is_first)[groups.edges]
     rows = of[is_first].astype(np.int64)
+    i, k = kernels.distinct_pairs(of, filters.take(groups.order), objects.n_secfilt)
     whole = _due(change, objects, groups.regions) if may_rewrite else []
     if whole:
         _write_whole(change, objects, whole)
         stays = ~np.isin(groups.regions, whole)
         keep = np.repeat(stays, np.diff(edges))
+        i, k = _count_before(keep)[i[keep[i]]], k[keep[i]]
         rows, edges = rows[keep], _count_before(keep)[edges]
     is_new = rows >= found.n_known
     for label, mask in (("", is_new), ("u", ~is_new)):
@@ -76,7 +80,6 @@ def write_objects(
             patch = objects.average_patch(picked, with_ids=not label, with_motion=with_motion)
             place = objects.ave_ref.take(picked)
             change.patch_rows(place, patch, groups.regions, _count_before(mask)[edges], label=label)
-    i, k = kernels.true_pairs(rows, means)
     if len(i):
         n = objects.n_secfilt
         changed = rows.take(i)
@@ -94,21 +97,25 @@ def _count_before(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _due(change: Transaction, objects: ObjectSet, regions: Sequence[int]) -> list[int]:
-    """Regions whose Average has many patches and no column that is not in memory."""
+    """Regions with many patches and no column that is not in memory; loads missing means."""
     # Offsets are those of a sorted catalog; with new rows it is sorted no more.
     held = {*objects.average_names(), "off_measure"}
-    held_means = set(objects.secfilt_names())
-    due = []
+    due, stored_means = [], set[str]()
     for region in regions:
         parts = change.base.parts(AVERAGE, region)
-        if sum(p.kind == "patch" for p in parts) < _MOST_PATCHES:
+        sizes = [p.n_rows for p in parts if p.kind == "patch"]
+        # What is written anew should not be far more than what was patched.
+        is_much = sum(sizes) * 2 >= objects.catalogs[region].n_average
+        if len(sizes) < _MOST_PATCHES or not (is_much or len(sizes) >= _FORCED_PATCHES):
             continue
         means = change.base.parts(SECFILT, region)
         kinds = {p.kind for p in (*parts, *means)}
+        names = {name for p in means for name in p.columns}
         stored = {name for p in parts for name in p.columns}
-        stored_means = {name for p in means for name in p.columns}
-        if "overlay" not in kinds and stored <= held and stored_means <= held_means:
+        if "overlay" not in kinds and stored <= held and names <= {"ncode", *MEAN_COLUMNS}:
             due.append(region)
+            stored_means |= names
+    objects.load((), sorted({MEAN_COLUMNS[name] for name in stored_means - {"ncode"}}))
     return due
 
 

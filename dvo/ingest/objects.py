@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.ingest.growing import grown
 from dvo.ingest.kernels import group_rows
+from dvo.ingest.mean_set import MeanSet
 from dvo.ingest.position_error import DEFAULT_POS_ERR_ARCSEC
+from dvo.ingest.sky_index import SkyIndex
 from dvo.partition.manifest import CatalogRow
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["MEAN_STEMS", "Grouped", "MeanSet", "ObjectSet", "SkyIndex"]
+__all__ = ["Grouped", "ObjectSet"]
 
 Array = NDArray[Any]
 
@@ -29,11 +32,9 @@ _MEAN_EPOCH_NULL = AVERAGE["mean_epoch"].null
 
 # Columns of Average that association reads and writes, besides the ids.
 _FLOATS = ("u_ra", "u_dec", "u_ra_err", "u_dec_err", "par", "par_err")
-
-MEAN_STEMS = {"psf": "mag", "ap": "mag_ap", "kron": "mag_kron"}
-"""Running means that SecFilt keeps, and the stem of their columns."""
-
-_COUNTS = {"psf": "nused", "ap": "nused_ap", "kron": "nused_kron"}
+# Columns of a set that matching fills in place, besides motions, and those filled after it.
+_MATCHED = ("ra", "dec", "time", "pos_err", "n_pos")
+_FILLED = ("n_measure", "slot", "ave_ref", "obj_id", "cat_id", "ext_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,86 +54,6 @@ class Grouped:
     order: Array
     regions: list[int]
     edges: Array
-
-
-class MeanSet:
-    """Running mean magnitudes, a row for each object and filter.
-
-    Parameters
-    ----------
-    kind : str
-        Which magnitudes: psf, ap or kron.
-    n_rows : int
-        Number of rows; all are empty at first.
-    """
-
-    __slots__ = ("chi", "err", "kind", "least", "mean", "most", "n_used", "stdev")
-
-    def __init__(self, kind: str, n_rows: int) -> None:
-        self.kind = kind
-        self.mean = np.full(n_rows, np.nan, np.float32)
-        self.err = np.full(n_rows, np.nan, np.float32)
-        self.chi = np.full(n_rows, np.nan, np.float32)
-        self.stdev = np.full(n_rows, np.nan, np.float32)
-        self.least = np.full(n_rows, np.nan, np.float32)
-        self.most = np.full(n_rows, np.nan, np.float32)
-        self.n_used = np.zeros(n_rows, np.uint32)
-
-    def columns(self) -> dict[str, Array]:
-        """The means under the names that they have in SecFilt."""
-        stem = MEAN_STEMS[self.kind]
-        out: dict[str, Array] = {
-            stem: self.mean,
-            f"{stem}_err": self.err,
-            f"{stem}_stdev": self.stdev,
-        }
-        out[_COUNTS[self.kind]] = self.n_used
-        if self.kind == "psf":
-            out |= {"mag_chi": self.chi, "mag_min": self.least, "mag_max": self.most}
-        return out
-
-    def grow(self, size: int, n_used: int) -> None:
-        """Make room for `size` rows, of which the first `n_used` are kept."""
-        for name in ("mean", "err", "chi", "stdev", "least", "most"):
-            setattr(self, name, _grown(getattr(self, name), size, n_used, np.nan))
-        self.n_used = _grown(self.n_used, size, n_used, 0)
-
-
-@dataclass(slots=True)
-class SkyIndex:
-    """Chains of objects by their place on the sky; see `kernels.association`.
-
-    Parameters
-    ----------
-    height : float
-        Height of a zone [deg].
-    n_cells, first : ndarray of int64
-        Cells of each zone, and the first of them.
-    head : ndarray of int32
-        First object of each slot.
-    after, slots : ndarray of int32
-        Next object in the chain, and slot, of each object.
-    n_linked : int
-        Objects that are in the chains.
-    """
-
-    height: float
-    n_cells: Array
-    first: Array
-    head: Array
-    after: Array
-    slots: Array
-    n_linked: int = 0
-
-    def reserve(self, room: int) -> None:
-        """Make room for so many objects."""
-        if len(self.after) < room:
-            self.after = _grown(self.after, room, self.n_linked)
-            self.slots = _grown(self.slots, room, self.n_linked)
-
-    def arrays(self) -> tuple[Array, Array, Array, Array, Array]:
-        """The arrays in the order that the kernels take them."""
-        return self.n_cells, self.first, self.head, self.after, self.slots
 
 
 class ObjectSet:
@@ -161,7 +82,10 @@ class ObjectSet:
         self.n_measure = np.empty(0, np.uint32)
         self.slot = np.empty(0, np.int32)
         self.regions: list[int] = []
-        self._slot_of: dict[int, int] = {}
+        self._slot_of = np.full(len(view.sky), -1, np.int32)
+        self._last_use: list[int] = []  # of each slot: the number of the call of `load`
+        self._n_loads = 0
+        self._moving = [np.empty(0, np.int32)]
         self.ave_ref = np.empty(0, np.int64)
         self.obj_id = np.empty(0, np.uint32)
         self.cat_id = np.empty(0, np.uint32)
@@ -174,8 +98,9 @@ class ObjectSet:
     def n_bytes(self) -> int:
         """Memory that the objects take, about."""
         rows = [v for means in self.means.values() for v in means.columns().values()]
-        rows += [self.ra, self.dec, self.time, self.pos_err, self.n_pos, self.n_measure, self.slot]
-        rows += [self.ave_ref, self.obj_id, self.cat_id, self.ext_id, self.ncode]
+        rows += [getattr(self, name) for name in (*_MATCHED, *_FILLED, "ncode")]
+        if self.index is not None:
+            rows += self.index.arrays()
         return sum(v.nbytes for v in [*rows, *self.motion.values()])
 
     def linked(self, n: int) -> None:
@@ -192,25 +117,24 @@ class ObjectSet:
         if self.n + n <= len(self.ra):
             return
         size = max(self.n + n, self.n + self.n // 2)
-        for name in ("ra", "dec", "time", "pos_err"):
-            setattr(self, name, _grown(getattr(self, name), size, self.n))
+        for name in _MATCHED:
+            setattr(self, name, grown(getattr(self, name), size, self.n))
         for name in ("u_ra", "u_dec"):
-            self.motion[name] = _grown(self.motion[name], size, self.n)
-        self.n_pos = _grown(self.n_pos, size, self.n)
+            self.motion[name] = grown(self.motion[name], size, self.n)
 
     def _fill_up(self, n: int) -> None:
         """Bring the other columns up to `n` objects, empty for those that are new."""
         if n <= len(self.slot):
             return
         size = max(n, len(self.slot) + len(self.slot) // 2)
-        for name in ("n_measure", "slot", "ave_ref", "obj_id", "cat_id", "ext_id"):
-            setattr(self, name, _grown(getattr(self, name), size, self.n, 0))
+        for name in _FILLED:
+            setattr(self, name, grown(getattr(self, name), size, self.n, 0))
         for name in _FLOATS[2:]:
-            self.motion[name] = _grown(self.motion[name], size, self.n, np.nan)
+            self.motion[name] = grown(self.motion[name], size, self.n, np.nan)
         k = self.n_secfilt
-        self.ncode = _grown(self.ncode, size * k, self.n * k, 0)
+        self.ncode = grown(self.ncode, size * k, self.n * k, 0)
         for means in self.means.values():
-            means.grow(size * k, self.n * k)
+            means.change(lambda v: grown(v, size * k, self.n * k, 0 if v.dtype == "u4" else np.nan))
 
     def load(self, regions: Iterable[int], kinds: Iterable[str]) -> None:
         """Bring regions into memory that are not there yet.
@@ -225,14 +149,19 @@ class ObjectSet:
         for kind in kinds:
             if kind not in self.means:
                 self.means[kind] = MeanSet(kind, len(self.slot) * self.n_secfilt)
-                self._load_means(kind, list(self.catalogs))
-        for region in sorted(set(regions) - self.catalogs.keys()):
-            self._load_region(region)
+                self._load_means(kind)
+        wanted = sorted(set(regions))
+        self._n_loads += len(wanted) > 0
+        for region in wanted:
+            if region not in self.catalogs:
+                self._load_region(region)
+            self._last_use[self._slot_of[region]] = self._n_loads
 
     def _load_region(self, region: int) -> None:
         row = self.catalogs[region] = self._view.catalog(region)
         self._slot_of[region] = len(self.regions)
         self.regions.append(region)
+        self._last_use.append(0)
         if row.n_average == 0:
             return
         names = ["ra", "dec", "ra_err", "mean_epoch", "number_pos", "nmeasure", "obj_id",
@@ -253,27 +182,102 @@ class ObjectSet:
         self.slot[at], self.ave_ref[at] = self._slot_of[region], np.arange(n)
         self.obj_id[at], self.cat_id[at] = table["obj_id"], table["cat_id"]
         self.ext_id[at] = table["ext_id"]
+        rows = np.arange(self.n, self.n + n)
         self.n += n
-        self._load_secfilt(region, self.n - n, list(self.means))
+        self.note_motions(rows)
+        self._load_secfilt(region, rows, list(self.means))
 
-    def _load_means(self, kind: str, regions: list[int]) -> None:
-        for region in regions:
-            mine = np.flatnonzero(self.slot[: self.n] == self._slot_of[region])
-            if len(mine):
-                self._load_secfilt(region, int(mine[0]), [kind], counts=False)
+    def _load_means(self, kind: str) -> None:
+        order, edges = group_rows(self.slot[: self.n].astype(np.int64), len(self.regions))
+        for slot in np.flatnonzero(np.diff(edges)):
+            rows = order[edges[slot] : edges[slot + 1]]
+            rows = rows[np.argsort(self.ave_ref[rows])]
+            self._load_secfilt(self.regions[slot], rows, [kind], counts=False)
 
     def _load_secfilt(
-        self, region: int, first: int, kinds: list[str], *, counts: bool = True
+        self, region: int, rows: Array, kinds: list[str], *, counts: bool = True
     ) -> None:
-        """Read the means of a region whose objects begin at row `first` and lie together."""
+        """Read the means of a region; `rows` are its objects in the order of their catalog.
+
+        Those made by the batch at work come last, and have nothing stored.
+        """
         names = [n for kind in kinds for n in self.means[kind].columns()]
         table = self._view.read(SECFILT, region, [*names, "ncode"])
-        at = slice(first * self.n_secfilt, first * self.n_secfilt + len(table))
+        at = self._filter_rows(rows)[: len(table)]
         for kind in kinds:
             for name, values in self.means[kind].columns().items():
                 values[at] = table[name]
         if counts:
             self.ncode[at] = table["ncode"]
+
+    def _filter_rows(self, rows: Array) -> Array:
+        """Rows of the mean magnitudes of some objects."""
+        k = self.n_secfilt
+        return np.asarray((rows.astype(np.int64)[:, None] * k + np.arange(k)).ravel())
+
+    def note_motions(self, rows: Array) -> None:
+        """Note that objects have been given their proper motions.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Rows of this set; none of them had a motion before.
+        """
+        u_ra, u_dec = self.motion["u_ra"][rows], self.motion["u_dec"][rows]
+        moves = (u_ra != 0) | (u_dec != 0)
+        moves &= np.isfinite(u_ra) & np.isfinite(u_dec)
+        self._moving.append(rows[moves].astype(np.int32))
+
+    @property
+    def moving(self) -> NDArray[np.int32]:
+        """Rows of the objects that are known to move."""
+        self._moving = [np.concatenate(self._moving)]
+        return self._moving[0]
+
+    def shed(self, most_bytes: int) -> None:
+        """Forget regions that have not been used for longest, if there is too much in memory.
+
+        Half of the room is made free, so that this happens seldom; what the last call of
+        `load` was for stays in any case.
+
+        Parameters
+        ----------
+        most_bytes : int
+            Memory that may be taken.
+        """
+        if self.n == 0 or self.n_bytes <= most_bytes:
+            return
+        sizes = np.bincount(self.slot[: self.n], minlength=len(self.regions))
+        newest_first = np.argsort(self._last_use, kind="stable")[::-1]
+        n_up_to = np.cumsum(sizes[newest_first])
+        most = self.n * most_bytes / self.n_bytes / 2
+        stays = np.zeros(len(self.regions), np.bool_)
+        stays[newest_first[n_up_to <= most]] = True
+        stays |= np.array(self._last_use) == self._n_loads
+        self._keep(np.flatnonzero(stays))
+
+    def _keep(self, slots: Array) -> None:
+        """Keep the objects of some slots only."""
+        new_slot = np.full(len(self.regions), -1, np.int32)
+        new_slot[slots] = np.arange(len(slots))
+        rows = np.flatnonzero(new_slot[self.slot[: self.n]] >= 0)
+        at = self._filter_rows(rows)
+        for name in (*_MATCHED, *_FILLED):
+            setattr(self, name, getattr(self, name).take(rows))
+        self.motion = {name: values.take(rows) for name, values in self.motion.items()}
+        self.ncode = self.ncode.take(at)
+        for means in self.means.values():
+            means.change(lambda v: v.take(at))
+        self.slot = new_slot.take(self.slot)
+        self.n = len(rows)
+        self.regions = [self.regions[s] for s in slots]
+        self._last_use = [self._last_use[s] for s in slots]
+        self.catalogs = {region: self.catalogs[region] for region in self.regions}
+        self._slot_of[:] = -1
+        self._slot_of[self.regions] = np.arange(len(slots))
+        self._moving = []
+        self.note_motions(np.arange(self.n))
+        self.index = None
 
     def kernel_arrays(self) -> tuple[Array, Array, Array, Array, Array]:
         """Positions, motions and epochs in the order that the kernels take them."""
@@ -292,11 +296,26 @@ class ObjectSet:
         ndarray of int32, shape (n,)
             Their slots; -1 for a region that has not been loaded.
         """
-        table = np.full(int(regions.max(initial=0)) + 1, -1, np.int32)
-        for region, slot in self._slot_of.items():
-            if region < len(table):
-                table[region] = slot
-        return table[regions]
+        return self._slot_of.take(regions)
+
+    def ext_ids_near(self, slots: NDArray[np.int32], n: int) -> Array:
+        """Public ids of the first objects, as far as they are in some slots.
+
+        Parameters
+        ----------
+        slots : ndarray of int32
+            The slots, each any number of times.
+        n : int
+            How many of the first objects to look at.
+
+        Returns
+        -------
+        ndarray of uint64
+            The ids.
+        """
+        is_near = np.zeros(len(self.regions), np.bool_)
+        is_near[slots] = True
+        return self.ext_id[:n][is_near[self.slot[:n]]]
 
     def add(self, first: int, slots: NDArray[np.int32], ext_ids: Array) -> None:
         """Give objects that association made their place and ids, in order of creation.
@@ -342,17 +361,19 @@ class ObjectSet:
         Grouped
             The order; equal objects keep theirs.
         """
-        by_region = np.argsort(self.regions)
-        sizes = np.array([self.catalogs[self.regions[s]].n_average for s in by_region], np.int64)
-        starts = np.concatenate([[0], np.cumsum(sizes)])
+        slot = self.slot.take(rows)
+        is_used = np.zeros(len(self.regions), np.bool_)
+        is_used[slot] = True
+        used = np.flatnonzero(is_used)
+        used = used[np.argsort(np.take(self.regions, used))]
+        regions = [self.regions[s] for s in used]
+        sizes = [self.catalogs[region].n_average for region in regions]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         start_of_slot = np.empty(len(self.regions), np.int64)
-        start_of_slot[by_region] = starts[:-1]
-        key = start_of_slot.take(self.slot.take(rows)) + self.ave_ref.take(rows)
+        start_of_slot[used] = starts[:-1]
+        key = start_of_slot.take(slot) + self.ave_ref.take(rows)
         order, edges = group_rows(key, int(starts[-1]))
-        edges = edges[starts]
-        used = np.flatnonzero(np.diff(edges))
-        regions = [self.regions[s] for s in by_region[used]]
-        return Grouped(order, regions, np.append(edges[used], len(order)))
+        return Grouped(order, regions, edges[starts])
 
     def average_patch(self, rows: Array, *, with_ids: bool, with_motion: bool) -> ColumnTable:
         """Average columns of some objects as they are now.
@@ -399,16 +420,3 @@ class ObjectSet:
     def average_names(self) -> list[str]:
         """Columns of Average that this set holds."""
         return list(self.average_patch(np.empty(0, np.int64), with_ids=True, with_motion=True))
-
-    def secfilt_names(self) -> list[str]:
-        """Columns of SecFilt that this set holds."""
-        return list(self.secfilt_patch(np.empty(0, np.int64)))
-
-
-def _grown(values: Array, size: int, n_used: int, fill: float | None = None) -> Array:
-    """A longer copy; what is new holds `fill`, or nothing in particular."""
-    out = np.empty(size, values.dtype)
-    out[:n_used] = values[:n_used]
-    if fill is not None:
-        out[n_used:] = fill
-    return out

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest import kernels
-from dvo.ingest.objects import MEAN_STEMS, MeanSet
+from dvo.ingest.mean_set import MEAN_STEMS, MeanSet
 from dvo.ingest.position_error import position_error
 from dvo.partition.manifest import ALL_SKY, CatalogRow
 from dvo.partition.transaction import Transaction

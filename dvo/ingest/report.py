@@ -64,6 +64,8 @@ class AddstarReport:
         Commits made.
     n_dropped : dict of str to int
         Detections left out, by reason.
+    notes : dict of str to list of str
+        What looks wrong but need not be, with the images or catalogs it was seen in.
     seconds : float
         Time taken [s].
     """
@@ -76,6 +78,7 @@ class AddstarReport:
     n_new: int = 0
     n_commits: int = 0
     n_dropped: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:

@@ -9,7 +9,13 @@ from dvo.ingest.kernels.association import (
     search_objects,
     settle_rivals,
 )
-from dvo.ingest.kernels.grouping import circle, count_rows, group_rows, near_edge, true_pairs
+from dvo.ingest.kernels.grouping import (
+    circle,
+    count_rows,
+    distinct_pairs,
+    group_rows,
+    near_edge,
+)
 from dvo.ingest.kernels.means import accumulate_magnitudes
 from dvo.ingest.kernels.sky import sky_cells, sky_order
 
@@ -18,6 +24,7 @@ __all__ = [
     "accumulate_magnitudes",
     "circle",
     "count_rows",
+    "distinct_pairs",
     "group_rows",
     "link_detections",
     "link_objects",
@@ -28,5 +35,4 @@ __all__ = [
     "settle_rivals",
     "sky_cells",
     "sky_order",
-    "true_pairs",
 ]

@@ -13,9 +13,9 @@ from dvo.jit import kernel
 __all__ = [
     "circle",
     "count_rows",
+    "distinct_pairs",
     "group_rows",
     "near_edge",
-    "true_pairs",
 ]
 
 F8 = NDArray[np.float64]
@@ -59,12 +59,12 @@ def group_rows(group: I8, n_groups: int) -> tuple[I8, I8]:
 
 
 @kernel
-def count_rows(row: I8, count: U4) -> None:
+def count_rows(row: I8 | I4, count: U4) -> None:
     """Count how often each row is named.
 
     Parameters
     ----------
-    row : ndarray of int64, shape (n,)
+    row : ndarray of int64 or int32, shape (n,)
         Rows; negative: none.
     count : ndarray of uint32, shape (m,)
         Counts; changed in place.
@@ -147,34 +147,42 @@ def circle(ra: F8, dec: F8) -> tuple[float, float, float]:
 
 
 @kernel
-def true_pairs(rows: I8, mask: NDArray[np.bool_]) -> tuple[I8, I8]:
-    """List the columns that are true in some rows of a mask.
+def distinct_pairs(group: I4, column: I8, n_columns: int) -> tuple[I8, I8]:
+    """List the different columns that are named in each group of rows.
 
     Parameters
     ----------
-    rows : ndarray of int64, shape (n,)
-        Rows to look at, in this order.
-    mask : ndarray of bool, shape (m, k)
-        The mask.
+    group : ndarray of int32, shape (n,)
+        Group of each row; the rows of a group lie together.
+    column : ndarray of int64, shape (n,)
+        Column that each row names; negative: none.
+    n_columns : int
+        Number of columns.
 
     Returns
     -------
     i : ndarray of int64
-        Place in `rows` of each true element, ascending.
-    column : ndarray of int64
-        Its column.
+        Which group, counted from 0 in the order of the rows, ascending.
+    k : ndarray of int64
+        The columns of each group, ascending.
     """
+    named_by = np.full(n_columns, -1, np.int64)
+    i = np.empty(len(group), np.int64)
+    k = np.empty(len(group), np.int64)
     n = 0
-    for i in range(len(rows)):
-        for k in range(mask.shape[1]):
-            n += mask[rows[i], k]
-    place = np.empty(n, np.int64)
-    column = np.empty(n, np.int64)
-    n = 0
-    for i in range(len(rows)):
-        for k in range(mask.shape[1]):
-            if mask[rows[i], k]:
-                place[n] = i
-                column[n] = k
+    count = 0
+    first = 0
+    while first < len(group):
+        stop = first
+        while stop < len(group) and group[stop] == group[first]:
+            if column[stop] >= 0:
+                named_by[column[stop]] = count
+            stop += 1
+        for c in range(n_columns):
+            if named_by[c] == count:
+                i[n] = count
+                k[n] = c
                 n += 1
-    return place, column
+        count += 1
+        first = stop
+    return i[:n], k[:n]

@@ -48,9 +48,11 @@ def accumulate_magnitudes(
         Error where it is NaN, not above 0 or beyond 1000 [mag].
     mean, mean_err, chi, stdev, least, most : ndarray of float32, shape (m,)
         Weighted mean, its error, reduced chi-square, scatter, extremes; changed in place.
+        Without rows, chi, least and most are left out.
     n_used : ndarray of uint32, shape (m,)
         Magnitudes in each mean; changed in place.
     """
+    has_all = len(chi) > 0
     for i in range(len(row)):
         r = row[i]
         m = float(mag[i])
@@ -64,9 +66,10 @@ def accumulate_magnitudes(
         if n == 0:
             mean[r] = m
             mean_err[r] = math.sqrt(1.0 / weight)
-            least[r] = m
-            most[r] = m
             n_used[r] = 1
+            if has_all:
+                least[r] = m
+                most[r] = m
             continue
         old = float(mean_err[r])
         before = 1.0 / (old * old)
@@ -78,7 +81,8 @@ def accumulate_magnitudes(
         mean[r] = float(mean[r]) + delta * weight / total
         mean_err[r] = math.sqrt(1.0 / total)
         n_used[r] = n + 1
-        chi[r] = squares / n
         stdev[r] = math.sqrt(squares / total * (n + 1) / n)
-        least[r] = min(float(least[r]), m)
-        most[r] = max(float(most[r]), m)
+        if has_all:
+            chi[r] = squares / n
+            least[r] = min(float(least[r]), m)
+            most[r] = max(float(most[r]), m)
