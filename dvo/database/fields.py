@@ -23,7 +23,7 @@ from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.magnitude_field import MagnitudeField, parse_magnitude_field
-from dvo.tables.magnitudes import ZERO_POINT, nominal_zero_point
+from dvo.tables.magnitudes import ZERO_POINT, colour_term, nominal_zero_point
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
 from dvo.tables.photsource import source_of
@@ -305,9 +305,7 @@ def _colour_term(view: View, region: int, table: ColumnTable) -> Array:
             continue
         means = view.read(SECFILT, region, ["mag"])["mag"]
         blue, red = (_mean(view, means, table["ave_ref"][rows], c) for c in entry.color_codes)
-        colour = blue - red - entry.color_offset
-        term = sum(x * colour**i for i, x in enumerate(entry.color_terms, start=1))
-        out[rows] = np.nan_to_num(term)
+        out[rows] = colour_term(entry, blue - red)
     return out
 
 

@@ -145,7 +145,7 @@ def add_means(
     """Bring the mean magnitudes of SecFilt up to date.
 
     Magnitudes of chip images (DEP photcodes) that belong to an average filter are averaged
-    at level ``rel``, weighted by their errors, in the order of the images.
+    at level ``rel`` without colour terms, weighted by their errors, in the order of the images.
 
     Parameters
     ----------

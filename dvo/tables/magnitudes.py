@@ -3,6 +3,10 @@
 The stored magnitude of a DEP measure is ``M = m_inst + 2.5 log10(exptime) + 25``; one of
 a REF is as published, at every level. Signs are worked out here, not taken from the
 original, whose flux fallbacks have some of them wrong.
+
+Level ``rel`` of a measure has the colour term of its photcode. The provisional means that
+addstar keeps do not: a colour is made of such means, so they would come to depend on the
+order of the images. Photcodes with colour terms get their final means from a calibration.
 """
 
 from __future__ import annotations
@@ -14,7 +18,14 @@ from numpy.typing import NDArray
 
 from dvo.tables.photcode import PhotClass, Photcode
 
-__all__ = ["ZERO_POINT", "calibrated", "image_offset", "instrumental", "nominal_zero_point"]
+__all__ = [
+    "ZERO_POINT",
+    "calibrated",
+    "colour_term",
+    "image_offset",
+    "instrumental",
+    "nominal_zero_point",
+]
 
 Array = NDArray[Any]
 
@@ -85,8 +96,27 @@ def instrumental(mag: Array, m_time: Array) -> Array:
     return np.asarray(mag - m_time - ZERO_POINT)
 
 
+def colour_term(photcode: Photcode, colour: Array) -> Array:
+    """What the colour of a star adds to magnitudes of a photcode.
+
+    Parameters
+    ----------
+    photcode : Photcode
+        Of the measures.
+    colour : ndarray
+        Mean magnitude c1 - c2 of each star, by the photcode's `color_codes` [mag].
+
+    Returns
+    -------
+    ndarray
+        ``sum_i X_i (colour - dX)^i``, i from 1 [mag]; 0 where the colour is NaN.
+    """
+    off = colour - photcode.color_offset
+    return np.nan_to_num(sum(x * off**i for i, x in enumerate(photcode.color_terms, start=1)))
+
+
 def calibrated(mag: Array, zero_point: Array, m_cal: Array, m_flat: Array) -> Array:
-    """Relative magnitude (level ``rel``): nominal, less image offset and flat field.
+    """Relative magnitude without colour term: nominal, less image offset and flat field.
 
     Parameters
     ----------
