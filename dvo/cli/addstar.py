@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ __all__ = ["addstar", "main"]
     "--ref", "ref", help="FILES are reference catalogs of this REF photcode; needs --map."
 )
 @click.option("--epoch", type=float, help="Julian epoch of the positions of --ref [yr].")
+@click.option("--name", help="What the catalog of --ref is known by; else the name of its file.")
 @click.option(
     "--survey",
     type=click.Choice(["gaia", "hipparcos", "tycho1", "tycho2"]),
@@ -76,6 +77,7 @@ def addstar(
     column_map: str | None,
     ref: str | None,
     epoch: float | None,
+    name: str | None,
     survey: str | None,
     match_epoch: float | None,
     photcode: str | None,
@@ -96,12 +98,13 @@ def addstar(
     VOTable, CSV) come by an exposure list (--images) or as reference catalogs (--ref).
     Images are taken in the order given. A run that was stopped goes on when it is run
     again: images that are in are skipped. Batches are committed as they are done.
+    A reference catalog is known by its photcode and its name (--name).
 
     \b
     Examples:
       addstar sky night1/*.smf
       addstar sky --images exposures.csv --map ra=ra,dec=dec,mag=mag,mag_err=magerr
-      addstar sky stars.csv --ref 2MASS.J --epoch 2000 --map ra=ra,dec=dec,mag=j_m
+      addstar sky psc.csv --ref 2MASS.J --name 2MASS --epoch 2000 --map ra=ra,dec=dec,mag=j_m
       addstar sky --survey hipparcos --match-epoch 2016
     """
     from dvo.ingest.addstar import addstar as add  # noqa: PLC0415 - keeps --help quick
@@ -122,12 +125,16 @@ def addstar(
         max_cerror_arcsec=max_cerror,
         accept_bad_astrometry=accept_astrom,
     )
-    sources = _sources(files, lists, column_map, ref, epoch, survey, photcode)
+    if name is not None and ref is None:
+        raise click.UsageError("--name is for a reference catalog (--ref)")
+    sources = _sources(files, lists, column_map, ref, epoch, name, survey, photcode)
+    has_images = ref is None and survey is None
     show = progress_line()
 
     def tell(report: AddstarReport) -> None:
+        what = f"{report.n_images} images, " if has_images else ""
         show(
-            f"{report.n_images} images, {report.n_detections} detections, "
+            f"{what}{report.n_detections} {'detections' if has_images else 'rows'}, "
             f"{report.n_new} new objects, {report.seconds:.0f} s"
         )
 
@@ -145,13 +152,29 @@ def addstar(
     if as_json:
         click.echo(json.dumps(report.as_dict()))
         return
-    click.echo(
-        f"{report.n_images} images added, {report.n_skipped} skipped; {report.n_detections} "
-        f"detections: {report.n_matched} of known objects, {report.n_new} new objects; "
+    n_added = report.n_images if has_images else len(sources) - report.n_skipped
+    for line in _lines(report, n_added, has_images=has_images):
+        click.echo(line)
+
+
+def _lines(report: AddstarReport, n_added: int, *, has_images: bool) -> Iterator[str]:
+    """What was done, in words; a reference catalog has rows, and is no image."""
+    what, rows = ("image", "detection") if has_images else ("reference catalog", "row")
+    skipped = f", {report.n_skipped} skipped, being in already" if report.n_skipped else ""
+    yield (
+        f"{_count(n_added, what)} added{skipped}; {_count(report.n_detections, rows)}: "
+        f"{report.n_matched} of known objects, {_count(report.n_new, 'new object')}; "
         f"{report.seconds:.1f} s"
     )
     for reason, n in report.n_dropped.items():
-        click.echo(f"left out: {n} ({reason})")
+        yield f"left out: {n} ({reason})"
+    for note, names in report.notes.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"note: {names[0]}{more}: {note}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _sources(
@@ -160,6 +183,7 @@ def _sources(
     column_map: str | None,
     ref: str | None,
     epoch: float | None,
+    name: str | None,
     survey: str | None,
     photcode: str | None,
 ) -> list[Source]:
@@ -182,7 +206,9 @@ def _sources(
             return sources.exposure_sources(lists, mapping)
         if epoch is None:
             raise click.UsageError("--ref needs --epoch, the Julian year of the positions")
-        return sources.reference_sources(files, mapping, photcode=ref or "", epoch=epoch)
+        if not files:
+            raise click.UsageError("--ref needs FILES, the tables of the catalog")
+        return sources.reference_sources(files, mapping, photcode=ref or "", epoch=epoch, name=name)
     if not files:
         raise click.UsageError("nothing to add: give FILES, --images, --ref or --survey")
     return sources.catalog_sources(files, photcode=photcode)

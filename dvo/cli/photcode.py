@@ -63,7 +63,9 @@ def export_command(catdir: Path, file: Path) -> None:
     from dvo.partition.store import Store  # noqa: PLC0415
 
     with Store(catdir) as store:
-        write_photcodes(store.view().photcodes, file)
+        table = store.view().photcodes
+    write_photcodes(table, file)
+    click.echo(f"wrote {file}, {len(table)} photcodes", err=True)
 
 
 @photcode.command(name="import")
@@ -124,20 +126,16 @@ def add_command(
       dvo photcode add sky GPC1.g.XY01 --class dep --filter g --zero 24.56 --airmass 0.147
       dvo photcode add sky GAIA.G --class ref
     """
-    from dvo.ingest.photcodes import put_photcodes  # noqa: PLC0415
+    from dvo.ingest.photcodes import add_photcode  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
     from dvo.tables.photcode import PhotClass  # noqa: PLC0415
 
-    if kind == "dep" and sec is None:
-        raise click.UsageError("a dep photcode needs --filter, the average filter it belongs to")
+    if kind in ("dep", "alt") and sec is None:
+        raise click.UsageError(f"a {kind} photcode needs --filter, its average filter")
     with Store(catdir, writable=True, command="dvo photcode add") as store:
-        table = store.view().photcodes.add(
-            name,
-            PhotClass[kind.upper()],
-            filter_name=sec,
-            code=code,
-            zero_point=zero,
-            airmass_slope=airmass,
-        )
-        put_photcodes(store, table, "photcode add", {"name": name})
-    click.echo(f"photcode {table.get(name).code} {name}")
+        photcode, is_new = add_photcode(
+            store, name, PhotClass[kind.upper()], filter_name=sec, code=code,
+            zero_point=zero, airmass_slope=airmass,
+        )  # fmt: skip
+    there = "" if is_new else " is in the database already, just so"
+    click.echo(f"photcode {photcode.code} {name}{there}")

@@ -8,6 +8,7 @@ the map (``:unit``), else from the file, else it is ours; it is never guessed fr
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -63,6 +64,7 @@ _UNIT_OF = {
     "psf_theta": "deg",
 }
 _PER_YEAR = {"u_ra": "mas", "u_dec": "mas", "u_ra_err": "mas", "u_dec_err": "mas"}
+_SEXAGESIMAL = re.compile(r"\s*[+-]?\d{1,3}(:|\s|h|d|°)\s*\d{1,2}(:|\s|m|'|′)")
 _YEAR_ENDINGS = ("/yr", "/year", "/a", ".yr-1", ".yr**-1", " yr-1", " yr**-1", "yr^-1", "*yr-1")
 
 
@@ -219,9 +221,7 @@ def convert_column(key: str, values: Array, where: str) -> Array:
         If the values are no numbers, or do not fit.
     """
     if values.ndim != 1 or values.dtype.kind not in "fiub":
-        raise BadCatalogError(
-            f"{where}: holds {values.dtype} of shape {values.shape}, not one number a row"
-        )
+        raise BadCatalogError(f"{where}: {_no_numbers(values)}")
     if key in ("ra", "dec"):
         return np.asarray(values, np.float64)
     name = _INSTRUMENTAL.get(key, key)
@@ -240,6 +240,32 @@ def convert_column(key: str, values: Array, where: str) -> Array:
         # Flags in signed columns keep their bits.
         return np.asarray(values.astype(np.int64), target)
     return np.asarray(values, target)
+
+
+def _no_numbers(values: Array) -> str:
+    """Say what a column holds instead of numbers: its first word, if it is text."""
+    if values.ndim != 1 or values.dtype.kind not in "OSU":
+        return f"holds {values.dtype} of shape {values.shape}, not one number a row"
+    words = (v.decode("ascii", "replace") if isinstance(v, bytes) else v for v in values.tolist())
+    row, word = next(((i, w) for i, w in enumerate(words) if w is not None and not _is_number(w)),
+                     (0, values[0] if len(values) else ""))  # fmt: skip
+    if _SEXAGESIMAL.match(str(word)):
+        return (
+            f"row {row} (from 0) holds {word!r}; hours or degrees with minutes and seconds are not "
+            "read: convert the positions to degrees"
+        )
+    return (
+        f"row {row} (from 0) holds {str(word)[:40]!r}, which is no number; leave the cell empty "
+        "where a value is missing"
+    )
+
+
+def _is_number(word: object) -> bool:
+    try:
+        float(str(word))
+    except ValueError:
+        return False
+    return True
 
 
 def _whole(key: str, values: Array, where: str) -> Array:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dvo.errors import PhotcodeError
+from dvo.errors import PhotcodeError, StorageError
 from dvo.tables.photcode import PhotClass, Photcode, PhotcodeTable
 
 __all__ = ["format_photcodes", "parse_photcodes", "read_photcodes", "write_photcodes"]
@@ -59,8 +59,12 @@ def read_photcodes(path: Path | str) -> PhotcodeTable:
         if path.stat().st_size > _MAX_BYTES:
             raise PhotcodeError(f"{path}: too long for a photcode table ({_MAX_BYTES} bytes)")
         text = path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PhotcodeError(f"{path}: cannot be read as a photcode table: {error}") from error
+    except FileNotFoundError as error:
+        raise PhotcodeError(f"{path}: no such file") from error
+    except OSError as error:
+        raise PhotcodeError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise PhotcodeError(f"{path}: no photcode table, which is ASCII text: {error}") from error
     return parse_photcodes(text, source=str(path))
 
 
@@ -73,8 +77,16 @@ def write_photcodes(table: PhotcodeTable, path: Path | str) -> None:
         What to write.
     path : Path or str
         The file; replaced if it is there.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
     """
-    Path(path).write_text(format_photcodes(table), encoding="ascii")
+    try:
+        Path(path).write_text(format_photcodes(table), encoding="ascii")
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def parse_photcodes(text: str, *, source: str = "photcodes") -> PhotcodeTable:
@@ -111,7 +123,8 @@ def parse_photcodes(text: str, *, source: str = "photcodes") -> PhotcodeTable:
         words = words[:end]
         if len(words) not in _WORD_COUNTS:
             raise PhotcodeError(
-                f"{source}, line {number}: {len(words)} words; a photcode has 11, 14, 15, 17 or 19"
+                f"{source}, line {number}: {len(words)} words; a photcode has 11, 14, 15, 17 or "
+                "19: code name type zero airmass offset c1 c2 slope color primary …"
             )
         rows.append((number, words))
     codes: dict[str, int] = {}

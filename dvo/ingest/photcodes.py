@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from dvo.errors import PhotcodeError
 from dvo.partition.store import Store
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.photcode import PHOTCODE, Photcode, PhotcodeTable
+from dvo.tables.photcode import PHOTCODE, PhotClass, Photcode, PhotcodeTable
 
-__all__ = ["import_photcodes", "put_photcodes"]
+__all__ = ["add_photcode", "import_photcodes", "put_photcodes"]
 
 
 def put_photcodes(store: Store, table: PhotcodeTable, command: str, params: dict[str, Any]) -> None:
@@ -43,6 +43,80 @@ def put_photcodes(store: Store, table: PhotcodeTable, command: str, params: dict
         columns = {n.lower(): v for n, v in table.to_columns().items()}
         change.put_global(ColumnTable(PHOTCODE, columns), "Photcodes", replace_all=True)
         change.commit()
+
+
+def add_photcode(
+    store: Store,
+    name: str,
+    kind: PhotClass,
+    *,
+    filter_name: str | None = None,
+    code: int | None = None,
+    zero_point: float = 0.0,
+    airmass_slope: float = 0.0,
+) -> tuple[Photcode, bool]:
+    """Add a photcode, unless it is in the database already.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing.
+    name : str
+        Name of the photcode.
+    kind : PhotClass
+        DEP, REF or ALT.
+    filter_name : str or None
+        Average filter that it belongs to.
+    code : int or None
+        Number; None takes the next free one, or for an ALT that of its filter.
+    zero_point : float
+        Nominal zero point [mag].
+    airmass_slope : float
+        Extinction in an airmass [mag per airmass], positive.
+
+    Returns
+    -------
+    photcode : Photcode
+        What is in the database now.
+    is_new : bool
+        Whether it was added; False if it was there with the same parameters.
+
+    Raises
+    ------
+    PhotcodeError
+        If the name is there with other parameters, or a parameter cannot be.
+    """
+    ours = store.view().photcodes
+    old = ours.get(name) if name in ours else None
+    if old is not None and old.kind is PhotClass.SEC:
+        raise PhotcodeError(f"{name} is an average filter of the database; choose another name")
+    if kind is PhotClass.ALT and filter_name is not None:
+        code = ours.get(filter_name, PhotClass.SEC).code
+    elif old is not None and code is None:
+        code = old.code
+    # One of the same name and number would be refused before it could be compared.
+    others = PhotcodeTable(tuple(p for p in ours if p is not old))
+    table = others.add(
+        name, kind, filter_name=filter_name, code=code,
+        zero_point=zero_point, airmass_slope=airmass_slope,
+    )  # fmt: skip
+    wanted = table.get(name)
+    if old is None:
+        put_photcodes(store, table, "photcode add", {"name": name})
+        return wanted, True
+    if wanted != old:
+        raise PhotcodeError(
+            f"photcode {name} is in the database already, with other parameters "
+            f"({_differences(wanted, old)}); choose another name: measures may stand on this one"
+        )
+    return old, False
+
+
+def _differences(wanted: Photcode, there: Photcode) -> str:
+    pairs = {f.name: (getattr(wanted, f.name), getattr(there, f.name)) for f in fields(wanted)}
+    return "; ".join(
+        f"{name} {old}, not {new}" for name, (new, old) in pairs.items() if repr(new) != repr(old)
+    )
 
 
 def import_photcodes(store: Store, table: PhotcodeTable, *, source: str) -> int:
@@ -84,8 +158,8 @@ def import_photcodes(store: Store, table: PhotcodeTable, *, source: str) -> int:
             added.append(wanted)
         elif ours.get(theirs.name) != wanted:
             raise PhotcodeError(
-                f"{source}: photcode {theirs.name} is in the database with other parameters; "
-                "rename it, or remove the line"
+                f"{source}: photcode {theirs.name} is in the database with other parameters "
+                f"({_differences(wanted, ours.get(theirs.name))}); rename it, or remove the line"
             )
     if added:
         put_photcodes(store, ours.extend(added), "photcode import", {"file": source})

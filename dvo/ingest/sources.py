@@ -25,6 +25,8 @@ from dvo.ingest.tables import read_reference
 __all__ = ["SURVEYS", "Source", "catalog_sources", "exposure_sources", "reference_sources",
            "survey_source"]  # fmt: skip
 
+_MAX_NAME = 128
+
 Source = Callable[[], Iterable[InputImage]]
 """Reads one file when it is called."""
 
@@ -75,7 +77,12 @@ def exposure_sources(lists: Sequence[Path], column_map: ColumnMap) -> list[Sourc
 
 
 def reference_sources(
-    paths: Sequence[Path], column_map: ColumnMap, *, photcode: str, epoch: float
+    paths: Sequence[Path],
+    column_map: ColumnMap,
+    *,
+    photcode: str,
+    epoch: float,
+    name: str | None = None,
 ) -> list[Source]:
     """Sources for plain tables that are reference catalogs.
 
@@ -89,14 +96,35 @@ def reference_sources(
         REF photcode.
     epoch : float
         Julian epoch of the positions [yr].
+    name : str or None
+        What the catalog is known by, if it is one file; None takes the name of each file.
 
     Returns
     -------
     list of Source
         One a file.
+
+    Raises
+    ------
+    ConfigError
+        If the epoch is no year, or the name cannot be, or there is one name for many files.
     """
+    if not 1859.0 <= epoch <= 2258.0:  # the times that a measure can have
+        raise ConfigError(f"epoch {epoch}; give a Julian year, 1859 to 2258, such as 2016.0")
+    if name is not None:
+        _check_catalog_name(name, paths)
     mjd = float(epoch_to_mjd(epoch))
-    return [partial(_reference, _existing(p), column_map, photcode, mjd) for p in paths]
+    return [partial(_reference, _existing(p), column_map, photcode, mjd, name) for p in paths]
+
+
+def _check_catalog_name(name: str, paths: Sequence[Path]) -> None:
+    if len(paths) > 1:
+        raise ConfigError(
+            f"catalog name {name!r} for {len(paths)} files; each is a catalog of its own: give "
+            "one file at a time, or no name"
+        )
+    if not name or len(name) > _MAX_NAME or not (name.isascii() and name.isprintable()):
+        raise ConfigError(f"catalog name {name!r}; use 1 to {_MAX_NAME} ASCII characters")
 
 
 def survey_source(name: str, path: Path | None) -> Source:
@@ -138,8 +166,10 @@ def _exposure(exposure: Exposure, column_map: ColumnMap) -> list[InputImage]:
     return [read_exposure(exposure, column_map)]
 
 
-def _reference(path: Path, column_map: ColumnMap, photcode: str, mjd: float) -> list[InputImage]:
-    return [read_reference(path, column_map, photcode=photcode, epoch_mjd=mjd)]
+def _reference(
+    path: Path, column_map: ColumnMap, photcode: str, mjd: float, name: str | None
+) -> list[InputImage]:
+    return [read_reference(path, column_map, photcode=photcode, epoch_mjd=mjd, name=name)]
 
 
 def _survey(name: str, path: Path | None) -> list[InputImage]:

@@ -5,6 +5,7 @@ The kind of file is told by its first bytes, not by its name. Missing values are
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ Array = NDArray[Any]
 # A constant column packs well, positions do not: beyond this a Parquet file is a bomb.
 _MAX_ROWS_PER_BYTE = 100
 _MAX_CSV_BLOCK = 1 << 24
+_NUMBER = re.compile(r"[+-]?\d+\.?\d*([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def read_table(path: Path | str, names: Sequence[str], *, hdu: int | str | None 
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:
-        raise BadCatalogError(f"{path}: cannot be read: {error}") from error
+        raise BadCatalogError(f"{path}: cannot be read ({error.strerror or error})") from error
     if start.startswith(b"SIMPLE"):
         return _read_fits(path, names, hdu)
     if start.startswith(b"PAR1"):
@@ -91,7 +93,9 @@ def read_table(path: Path | str, names: Sequence[str], *, hdu: int | str | None 
     return _read_csv(path, names)
 
 
-def _resolve(path: Path, wanted: Sequence[str], present: Sequence[str]) -> dict[str, str]:
+def _resolve(
+    path: Path, wanted: Sequence[str], present: Sequence[str], hint: str = ""
+) -> dict[str, str]:
     """Find the columns asked for: by their exact name, else by the only one of any case."""
     folded: dict[str, list[str]] = {}
     for name in present:
@@ -103,7 +107,7 @@ def _resolve(path: Path, wanted: Sequence[str], present: Sequence[str]) -> dict[
             what = "no column" if not same else f"more than one column ({', '.join(same)}) like"
             raise BadCatalogError(
                 f"{path}: {what} {name!r}; it has {', '.join(list(present)[:60])}; "
-                "mend the column map (--map)"
+                f"{hint or 'mend the column map (--map)'}"
             )
         found[name] = same[0]
     return found
@@ -143,6 +147,8 @@ def _first_table(path: Path) -> int:
 
 
 def _to_numpy(column: pa.ChunkedArray[Any]) -> Array:
+    if pa.types.is_null(column.type):  # all cells are empty, or there are none
+        return np.full(len(column), np.nan)
     if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
         column = column.cast(pa.float64())
     values = np.asarray(column.to_numpy())
@@ -172,7 +178,8 @@ def _read_csv(path: Path, names: Sequence[str]) -> RawTable:
     block = pa.csv.ReadOptions(use_threads=False, block_size=_MAX_CSV_BLOCK)
     try:
         with pa.csv.open_csv(path, read_options=block) as reader:
-            found = _resolve(path, names, reader.schema.names)
+            present = reader.schema.names
+            found = _resolve(path, names, present, _csv_hint(present))
         columns = list(dict.fromkeys(found.values()))
         # An empty cell is a missing number; float columns that begin with whole numbers must
         # not be taken for integers, so the type is settled over the whole file.
@@ -182,8 +189,19 @@ def _read_csv(path: Path, names: Sequence[str]) -> RawTable:
             convert_options=pa.csv.ConvertOptions(include_columns=columns),
         )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise BadCatalogError(f"{path}: not a CSV table with a header line: {error}") from error
+        raise BadCatalogError(
+            f"{path}: not a table as CSV, a line of names and one line a row: {error}"
+        ) from error
     return RawTable({n: _to_numpy(table[real]) for n, real in found.items()}, {}, len(table))
+
+
+def _csv_hint(present: Sequence[str]) -> str:
+    """What is the matter with a header line that lacks columns, if it can be seen."""
+    if len(present) == 1:
+        return "the words of each line must be split by commas"
+    if any(_NUMBER.fullmatch(name.strip()) for name in present):
+        return "the first line must hold the names of the columns"
+    return ""
 
 
 def _csv_block(path: Path) -> int:

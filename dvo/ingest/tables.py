@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.errors import BadCatalogError
 from dvo.ingest.column_map import ColumnMap, convert_column, convert_unit
 from dvo.ingest.detections import (
     INSTRUMENT_ZERO_POINT,
@@ -42,7 +43,7 @@ def read_detections(
     detections : Detections
         Rows with a position; det_id is the row number, from 0, unless it is mapped.
     report : dict
-        ``dropped``: rows left out, by reason.
+        ``dropped``: rows left out, by reason; ``notes``: what looks wrong, if anything.
     content : str
         Checksum of the columns read.
 
@@ -60,7 +61,13 @@ def read_detections(
         values = convert_unit(key, raw.columns[name], unit, where)
         columns[key] = convert_column(key, values, where)
     content = content_digest((), columns)
+    notes = [] if raw.n_rows else ["the table has no rows"]
     for key in [k for k in columns if k.endswith("_inst")]:
+        if _looks_calibrated(columns[key]):
+            notes.append(
+                f"{key} is mostly above 0, which is less than one count: if these magnitudes are "
+                f"calibrated, roll back and map them as {key.removesuffix('_inst')}"
+            )
         zero = np.float32(m_time + INSTRUMENT_ZERO_POINT)
         columns[key.removesuffix("_inst")] = columns.pop(key) + zero
     if "det_id" in columns:
@@ -72,11 +79,24 @@ def read_detections(
     ra, dec, good, dropped = clean_positions(ra, dec)
     detections = Detections(ra, dec, columns, ra_err, dec_err)
     report: dict[str, object] = {"dropped": dropped, "missing": []}
+    if notes:
+        report["notes"] = notes
     return (detections.take(good) if dropped else detections), report, content
 
 
+def _looks_calibrated(mags: NDArray[Any]) -> bool:
+    """Whether most magnitudes that should be -2.5 log10(counts) are those of stars."""
+    known = mags[np.isfinite(mags)]
+    return bool(2 * np.count_nonzero(known > 0) > len(known))
+
+
 def read_reference(
-    path: Path | str, column_map: ColumnMap, *, photcode: str, epoch_mjd: float
+    path: Path | str,
+    column_map: ColumnMap,
+    *,
+    photcode: str,
+    epoch_mjd: float,
+    name: str | None = None,
 ) -> InputImage:
     """Read a reference catalog: measures of a REF photcode, without an image.
 
@@ -90,6 +110,8 @@ def read_reference(
         Name of the REF photcode.
     epoch_mjd : float
         Epoch of the positions, MJD [d].
+    name : str or None
+        What the catalog is known by, with its photcode; None takes the name of the file.
 
     Returns
     -------
@@ -99,9 +121,13 @@ def read_reference(
     Raises
     ------
     BadCatalogError
-        If the file or a column is bad.
+        If the file or a column is bad, or there are no rows.
     """
     path = Path(path)
     detections, report, content = read_detections(path, column_map)
+    if not len(detections) and not report["dropped"]:
+        # It would be known by its name from now on, and the rows could not follow.
+        raise BadCatalogError(f"{path}: the table has no rows; there is nothing to add")
     content = content_digest((photcode, epoch_mjd, content), {})
-    return InputImage(RefSource(photcode, epoch_mjd, path.name, content), detections, report)
+    meta = RefSource(photcode, epoch_mjd, name or path.name, content)
+    return InputImage(meta, detections, report)

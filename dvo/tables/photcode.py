@@ -233,7 +233,8 @@ class PhotcodeTable:
             if photcode.kind is not PhotClass.ALT and self._by_code[photcode.code] != i:
                 other = self.photcodes[self._by_code[photcode.code]].name
                 raise PhotcodeError(
-                    f"photcode {photcode.code} stands twice: {photcode.name} and {other}"
+                    f"photcode number {photcode.code} stands twice, for {photcode.name} and "
+                    f"{other}; give each a number of its own"
                 )
             target = photcode.code if photcode.kind is PhotClass.ALT else photcode.equiv
             if photcode.kind is not PhotClass.SEC and target:
@@ -285,13 +286,15 @@ class PhotcodeTable:
         index.flags.writeable = False
         return index
 
-    def get(self, name: str) -> Photcode:
+    def get(self, name: str, kind: PhotClass | None = None) -> Photcode:
         """Look a photcode up by its name.
 
         Parameters
         ----------
         name : str
             Name, exact.
+        kind : PhotClass or None
+            What it would have to be, for the message if there is none.
 
         Returns
         -------
@@ -305,7 +308,7 @@ class PhotcodeTable:
         """
         i = self._by_name.get(name)
         if i is None:
-            raise UnknownPhotcodeError(self._unknown(name))
+            raise UnknownPhotcodeError(self._unknown(name, kind))
         return self.photcodes[i]
 
     def get_code(self, code: int) -> Photcode:
@@ -333,18 +336,25 @@ class PhotcodeTable:
             )
         return self.photcodes[i]
 
-    def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, list(self._by_name), n=3, cutoff=0.5)
-        near_text = f"; near to it: {', '.join(near)}" if near else ""
-        words = name.split(".")
+    def _unknown(self, name: str, kind: PhotClass | None) -> str:
         filters = [p.name for p in self.sec]
+        if kind is PhotClass.SEC:
+            return (
+                f"there is no average filter {name!r}; this database has {', '.join(filters)}, "
+                "as it was made with (dvo init --filters)"
+            )
+        near = difflib.get_close_matches(name, list(self._by_name), n=3, cutoff=0.5)
+        near_text = f" (near to it: {', '.join(near)})" if near else ""
         # The rule {DETECTOR}.{FILTER}.{CHIP} usually names the filter.
-        guess = next((w for w in words[1:] if w in filters), filters[0] if filters else "g")
-        return (
-            f"photcode {name!r} is not in the photcode table{near_text}. Add it with "
-            f"`dvo photcode add CATDIR {name} --class dep --filter {guess} --zero 25.0`, or for an "
-            f"outside catalog `dvo photcode add CATDIR {name} --class ref`"
-        )
+        guess = next((w for w in name.split(".")[1:] if w in filters), "FILTER")
+        choice = f" (FILTER: {', '.join(filters)})" if guess == "FILTER" else ""
+        add = f"dvo photcode add CATDIR {name} --class"
+        dep = f"`{add} dep --filter {guess} --zero ZEROPOINT`{choice}"
+        ref = f"`{add} ref`"
+        ways = {PhotClass.DEP: f"add it with {dep}", PhotClass.REF: f"add it with {ref}"}
+        either = f"for images add it with {dep}, for an outside catalog with {ref}"
+        way = ways.get(kind, either) if kind else either
+        return f"photcode {name!r} is not in the photcode table{near_text}; {way}"
 
     def add(
         self,
@@ -389,7 +399,7 @@ class PhotcodeTable:
         >>> table.add("GPC1.g.XY01", PhotClass.DEP, filter_name="g").get("GPC1.g.XY01").equiv
         1
         """
-        equiv = 0 if filter_name is None else self.get(filter_name).code
+        equiv = 0 if filter_name is None else self.get(filter_name, PhotClass.SEC).code
         photcode = Photcode(
             code=self._next_code() if code is None else code,
             name=name,

@@ -322,7 +322,7 @@ def test_cones_find_measures_that_were_matched_elsewhere(catdir: Path) -> None:
         add_reference(store, source, match_mjd=57388.0)
     with dvo.open(catdir) as db:
         for a, d in zip(ra, dec, strict=True):
-            assert db.cone(a, d, 1.0, columns=["ra"]).num_rows >= 1
+            assert db.cone(a, d, 1.0, table="measure", columns=["ra"]).num_rows >= 1
 
 
 def test_motions_of_a_catalog_are_known_to_what_follows_in_the_run(catdir: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dvo.errors import PhotcodeError
+from dvo.errors import PhotcodeError, StorageError
 from dvo.ingest.photcode_text import (
     format_photcodes,
     parse_photcodes,
@@ -115,8 +115,12 @@ def test_bad_lines_name_file_line_and_fault(tmp_path: Path, line: str, what: str
 
 
 def test_bad_files(tmp_path: Path) -> None:
-    with pytest.raises(PhotcodeError, match="absent"):
+    with pytest.raises(PhotcodeError, match=r"absent: no such file$"):
         read_photcodes(tmp_path / "absent")
+    with pytest.raises(PhotcodeError, match=r"cannot be read \(Is a directory\)"):
+        read_photcodes(tmp_path)
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_photcodes(PhotcodeTable(), tmp_path / "absent" / "photcodes.txt")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(PhotcodeError, match="binary"):
         read_photcodes(tmp_path / "binary")

@@ -16,6 +16,7 @@ from dvo.errors import BadCatalogError, ConfigError
 from dvo.ingest.column_map import parse_column_map
 from dvo.ingest.detections import ImageMeta, RefSource
 from dvo.ingest.exposures import read_exposure_list, read_exposures
+from dvo.ingest.sources import reference_sources
 from dvo.ingest.tables import read_detections, read_reference
 from dvo.tables.fits.field import Field
 from dvo.tables.fits.writer import TableHDU
@@ -77,12 +78,11 @@ def test_every_kind_of_file_gives_the_same(tmp_path: Path, writer: Any) -> None:
 def test_no_rows(tmp_path: Path, writer: Any) -> None:
     writer(tmp_path / "table", {k: v[:0] for k, v in columns().items()})
     text = "ra=RA,dec=Dec,mag=mag"
-    if writer is write_csv:  # a CSV file without rows has no types
-        with pytest.raises(BadCatalogError):
-            read_detections(tmp_path / "table", parse_column_map(text))
-        return
-    got, _, _ = read_detections(tmp_path / "table", parse_column_map(text))
+    got, report, _ = read_detections(tmp_path / "table", parse_column_map(text))
     assert len(got) == 0
+    assert report["notes"] == ["the table has no rows"]
+    with pytest.raises(BadCatalogError, match="no rows; there is nothing to add"):
+        read_reference(tmp_path / "table", parse_column_map(text), photcode="X", epoch_mjd=0.0)
 
 
 def test_compressed_fits_table(tmp_path: Path) -> None:
@@ -152,6 +152,51 @@ def test_instrumental_magnitudes(tmp_path: Path) -> None:
         tmp_path / "t", parse_column_map("ra=a,dec=d,mag_inst=m"), m_time=4.0
     )
     assert got.columns["mag"][0] == pytest.approx(19.0)
+
+
+@pytest.mark.parametrize(
+    ("mags", "suspect"),
+    [([-10.0, -5.5, 0.1], False), ([15.0, 16.0, np.nan, -3.0], True), ([np.nan], False)],
+)
+def test_calibrated_magnitudes_given_as_instrumental_are_noticed(
+    tmp_path: Path, mags: list[float], suspect: bool
+) -> None:
+    n = len(mags)
+    write_parquet(tmp_path / "t", {"a": np.arange(n) * 1.0, "d": np.zeros(n), "m": np.array(mags)})
+    for key in ("mag_inst", "m_kron_inst"):
+        _, report, _ = read_detections(tmp_path / "t", parse_column_map(f"ra=a,dec=d,{key}=m"))
+        notes = report.get("notes", [])
+        assert isinstance(notes, list)
+        assert len(notes) == suspect
+        if suspect:
+            assert notes[0].startswith(f"{key} is mostly above 0")
+    _, report, _ = read_detections(tmp_path / "t", parse_column_map("ra=a,dec=d,mag=m"))
+    assert "notes" not in report
+
+
+def test_a_csv_column_without_any_value_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("a,d,m\n1,2,\n3,4,\n")
+    got, _, _ = read_detections(tmp_path / "t", parse_column_map("ra=a,dec=d,mag=m"))
+    assert np.isnan(got.columns["mag"]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,d\n1,2\n3,abc\n", ("column d", "row 1 (from 0) holds 'abc'", "no number")),
+        ("a,d\n1,2\n,--\n", ("column d", "row 1 (from 0) holds '--'", "leave the cell empty")),
+        ("a,d\n03:47:00.1,24\n", ("column a", "'03:47:00.1'", "convert the positions to degrees")),
+        ("a,d\n1,+24 10 00.5\n", ("column d", "'+24 10 00.5'", "to degrees")),
+        ("a,d\n1,-01d02m03.4s\n", ("column d", "to degrees")),
+        ("a,d\n2020-01-01,5\n", ("column a", "holds")),
+        ("a d\n1 2\n", ("split by commas",)),
+        ("1.5,2\n3,4\n", ("first line must hold the names",)),
+        ("a,d\n1,2\n3\n", ("Row #3", "Expected 2 columns")),
+    ],
+)
+def test_what_is_wrong_with_a_csv_file(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    check_bad(tmp_path / "t.csv", "ra=a,dec=d", *words)
 
 
 def test_missing_values_are_nan(tmp_path: Path) -> None:
@@ -264,6 +309,27 @@ def test_reference_catalog(tmp_path: Path) -> None:
     assert image.meta.epoch_mjd == 57388.5
     other = read_reference(tmp_path / "t", MAP, photcode="GAIA.BP", epoch_mjd=57388.5)
     assert other.meta.content != image.meta.content
+    assert image.meta.name == "t"
+    named = read_reference(tmp_path / "t", MAP, photcode="GAIA.G", epoch_mjd=57388.5, name="DR3")
+    assert (named.meta.name, named.meta.content) == ("DR3", image.meta.content)
+
+
+@pytest.mark.parametrize(
+    ("name", "epoch", "n", "what"),
+    [
+        ("", 2000.0, 1, "catalog name ''"),
+        ("x" * 129, 2000.0, 1, "1 to 128 ASCII"),
+        ("é", 2000.0, 1, "1 to 128 ASCII"),
+        ("name", 2000.0, 2, "for 2 files"),
+        ("name", 57388.5, 1, "epoch 57388.5; give a Julian year"),
+        ("name", np.inf, 1, "epoch inf"),
+    ],
+)
+def test_names_and_epochs_that_cannot_be(
+    tmp_path: Path, name: str, epoch: float, n: int, what: str
+) -> None:
+    with pytest.raises(ConfigError, match=what):
+        reference_sources([tmp_path / "t"] * n, MAP, photcode="X", epoch=epoch, name=name)
 
 
 HEADER = "file,name,photcode,mjd,exptime,airmass"

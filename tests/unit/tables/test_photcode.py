@@ -58,9 +58,27 @@ def test_unknown_name_says_what_to_do() -> None:
         survey().get("GPC1.r.XY02")
     text = str(caught.value)
     assert "GPC1.r.XY01" in text
-    assert "dvo photcode add CATDIR GPC1.r.XY02 --class dep --filter r --zero 25.0" in text
+    assert "dvo photcode add CATDIR GPC1.r.XY02 --class dep --filter r --zero ZEROPOINT" in text
+    assert "dvo photcode add CATDIR GPC1.r.XY02 --class ref" in text
     with pytest.raises(UnknownPhotcodeError, match="77"):
         survey().get_code(77)
+
+
+def test_unknown_name_says_what_it_would_have_to_be() -> None:
+    def message(name: str, kind: PhotClass) -> str:
+        with pytest.raises(UnknownPhotcodeError) as caught:
+            survey().get(name, kind)
+        return str(caught.value)
+
+    text = message("MYCAM.q", PhotClass.DEP)
+    assert "--class dep --filter FILTER --zero ZEROPOINT` (FILTER: g, r, i)" in text
+    assert "--class ref" not in text
+    assert message("2MASS.J", PhotClass.REF).endswith("add CATDIR 2MASS.J --class ref`")
+    assert "there is no average filter 'q'; this database has g, r, i" in message(
+        "q", PhotClass.SEC
+    )
+    with pytest.raises(UnknownPhotcodeError, match="no average filter 'q'"):
+        survey().add("X", PhotClass.DEP, filter_name="q")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""addstar and dvo photcode: what they say, and what they say when something is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dvo.cli.addstar import addstar
+from dvo.cli.main import dvo_command
+from tests.synth import make_database
+
+POSITIONS = "ra=ra,dec=dec,mag=mag"
+
+
+@pytest.fixture
+def catdir(tmp_path):
+    path = make_database(tmp_path / "sky")
+    run("photcode", "add", path, "CAT.V", "--class", "ref")
+    return path
+
+
+def run(*words, code=0, command=dvo_command):
+    done = CliRunner().invoke(command, [str(w) for w in words])
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.output if done.exception is None or code == 2 else str(done.exception)
+
+
+def add(catdir, *words, code=0):
+    return run(catdir, *words, code=code, command=addstar)
+
+
+def add_reference(catdir, *words, code=0):
+    return add(catdir, "--ref", "CAT.V", "--epoch", 2000, "--map", POSITIONS, *words, code=code)
+
+
+def table(path: Path, *rows: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(["ra,dec,mag", *rows]) + "\n")
+    return path
+
+
+def test_a_reference_catalog_is_reported_as_one(catdir, tmp_path):
+    file = table(tmp_path / "stars.csv", "10.0,20.0,7.5", "10.1,20.0,8.5")
+    said = add_reference(catdir, file)
+    assert said.startswith("1 reference catalog added; 2 rows: 0 of known objects, 2 new objects;")
+    assert "image" not in said
+    said = add_reference(catdir, file)
+    assert said.startswith("0 reference catalogs added, 1 skipped, being in already; 0 rows:")
+
+
+def test_a_catalog_is_known_by_its_name(catdir, tmp_path):
+    first = table(tmp_path / "a" / "part1.csv", "10.0,20.0,7.5")
+    other = table(tmp_path / "b" / "part1.csv", "11.0,20.0,7.5")
+    add_reference(catdir, first)
+    assert "give it a name of its own (--name)" in add_reference(catdir, other, code=1)
+    assert add_reference(catdir, other, "--name", "B").startswith("1 reference catalog added")
+    # Wherever the file is and whatever it is called now.
+    moved = other.rename(tmp_path / "moved.csv")
+    assert add_reference(catdir, moved, "--name", "B").startswith("0 reference catalogs added, 1")
+    assert json.loads(run("info", catdir, "--json"))["n_objects"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--name", "x", "a.csv"), "--name is for a reference catalog"),
+        (("--ref", "CAT.V", "--epoch", "2000", "--map", POSITIONS), "--ref needs FILES"),
+        (("--ref", "CAT.V", "--map", POSITIONS, "a.csv"), "--epoch"),
+        (("--images", "a.csv", "--ref", "CAT.V"), "exclude each other"),
+        ((), "nothing to add"),
+    ],
+)
+def test_misuse_of_addstar(catdir, words, what):
+    assert what in add(catdir, *words, code=2)
+
+
+def test_a_plain_table_needs_to_be_told_as_what(catdir, tmp_path):
+    file = table(tmp_path / "stars.csv", "10.0,20.0,7.5")
+    said = add(catdir, file, code=1)
+    assert "no FITS file; a plain table needs --images LIST or --ref PHOTCODE, and --map" in said
+
+
+def test_notes_are_told_once_with_the_images(catdir, tmp_path):
+    table(tmp_path / "one.csv", "10.0,20.0,17.5")
+    lines = [f"one.csv,night-{i},SYNTH.g.C00,57000.{i},30,1.1" for i in (1, 2, 3)]
+    listed = tmp_path / "list.csv"
+    listed.write_text("\n".join(["file,name,photcode,mjd,exptime,airmass", *lines]))
+    words = ("--images", listed, "--map", "ra=ra,dec=dec,mag_inst=mag")
+    notes = [line for line in add(catdir, *words).splitlines() if line.startswith("note:")]
+    assert len(notes) == 1
+    assert notes[0].startswith("note: night-1 and 2 more: mag_inst is mostly above 0")
+    again = make_database(tmp_path / "again")
+    (seen,) = json.loads(add(again, *words, "--json"))["notes"].values()
+    assert seen == ["night-1", "night-2", "night-3"]
+
+
+def test_a_photcode_is_added_once(catdir):
+    words = ("photcode", "add", catdir, "CAM.g.C1", "--class", "dep", "--filter", "g")
+    assert run(*words, "--zero", 24.5).strip() == "photcode 6 CAM.g.C1"
+    said = run(*words, "--zero", 24.5)
+    assert said.strip() == "photcode 6 CAM.g.C1 is in the database already, just so"
+    assert len(run("log", catdir).splitlines()) == 3
+    said = run(*words, "--zero", 25, code=1)
+    assert "in the database already, with other parameters (zero_point 24.5, not 25.0)" in said
+    assert "(code 6, not 9; zero_point 24.5, not 0.0)" in run(*words, "--code", 9, code=1)
+    assert "g is an average filter" in run("photcode", "add", catdir, "g", "--class", "ref", code=1)
+    said = run("photcode", "add", catdir, "NEW", "--class", "ref", "--code", 6, code=1)
+    assert "number 6 stands twice, for CAM.g.C1 and NEW" in said
+
+
+def test_another_form_of_a_filter_has_its_number(catdir):
+    words = ("photcode", "add", catdir, "g_alt", "--class", "alt")
+    assert "needs --filter" in run(*words, code=2)
+    assert run(*words, "--filter", "g").strip() == "photcode 1 g_alt"
+    assert run(*words, "--filter", "g").strip().endswith("just so")
+
+
+def test_photcodes_go_out_and_in(catdir, tmp_path):
+    assert "no such file" in run("photcode", "import", catdir, tmp_path / "none", code=1)
+    said = run("photcode", "export", catdir, tmp_path / "none" / "codes.txt", code=1)
+    assert "codes.txt: cannot be written (No such file or directory)" in said
+    assert run("photcode", "export", catdir, tmp_path / "codes.txt").endswith(", 5 photcodes\n")
+    said = run("photcode", "import", catdir, tmp_path / "codes.txt")
+    assert said == "0 photcodes added, 5 were there\n"
