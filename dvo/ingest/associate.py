@@ -22,7 +22,14 @@ from dvo.ingest.match import match_batch
 from dvo.ingest.objects import ObjectSet
 from dvo.partition.view import View
 
-__all__ = ["Associated", "associate_batch"]
+__all__ = [
+    "Associated",
+    "associate_batch",
+    "marked",
+    "overhang_deg",
+    "regions_near",
+    "unique_ext_ids",
+]
 
 Array = NDArray[Any]
 
@@ -76,7 +83,7 @@ def associate_batch(
     radii = np.array([i.radius_arcsec for i in batch.images])
     own = view.sky.locate(batch.ra, batch.dec, view.level)
     reach_deg = radii.max(initial=0.0) / 3600.0 + view.pad_deg + view.motion_pad_deg(times)
-    near = _regions_near(batch, own, view, reach_deg)
+    near = regions_near(batch.ra, batch.dec, own, view, reach_deg)
     objects.load(near, kinds)
     objects.reserve(batch.n)
     n_known = objects.n
@@ -87,34 +94,64 @@ def associate_batch(
     regions = own[first_seen]
     slots = objects.slots(regions)
     known_ids = objects.ext_ids_near(objects.slots(np.array(near, np.int64)), n_known)
-    ext_ids = _unique_ext_ids(ids.ext_id(created_ra, created_dec), known_ids)
+    ext_ids = unique_ext_ids(ids.ext_id(created_ra, created_dec), known_ids)
     objects.add(n_known, slots, ext_ids)
     homes = np.array(objects.regions, np.int64)[objects.slot[found]]
-    pad = _overhang_deg(batch.ra, batch.dec, own, homes, view)
+    pad = overhang_deg(batch.ra, batch.dec, own, homes, view)
     if batch.measured_ra is not batch.ra:
         # What is stored, and found by cones, is the place measured.
         ra, dec = batch.measured_ra, batch.measured_dec
         there = view.sky.locate(ra, dec, view.level)
-        pad = max(pad, _overhang_deg(ra, dec, there, homes, view))
+        pad = max(pad, overhang_deg(ra, dec, there, homes, view))
     return Associated(found, n_known, pad)
 
 
-def _marked(regions: Array, n_regions: int) -> list[int]:
-    """Different regions among many, ascending; cheaper than sorting them."""
+def marked(regions: Array, n_regions: int) -> list[int]:
+    """List the different regions among many, ascending; cheaper than sorting them.
+
+    Parameters
+    ----------
+    regions : ndarray of int
+        Regions, each any number of times.
+    n_regions : int
+        Regions that there can be.
+
+    Returns
+    -------
+    list of int
+        The regions.
+    """
     mark = np.zeros(n_regions, np.bool_)
     mark[regions] = True
     return [int(r) for r in np.flatnonzero(mark)]
 
 
-def _regions_near(batch: Batch, own: Array, view: View, reach_deg: float) -> list[int]:
-    """Regions with catalogs that hold, or may hold, objects near the detections."""
-    regions = _marked(own, len(view.sky))
+def regions_near(ra: Array, dec: Array, own: Array, view: View, reach_deg: float) -> list[int]:
+    """Find the regions that hold, or may hold, objects near some positions.
+
+    Parameters
+    ----------
+    ra, dec : ndarray of float64, shape (n,)
+        Positions [deg].
+    own : ndarray of int, shape (n,)
+        Region of each, at the level of the database.
+    view : View
+        A snapshot of the database.
+    reach_deg : float
+        How near [deg].
+
+    Returns
+    -------
+    list of int
+        The regions, ascending.
+    """
+    regions = marked(own, len(view.sky))
     index = np.empty(len(view.sky), np.int32)
     index[regions] = np.arange(len(regions))
     bounds = view.sky.bounds(regions)
-    is_near = kernels.near_edge(batch.ra, batch.dec, index[own], bounds, reach_deg)
+    is_near = kernels.near_edge(ra, dec, index[own], bounds, reach_deg)
     found = set(regions)
-    ra, dec = batch.ra[is_near], batch.dec[is_near]
+    ra, dec = ra[is_near], dec[is_near]
     is_polar = np.abs(dec) + 2 * reach_deg > 89.0
     for a, d in zip(ra[is_polar], dec[is_polar], strict=True):
         found.update(view.sky.cone(a, d, 1.01 * reach_deg, view.level).tolist())
@@ -127,7 +164,7 @@ def _regions_near(batch: Batch, own: Array, view: View, reach_deg: float) -> lis
         for dy in offsets:
             a = (ra + dx * step_ra) % 360.0
             d = np.clip(dec + dy * reach_deg, -90.0, 90.0)
-            found.update(_marked(view.sky.locate(a, d, view.level), len(view.sky)))
+            found.update(marked(view.sky.locate(a, d, view.level), len(view.sky)))
     return sorted(found)
 
 
@@ -140,11 +177,28 @@ def _first_rows(found: NDArray[np.int32], n_known: int, n_now: int) -> Array:
     return first
 
 
-def _unique_ext_ids(new: Array, known: Array) -> Array:
+def unique_ext_ids(new: Array, known: Array) -> Array:
     """Move public ids apart that would be equal: objects made within 3 mas of each other.
 
     The last four digits count 3 mas steps of declination in a zone, so one more is the
     nearest place that is free.
+
+    Parameters
+    ----------
+    new : ndarray of uint64
+        Ids of new objects.
+    known : ndarray of uint64
+        Ids that are taken.
+
+    Returns
+    -------
+    ndarray of uint64
+        The new ids, all different.
+
+    Raises
+    ------
+    IngestError
+        If there is no free id near.
     """
     out = new.copy()
     for _ in range(1000):
@@ -166,8 +220,25 @@ def _unique_ext_ids(new: Array, known: Array) -> Array:
     )
 
 
-def _overhang_deg(ra: Array, dec: Array, own: Array, regions: Array, view: View) -> float:
-    """How far positions lie outside the region of their object, at most [deg]."""
+def overhang_deg(ra: Array, dec: Array, own: Array, regions: Array, view: View) -> float:
+    """Tell how far positions lie outside the region of their object.
+
+    Parameters
+    ----------
+    ra, dec : ndarray of float64, shape (n,)
+        Positions [deg].
+    own : ndarray of int, shape (n,)
+        Region of each position.
+    regions : ndarray of int, shape (n,)
+        Region of the object of each.
+    view : View
+        A snapshot of the database.
+
+    Returns
+    -------
+    float
+        The greatest distance, or a little more [deg].
+    """
     out = np.flatnonzero(own != regions)
     if len(out) == 0:
         return 0.0

@@ -27,7 +27,7 @@ from dvo.ingest.batch import Batch
 from dvo.ingest.objects import ObjectSet
 from dvo.ingest.sky_index import SkyIndex
 
-__all__ = ["match_batch"]
+__all__ = ["match_batch", "match_objects"]
 
 Array = NDArray[Any]
 
@@ -72,6 +72,39 @@ def match_batch(
             matcher.match_image(k, one_to_one=one_to_one)
     objects.linked(matcher.n_objects)
     return matcher.found, matcher.n_objects
+
+
+def match_objects(
+    ra: Array, dec: Array, time: float, radius_arcsec: float, objects: ObjectSet
+) -> NDArray[np.int32]:
+    """Find for each of some positions the object that is its own, at most one each.
+
+    Pairs are taken in order of distance, as within an image; nothing is changed.
+
+    Parameters
+    ----------
+    ra, dec : ndarray of float64, shape (n,)
+        Positions [deg], near ones near each other for speed.
+    time : float
+        Time of all of them, to which moving objects are brought [s since 1970].
+    radius_arcsec : float
+        Match radius.
+    objects : ObjectSet
+        The objects near them.
+
+    Returns
+    -------
+    ndarray of int32, shape (n,)
+        Row of the object, or -1.
+    """
+    index = _make_index(objects, len(ra), radius_arcsec / 3600.0)
+    arrays, chains = objects.kernel_arrays(), index.arrays()
+    kernels.move_objects(objects.moving, time, arrays, chains)
+    found, found2 = np.full(len(ra), -1, np.int32), np.zeros(len(ra))
+    asked = (ra, dec, time, (radius_arcsec / 3600.0, 0.0), arrays, chains)
+    kernels.search_objects(0, len(ra), *asked, False, found, found2)
+    kernels.settle_rivals(0, len(ra), *asked, index.holder, found, found2)
+    return found
 
 
 class _Matcher:
