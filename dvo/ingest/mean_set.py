@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.ingest.kernels import accumulate_magnitudes
+
 __all__ = ["MEAN_COLUMNS", "MEAN_STEMS", "MeanSet"]
 
 Array = NDArray[Any]
+
+_LEAST_MAG_ERR = 0.001
+_DEFAULT_MAG_ERR = 0.1
 
 MEAN_STEMS = {"psf": "mag", "ap": "mag_ap", "kron": "mag_kron"}
 """Running means that SecFilt keeps, and the stem of their columns."""
@@ -66,3 +71,18 @@ class MeanSet:
         """Put in place of every column what a function makes of it."""
         for name in self._names.values():
             setattr(self, name, change(getattr(self, name)))
+
+    def accumulate(self, row: Array, mag: Array, err: Array) -> None:
+        """Take in magnitudes, in order.
+
+        Parameters
+        ----------
+        row : ndarray of int64, shape (n,)
+            Row of the mean that each belongs to; negative: none.
+        mag, err : ndarray of float32, shape (n,)
+            Magnitudes and errors [mag]; NaN magnitudes are passed over.
+        """
+        accumulate_magnitudes(
+            row, mag, err, _LEAST_MAG_ERR, _DEFAULT_MAG_ERR, self.mean, self.err, self.chi,
+            self.stdev, self.least, self.most, self.n_used,
+        )  # fmt: skip

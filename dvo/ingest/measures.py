@@ -36,8 +36,6 @@ _MAGS = {
     "ap": ("m_aper", "m_aper_err"),
     "kron": ("m_kron", "m_kron_err"),
 }
-_LEAST_MAG_ERR = 0.001
-_DEFAULT_MAG_ERR = 0.1
 
 
 def split_time(mjd: Array) -> tuple[Array, Array]:
@@ -175,12 +173,8 @@ def add_means(
         mag, err = (batch.column(n) for n in _MAGS[kind])
         if mag is None:
             continue
-        means = objects.means[kind]
         errors = err if err is not None else np.full(batch.n, np.nan, np.float32)
-        kernels.accumulate_magnitudes(
-            row, mag + shift, errors, _LEAST_MAG_ERR, _DEFAULT_MAG_ERR,
-            means.mean, means.err, means.chi, means.stdev, means.least, means.most, means.n_used,
-        )  # fmt: skip
+        objects.means[kind].accumulate(row, mag + shift, errors)
     kernels.count_rows(row, objects.ncode)
     return k
 
