@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from dvo.ingest import kernels
 from dvo.ingest.admission import Admission, Admitted
 from dvo.ingest.associate import Associated, associate_batch
-from dvo.ingest.batch import MJD_1970, Batch, BatchImage
+from dvo.ingest.batch import MJD_1970, Batch
 from dvo.ingest.detections import InputImage
 from dvo.ingest.image_rows import image_rows
+from dvo.ingest.limits import widen_motion, widen_pad
 from dvo.ingest.measures import (
     add_means,
     add_motions,
@@ -181,7 +182,11 @@ class _Run:
                 )
             )  # fmt: skip
             change.set_catalogs(changed_catalogs(groups, objects))
-        self._write_meta(change, found.pad_deg, has_motion, batch.images)
+        meta = self.store.manifest.meta
+        widen_pad(change, meta, found.pad_deg)
+        if has_motion:
+            times = np.array([(i.match_mjd - MJD_1970) * 86400.0 for i in batch.images])
+            widen_motion(change, meta, objects, times)
         return objects.n - found.n_known
 
     def _follow_up(self) -> None:
@@ -209,29 +214,6 @@ class _Run:
         n_more = sum(i.meta is not None for i in admitted.images)
         change.set_images(admitted.manifest_rows(), n_more=n_more)
         change.set_meta("last_image", str(self.admission.last_number))
-
-    def _write_meta(
-        self, change: Transaction, pad_deg: float, has_motion: bool, images: list[BatchImage]
-    ) -> None:
-        meta = self.store.manifest.meta
-        if pad_deg > float(meta.get("pad_deg", "0")):
-            change.set_meta("pad_deg", repr(pad_deg))
-        if has_motion:
-            moving = self.objects.moving
-            speed = np.hypot(*(self.objects.motion[name][moving] for name in ("u_ra", "u_dec")))
-            fastest = float(speed.max(initial=0.0))
-            # A motion may be given to an object whose position is of long before.
-            epochs = self.objects.time[moving]
-            times = [(i.match_mjd - MJD_1970) * 86400.0 for i in images]
-            first = min(*times, float(epochs.min(initial=times[0])))
-            last = max(*times, float(epochs.max(initial=times[0])))
-            if "max_motion_arcsec_yr" in meta:
-                fastest = max(fastest, float(meta["max_motion_arcsec_yr"]))
-                first = min(first, float(meta["first_motion_epoch_s"]))
-                last = max(last, float(meta["last_motion_epoch_s"]))
-            change.set_meta("max_motion_arcsec_yr", repr(fastest))
-            change.set_meta("first_motion_epoch_s", repr(first))
-            change.set_meta("last_motion_epoch_s", repr(last))
 
     def _log_params(self, admitted: Admitted) -> dict[str, Any]:
         inputs = [[i.source.meta.name, i.source.meta.content] for i in admitted.images]
