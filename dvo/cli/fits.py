@@ -24,7 +24,7 @@ def fits() -> None:
 
     \b
     Example:
-      dvo fits unpack n0000/0001.07.42.cpm measures.fits
+      dvo fits unpack sky/n2230/1799.00000009-72cf.cpm measures.fits
     """
 
 
@@ -77,7 +77,7 @@ def unpack(source: Path, target: Path, *, overwrite: bool, threads: int) -> None
 
     \b
     Example:
-      dvo fits unpack n0000/0001.07.42.cpm measures.fits
+      dvo fits unpack sky/n2230/1799.00000009-72cf.cpm measures.fits
     """
     from dvo.tables.fits import unpack as unpack_file  # noqa: PLC0415 - keeps `dvo --help` quick
 
@@ -91,7 +91,7 @@ def verify(files: tuple[Path, ...]) -> None:
 
     \b
     Example:
-      dvo fits verify n0000/*.cpm
+      dvo fits verify sky/n2230/*.cpm
     """
     from dvo.tables.fits import verify as verify_file  # noqa: PLC0415 - keeps `dvo --help` quick
 
@@ -108,7 +108,7 @@ def info(files: tuple[Path, ...], *, as_json: bool) -> None:
 
     \b
     Example:
-      dvo fits info --json n0000/0001.07.42.cpm
+      dvo fits info --json sky/n2230/1799.00000009-72cf.cpm
     """
     from dvo.tables.fits import describe  # noqa: PLC0415 - keeps `dvo --help` quick
 

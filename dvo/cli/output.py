@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -112,13 +114,22 @@ class Output:
         # Written beside and renamed: a file that is there is whole.
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            with beside.open("wb") as file:
-                self._write_to(table, heading, file)
+            if self.form == "fits":
+                self._write_fits(table, beside)
+            else:
+                with beside.open("wb") as file:
+                    self._write_to(table, heading, file)
             beside.replace(self.path)
         except OSError as err:
             beside.unlink(missing_ok=True)
             raise StorageError(f"{self.path}: cannot be written ({err.strerror or err})") from err
         click.echo(f"wrote {self.path}, {table.num_rows} rows", err=True)
+
+    def _write_fits(self, table: pa.Table, path: Path) -> None:
+        from dvo.cli.fits_form import write_fits_table  # noqa: PLC0415 - keeps `dvo --help` quick
+
+        path.unlink(missing_ok=True)
+        write_fits_table(table, path)
 
     def _write_to(self, table: pa.Table, heading: Sequence[str], file: Any) -> None:
         from dvo.cli import text_forms  # noqa: PLC0415 - keeps `dvo --help` quick
@@ -131,8 +142,14 @@ class Output:
             text_forms.write_json(table, file)
         elif self.form == "parquet":
             _write_parquet(table, file)
+        elif self.form == "votable":
+            _write_votable(table, file)
         else:
-            _write_by_astropy(table, self.form, file)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "result.fits")
+                self._write_fits(table, path)
+                with path.open("rb") as written:
+                    shutil.copyfileobj(written, file)
         file.flush()
 
 
@@ -153,13 +170,10 @@ def check_folder(path: Path) -> None:
         raise StorageError(f"{path}: there is no folder {path.parent}; make it first")
 
 
-def _write_by_astropy(table: pa.Table, form: str, file: Any) -> None:
-    from dvo.database import to_astropy  # noqa: PLC0415
+def _write_votable(table: pa.Table, file: Any) -> None:
+    from astropy.io.votable.exceptions import W03  # noqa: PLC0415 - slow to import
 
-    if form == "fits":
-        to_astropy(table).write(file, format="fits")
-        return
-    from astropy.io.votable.exceptions import W03  # noqa: PLC0415
+    from dvo.database import to_astropy  # noqa: PLC0415
 
     with warnings.catch_warnings():
         # Names such as g:err are no XML ids; astropy makes some up, and nobody needs to know.

@@ -17,7 +17,7 @@ def resort(catdir: Path, *, names: tuple[str, ...], as_json: bool) -> None:
     """Give each region of CATDIR files of its own, objects in sky order, measures by object.
 
     Regions that are so already are left alone. addstar does this by itself for catalogs
-    that are in many pieces; doing it for all makes queries quickest and files smallest.
+    that are in many pieces; doing it for all makes queries quickest.
 
     \b
     Example:

@@ -38,7 +38,8 @@ def to_arrow(columns: Sequence[OutputColumn], values: Mapping[str, Array]) -> pa
     Returns
     -------
     pyarrow.Table
-        Field metadata holds ``unit``, ``ucd`` and ``description`` where there are any.
+        Field metadata holds ``unit``, ``ucd`` and ``description`` where there are any, and
+        of integers that can be null the ``null`` that stands for it on disk.
     """
     fields = []
     arrays = []
@@ -48,6 +49,7 @@ def to_arrow(columns: Sequence[OutputColumn], values: Mapping[str, Array]) -> pa
             "unit": column.like.unit,
             "ucd": column.like.ucd,
             "description": column.like.meaning,
+            "null": str(column.like.null) if isinstance(column.like.null, int) else "",
         }
         metadata = {k: v for k, v in about.items() if v}
         fields.append(pa.field(column.name, array.type, metadata=metadata))

@@ -44,8 +44,11 @@ def to_astropy(table: pa.Table) -> QTable:
             values = column.to_numpy(zero_copy_only=False)
         if pa.types.is_integer(field.type) and column.null_count:
             mask = column.is_null().to_numpy(zero_copy_only=False)
-            filled = column.fill_null(0).to_numpy(zero_copy_only=False)
-            out[field.name] = MaskedColumn(filled, mask=mask, description=about.get("description"))
+            null = int(about.get("null", 0))
+            filled = column.fill_null(null).to_numpy(zero_copy_only=False)
+            out[field.name] = MaskedColumn(
+                filled, mask=mask, fill_value=null, description=about.get("description")
+            )
             continue
         unit = about.get("unit", "")
         out[field.name] = values * Unit(unit, format="fits") if unit else values

@@ -203,9 +203,10 @@ class Field:
         else:
             letter, repeat = _LETTER[f"{kind}{size}"], column.shape
         zero = _OFFSET[letter] if column.dtype in ("i1", "u2", "u4", "u8") else None
-        null = None
-        if column.null is not None and kind in "iu" and isinstance(column.null, int):
-            null = column.null - (zero or 0)
+        # TNULL is a stored value, before TZERO; astropy takes it for one after TZERO, and fails.
+        # So unsigned columns have none; their null is known from the schema.
+        is_plain = kind in "iu" and zero is None
+        null = column.null if is_plain and isinstance(column.null, int) else None
         return cls(
             ttype=column.fits_name,
             letter=letter,

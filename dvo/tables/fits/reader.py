@@ -92,7 +92,7 @@ class TableFile:
 
     Examples
     --------
-    >>> with TableFile("n0000/0001.07.42.cpm") as table:  # doctest: +SKIP
+    >>> with TableFile("n2230/1799.00000009-72cf.cpm") as table:  # doctest: +SKIP
     ...     columns = table.read(["ra", "dec"], start=0, stop=8192)
     """
 
