@@ -182,11 +182,10 @@ class _Run:
                 )
             )  # fmt: skip
             change.set_catalogs(changed_catalogs(groups, objects))
-        meta = self.store.manifest.meta
-        widen_pad(change, meta, found.pad_deg)
+        widen_pad(change, found.pad_deg)
         if has_motion:
             times = np.array([(i.match_mjd - MJD_1970) * 86400.0 for i in batch.images])
-            widen_motion(change, meta, objects, times)
+            widen_motion(change, objects, times)
         return objects.n - found.n_known
 
     def _follow_up(self) -> None:

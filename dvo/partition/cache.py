@@ -128,6 +128,37 @@ class TileCache:
             self._shrink()
             return out
 
+    def gather(self, path: str, names: Sequence[str], rows: Array) -> dict[str, Array]:
+        """Read some columns of rows that may lie apart, as far as possible in one sweep.
+
+        Parameters
+        ----------
+        path : str
+            Path relative to the catdir.
+        names : sequence of str
+            Columns; those the file does not have are left out of the result.
+        rows : ndarray of int64, shape (n,)
+            Rows, ascending.
+
+        Returns
+        -------
+        dict of ndarray
+            Arrays of n rows, which may be written to.
+        """
+        with self._mutex:
+            tile = _tile_rows(self.file(path))
+        tiles = np.unique(rows // tile)
+        runs = np.split(tiles, np.flatnonzero(np.diff(tiles) > 1) + 1)
+        pieces = []
+        for run in runs if len(tiles) else ():
+            start, stop = int(run[0]) * tile, (int(run[-1]) + 1) * tile
+            here = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+            found = self.rows(path, names, start, int(here[-1]) + 1)
+            pieces.append({name: values[here - start] for name, values in found.items()})
+        if len(pieces) == 1:
+            return pieces[0]
+        return {n: np.concatenate([p[n] for p in pieces]) for n in (pieces[0] if pieces else ())}
+
     def fetch(self, path: str, names: Sequence[str], runs: Sequence[tuple[int, int]]) -> None:
         """Bring columns of some runs of rows into memory; `rows` finds them there.
 

@@ -46,6 +46,7 @@ _CACHE_BYTES = 1 << 28
 _PIECE = 1 << 22
 _TILES_SAMPLED = 6
 _REPEATS_SHOWN = 5
+_FORESEEN = 2000
 
 
 def check(
@@ -212,6 +213,8 @@ class _Checker:
             regions = view.regions()
             is_whole = True
             for done, region in enumerate(regions):
+                if done % _FORESEEN == 0:
+                    view.foresee(regions[done : done + _FORESEEN])
                 catalog = self._check_region(view, region, bad)
                 is_whole &= catalog is not None
                 if catalog is not None:

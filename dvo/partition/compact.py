@@ -8,34 +8,32 @@ measures lie together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dvo.partition.manifest import ALL_SKY, Part
 from dvo.partition.store import Store
 from dvo.partition.transaction import TILE_ROWS, Transaction
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.fits import Level
-from dvo.tables.links import sort_catalog
+from dvo.tables.image import IMAGE
+from dvo.tables.links import sort_catalogs
 from dvo.tables.measure import MEASURE
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["OWN_FILE_ROWS", "compact_busy", "resort"]
 
-_WAIT_ROWS = 2_000_000
-"""Rows that may be waiting to be written: bounds the memory of a compaction."""
-
 OWN_FILE_ROWS = TILE_ROWS
 """Measures from which a catalog has files of its own: a whole tile."""
 
-_SHARED_ROWS = 1_000_000
-"""Rows of small catalogs that share a file."""
+_SHARED_ROWS = 500_000
+"""Rows of small catalogs that share a file, or wait to be written: bounds the memory."""
 
-_FORCED_PARTS = 128
-_FORESEEN = 2000
 _TABLES = (AVERAGE, SECFILT, MEASURE)
 
 
@@ -46,7 +44,7 @@ def resort(
     progress: Callable[[int, int], None] | None = None,
     own_file_rows: int = OWN_FILE_ROWS,
 ) -> int:
-    """Compact catalogs, in one commit.
+    """Compact catalogs, and the Image table with all of them, in one commit.
 
     Parameters
     ----------
@@ -65,17 +63,14 @@ def resort(
         Catalogs that were compacted; those already compact are left alone.
     """
     view = store.view()
-    wanted = view.regions() if regions is None else sorted(regions)
-    due = []
-    for start in range(0, len(wanted), _FORESEEN):
-        some = wanted[start : start + _FORESEEN]
-        view.foresee(some)
-        due += [r for r in some if not _is_compact(view, r)]
-    return _compact(store, view, due, "small", progress, own_file_rows)
+    wanted = view.regions() if regions is None else sorted(set(regions))
+    images = view.parts(IMAGE, ALL_SKY) if regions is None else []
+    work = _Compaction(store, view, "small", own_file_rows)
+    return work.run(_not_compact(view, wanted), images if len(images) > 1 else [], progress)
 
 
 def compact_busy(store: Store, *, at_least: int) -> int:
-    """Compact the catalogs that have become slow to read.
+    """Compact the catalogs that have become slow to read, and the Image table.
 
     A catalog is due when its Measure rows are in `at_least` parts and the loose ones have
     grown to half of the compacted ones (or there are very many parts): then what a row
@@ -94,89 +89,110 @@ def compact_busy(store: Store, *, at_least: int) -> int:
         Catalogs that were compacted.
     """
     view = store.view()
-    due = []
-    for region in store.manifest.busy_catalogs(view.snapshot.id, at_least):
-        parts = [p for p in view.parts(MEASURE, region) if p.kind == "rows"]
-        largest = max(p.n_rows for p in parts)
-        loose = sum(p.n_rows for p in parts) - largest
-        if loose * 2 >= largest or len(parts) >= _FORCED_PARTS:
-            due.append(region)
-    return _compact(store, view, due, "fast", None, OWN_FILE_ROWS)
+    images = _loose_tail(view.parts(IMAGE, ALL_SKY), at_least)
+    work = _Compaction(store, view, "fast", OWN_FILE_ROWS)
+    return work.run(store.manifest.busy_catalogs(at_least), images, None)
 
 
-def _is_compact(view: View, region: int) -> bool:
-    parts = [p for t in _TABLES for p in view.parts(t, region)]
-    return view.catalog(region).is_sorted and len(parts) <= 3
+def _not_compact(view: View, regions: Sequence[int]) -> list[int]:
+    """Those of the regions that are not sorted, or whose tables are in several parts."""
+    parts = view.part_table(regions)
+    n_parts = np.bincount(np.searchsorted(regions, parts.regions), minlength=len(regions))
+    known = view.catalogs(regions)
+    return [
+        region
+        for region, n in zip(regions, n_parts.tolist(), strict=True)
+        if region in known and (n > len(_TABLES) or not known[region].is_sorted)
+    ]
 
 
-def _compact(
-    store: Store,
-    view: View,
-    regions: list[int],
-    level: Level,
-    progress: Callable[[int, int], None] | None,
-    own_file_rows: int,
-) -> int:
-    if not regions:
-        return 0
-    with store.begin("resort", {"catalogs": len(regions)}, view) as change:
-        small = _Small(change, level)
-        waiting = 0
-        for done, region in enumerate(regions):
-            if done % _FORESEEN == 0:
-                view.foresee(regions[done : done + _FORESEEN])
-            tables = sort_catalog(*(view.read(t, region, t.stored_names) for t in _TABLES))
-            if len(tables[2]) < own_file_rows:
-                small.add(region, tables)
-            else:
-                change.put_catalog(region, tables, level=level)
-                waiting += len(tables[2])
-            old = view.catalog(region)
-            change.set_catalogs([replace(old, is_sorted=True)])
-            if waiting > _WAIT_ROWS:
-                change.wait()
-                waiting = 0
-            if progress is not None:
-                progress(done + 1, len(regions))
-        small.flush()
-        change.commit()
-    return len(regions)
+def _loose_tail(parts: Sequence[Part], at_least: int) -> Sequence[Part]:
+    """The newest parts of a table that are to become one; none if it has few.
 
-
-class _Small:
-    """Small catalogs on their way into files that they share.
-
-    A survey of bright stars has a hundred thousand catalogs of a few rows: with files of
-    their own, headers and inodes would outweigh the rows many times.
+    A part is joined to those behind it when they have together grown to half of its rows.
+    So sizes fall by halves from part to part, there are few parts, and a row is written
+    again only as often as the logarithm of the table. Whole tables are not made anew:
+    that of the images of a long survey is large, and every commit adds to it.
     """
+    if len(parts) < at_least:
+        return []
+    if any(p.kind != "rows" for p in parts):
+        return parts  # rows with changes to them are put together at once
+    first = len(parts) - 1
+    n_rows = parts[first].n_rows
+    while first > 0 and 2 * n_rows >= parts[first - 1].n_rows:
+        first -= 1
+        n_rows += parts[first].n_rows
+    return parts[first:] if first < len(parts) - 1 else []
 
-    def __init__(self, change: Transaction, level: Level) -> None:
-        self._change = change
+
+class _Compaction:
+    """A compaction on its way."""
+
+    def __init__(self, store: Store, view: View, level: Level, own_file_rows: int) -> None:
+        self._store = store
+        self._view = view
         self._level = level
-        self._held: list[tuple[int, tuple[ColumnTable, ...]]] = []
-        self._n_rows = 0
-        self._n_files = 0
+        self._own_file_rows = own_file_rows
 
-    def add(self, region: int, tables: tuple[ColumnTable, ...]) -> None:
-        """Take the tables of a region."""
-        for schema in _TABLES:
-            self._change.drop_parts(self._change.base.parts(schema, region))
-        self._held.append((region, tables))
-        self._n_rows += len(tables[0]) + len(tables[2])
-        if self._n_rows > _SHARED_ROWS:
-            self.flush()
+    def run(
+        self,
+        regions: Sequence[int],
+        images: Sequence[Part],
+        progress: Callable[[int, int], None] | None,
+    ) -> int:
+        """Compact catalogs and make one part of some of the Image table; counts catalogs."""
+        if not regions and not images:
+            return 0
+        view = self._view
+        with self._store.begin("resort", {"catalogs": len(regions)}, view) as change:
+            if images:
+                table = view.read_parts(IMAGE, images)
+                change.drop_parts(images)
+                change.put_global(table, "Images", replace_all=False)
+            done = 0
+            for label, some in enumerate(self._groups(regions)):
+                self._compact_group(change, some, f"r{label}")
+                done += len(some)
+                if progress is not None:
+                    progress(done, len(regions))
+            change.commit()
+        return len(regions)
 
-    def flush(self) -> None:
-        """Write what is held."""
-        regions = [region for region, _ in self._held]
-        for k, schema in enumerate(_TABLES):
-            tables = [found[k] for _, found in self._held]
-            rows = ColumnTable.concatenate(schema, tables)
-            if len(rows) and rows.without_nulls().columns:
-                edges = np.cumsum([0, *(len(t) for t in tables)])
-                label = f"r{self._n_files}"
-                self._change.add_rows(rows, regions, edges, level=self._level, label=label)
-        self._change.wait()
-        self._held.clear()
-        self._n_rows = 0
-        self._n_files += 1
+    def _groups(self, regions: Sequence[int]) -> Iterator[list[int]]:
+        """Regions of so many rows that they are dealt with together."""
+        counts = self._view.catalogs(regions)
+        group: list[int] = []
+        n_rows = 0
+        for region in regions:
+            group.append(region)
+            n_rows += counts[region].n_average + counts[region].n_measure
+            if n_rows > _SHARED_ROWS:
+                yield group
+                group, n_rows = [], 0
+        if group:
+            yield group
+
+    def _compact_group(self, change: Transaction, regions: list[int], label: str) -> None:
+        view, level = self._view, self._level
+        counts = view.catalogs(regions)
+        own = [r for r in regions if counts[r].n_measure >= self._own_file_rows]
+        shared = [r for r in regions if counts[r].n_measure < self._own_file_rows]
+        if shared:
+            tables = self._sorted(shared)
+            change.wait()  # for the group before: what is held in memory stays bounded
+            parts = view.part_table(shared)
+            for table, edges in tables:
+                change.drop_parts(parts.take(parts.are(table=table.schema.name)))
+                if len(table) and table.without_nulls().columns:
+                    change.add_rows(table, shared, edges, level=level, label=label)
+        for region in own:
+            change.put_catalog(region, [t for t, _ in self._sorted([region])], level=level)
+        change.set_catalogs([replace(counts[r], is_sorted=True) for r in regions])
+
+    def _sorted(self, regions: list[int]) -> list[tuple[ColumnTable, NDArray[np.int64]]]:
+        """The tables of some catalogs, sorted, and where the rows of each begin."""
+        found = [self._view.read_many(t, regions, t.stored_names) for t in _TABLES]
+        (average, edges), (secfilt, _), (measure, runs) = found
+        tables = sort_catalogs(average, secfilt, measure, edges, runs)
+        return list(zip(tables, (e for _, e in found), strict=True))

@@ -7,19 +7,22 @@ never given again, whatever was rolled back.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dvo.errors import ConfigError
 from dvo.partition import layout
-from dvo.partition.manifest import CatalogRow, Manifest, Part, SnapshotRow
+from dvo.partition.manifest import CatalogRow, Manifest, PartTable, SnapshotRow
 from dvo.partition.store import Store
 
 __all__ = ["SnapshotDiff", "VacuumReport", "diff", "rollback", "vacuum"]
 
-_Group = tuple[str, int]  # table, region
+I64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
 
 
 def rollback(store: Store, snapshot: int) -> SnapshotRow:
@@ -44,37 +47,34 @@ def rollback(store: Store, snapshot: int) -> SnapshotRow:
     """
     view = store.view()
     old = store.manifest.snapshot(snapshot)
-    before, now = _State(store.manifest, old.id), _State(store.manifest, view.snapshot.id)
-    groups = [g for g in sorted(before.parts.keys() | now.parts.keys()) if before.differs(now, g)]
+    regions = store.manifest.changed_regions(old.id, view.snapshot.id)
+    before = _State(store.manifest, old.id, regions)
+    now = _State(store.manifest, view.snapshot.id, regions)
+    is_other, was_other = _differing(now.parts, before.parts)
     catalogs = before.catalogs_over(now)
     gone = [image.image_id for image in now.images - before.images]
     back = sorted(before.images - now.images, key=lambda image: image.image_id)
-    if not (groups or catalogs or gone or back):
+    same_reach = old.reach == view.snapshot.reach
+    if same_reach and not (is_other.any() or was_other.any() or catalogs or gone or back):
         return view.snapshot
     with store.begin("rollback", {"to": old.id}, view) as change:
-        for group in groups:
-            # All of a table or none: the order of its parts is the order of its rows.
-            change.drop_parts(now.parts[group])
-            change.keep_parts(before.parts[group])
+        # All of a table or none: the order of its parts is the order of its rows.
+        change.drop_parts(now.parts.take(is_other))
+        change.keep_parts(before.parts.take(was_other))
         change.set_catalogs(catalogs)
+        change.set_reach(old.reach)
         n_more = old.counts["images"] - view.snapshot.counts["images"]
         change.set_images(back, sorted(gone), n_more=n_more)
         return change.commit()
 
 
 class _State:
-    """What one snapshot is made of."""
+    """What one snapshot is made of, in regions that may differ from another."""
 
-    def __init__(self, manifest: Manifest, snapshot: int) -> None:
-        self.parts: dict[_Group, list[Part]] = defaultdict(list)
-        for part in manifest.parts(snapshot):
-            self.parts[part.table, part.region].append(part)
-        self.catalogs = {row.region: row for row in manifest.catalogs(snapshot)}
+    def __init__(self, manifest: Manifest, snapshot: int, regions: Iterable[int]) -> None:
+        self.parts = manifest.part_table(snapshot, regions)
+        self.catalogs = {row.region: row for row in manifest.catalogs(snapshot, regions)}
         self.images = set(manifest.images(snapshot))
-
-    def differs(self, other: _State, group: _Group) -> bool:
-        """Whether a table of a region is made of other rows."""
-        return _content(self.parts.get(group, [])) != _content(other.parts.get(group, []))
 
     def catalogs_over(self, newer: _State) -> list[CatalogRow]:
         """Counts of the catalogs that differ, as they are to be after `newer`.
@@ -90,14 +90,55 @@ class _State:
         return rows + [self.catalogs[r] for r in self.catalogs.keys() - newer.catalogs.keys()]
 
 
-def _content(parts: Iterable[Part]) -> list[Part]:
-    """Parts without the numbers that differ from snapshot to snapshot."""
-    place: dict[int | None, int | None] = {None: None}
-    out = []
-    for i, part in enumerate(parts):
-        place[part.id] = i
-        out.append(replace(part, id=0, target=place.get(part.target)))
-    return out
+def _differing(one: PartTable, two: PartTable) -> tuple[Bool, Bool]:
+    """Which parts of two states belong to tables of regions that are not made of the same rows.
+
+    Parts are the same if they are of the same rows of the same file at the same place in
+    their table; their numbers differ from state to state.
+    """
+    n = len(one)
+    tables = {name: i for i, name in enumerate(sorted({
+        file.table for parts in (one, two) for file in parts.rows_of_files.values()
+    }))}  # fmt: skip
+    group: I64 = np.concatenate([_groups(parts, tables) for parts in (one, two)])
+    if len(group) == 0:
+        return np.zeros(0, np.bool_), np.zeros(0, np.bool_)
+    facts = np.column_stack(
+        [group, *(np.concatenate([a, b]) for a, b in zip(_facts(one, group[:n]),
+                                                         _facts(two, group[n:]), strict=True))]
+    )  # fmt: skip
+    state = np.repeat([0, 1], [n, len(two)])
+    order = np.lexsort((state, *facts.T[::-1]))
+    is_pair = (facts[order[1:]] == facts[order[:-1]]).all(axis=1)
+    alone = np.ones(len(group), np.bool_)
+    alone[order[1:][is_pair]] = alone[order[:-1][is_pair]] = False
+    differs = np.isin(group, group[alone])
+    return differs[:n], differs[n:]
+
+
+def _groups(parts: PartTable, tables: dict[str, int]) -> I64:
+    """A number for the table of the region of each part."""
+    table_of = {number: tables[file.table] for number, file in parts.rows_of_files.items()}
+    return parts.regions * len(tables) + _looked_up(parts.files, table_of)
+
+
+def _looked_up(values: I64, names: dict[int, int]) -> I64:
+    keys = np.array(sorted(names), np.int64)
+    found = np.array([names[k] for k in keys.tolist()], np.int64)
+    return found[np.searchsorted(keys, values)]
+
+
+def _facts(parts: PartTable, group: I64) -> tuple[I64, ...]:
+    """Place of each part in its table, its file and rows, and the place of its target."""
+    order = np.lexsort((parts.ids, group))
+    place = np.empty(len(parts), np.int64)
+    ranked = group[order]
+    place[order] = np.arange(len(parts)) - np.searchsorted(ranked, ranked)
+    by_id = np.argsort(parts.ids)
+    at = np.searchsorted(parts.ids[by_id], parts.targets)
+    at = by_id[np.minimum(at, max(0, len(parts) - 1))] if len(parts) else at
+    target = np.where(parts.targets > 0, place[at], -1)
+    return place, parts.files, parts.starts, parts.stops, target
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +252,17 @@ def diff(store: Store, old: int, new: int) -> SnapshotDiff:
         If there is no such snapshot, or it has been vacuumed away.
     """
     first, last = store.manifest.snapshot(old), store.manifest.snapshot(new)
-    before, after = _State(store.manifest, old), _State(store.manifest, new)
-    groups = before.parts.keys() | after.parts.keys()
-    rows: dict[str, int] = defaultdict(int)
-    for table, region in groups:
-        rows[table] += sum(p.n_rows for p in after.parts.get((table, region), []))
-        rows[table] -= sum(p.n_rows for p in before.parts.get((table, region), []))
-    counts = {k: last.counts.get(k, 0) - first.counts.get(k, 0) for k in last.counts}
-    changed = {region for table, region in groups if before.differs(after, (table, region))}
+    regions = store.manifest.changed_regions(old, new)
+    before, after = (_State(store.manifest, number, regions) for number in (old, new))
+    was_other, is_other = _differing(before.parts, after.parts)
+    rows: dict[str, int] = {}
+    for sign, parts in ((-1, before.parts), (1, after.parts)):
+        for name in sorted({file.table for file in parts.rows_of_files.values()}):
+            size = int(parts.sizes[parts.are(table=name)].sum())
+            rows[name] = rows.get(name, 0) + sign * size
+    changed = {*before.parts.regions[was_other].tolist(), *after.parts.regions[is_other].tolist()}
     return SnapshotDiff(
-        counts,
+        {k: last.counts.get(k, 0) - first.counts.get(k, 0) for k in last.counts},
         {table: n for table, n in sorted(rows.items()) if n},
         sorted(region for region in changed if region >= 0),
         sorted(i.image_id for i in after.images - before.images),

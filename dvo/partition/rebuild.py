@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dvo.errors import CorruptTableError, NotACatdirError, StorageError
+from dvo.errors import CorruptTableError, FormatVersionError, NotACatdirError, StorageError
 from dvo.partition import layout
 from dvo.partition.lock import WriterLock
 from dvo.partition.manifest import (
@@ -28,7 +28,9 @@ from dvo.partition.records import read_record
 
 __all__ = ["RebuildReport", "rebuild"]
 
-_Commit = tuple[SnapshotRow, Change]
+_Commit = tuple[SnapshotRow, Change, str]
+"""Snapshot that a commit made, what it did, and token of the commit that it built on."""
+
 _PIECE = 1 << 22
 
 
@@ -82,6 +84,8 @@ def rebuild(catdir: Path) -> RebuildReport:
         If a writer is at work.
     CorruptTableError
         If a record other than the last is missing or damaged; nothing has changed.
+    FormatVersionError
+        If they were made in a format that this version does not know.
     """
     if not any((catdir / layout.LOG).glob("*.fits")):
         raise NotACatdirError(f"{catdir}: has no records of commits ({layout.LOG}/*.fits)")
@@ -90,7 +94,7 @@ def rebuild(catdir: Path) -> RebuildReport:
         commits = _choose(catdir, *_read_records(catdir), report)
         report.n_commits = len(commits)
         meta = {"db_id": commits[0][1].meta["db_id"]}
-        gone = build_manifest(catdir, meta, commits)
+        gone = build_manifest(catdir, meta, [c[:2] for c in commits])
         report.moved = _move_aside(catdir)
         place_manifest(catdir)
         manifest = Manifest(catdir, writable=True)
@@ -114,12 +118,14 @@ def _read_records(catdir: Path) -> tuple[dict[int, list[_Commit]], dict[int, str
         if token is None:
             continue
         try:
-            snapshot, change, db_id = read_record(path)
+            snapshot, change, db_id, base = read_record(path)
+        except FormatVersionError:
+            raise
         except StorageError as err:
             unreadable[int(token[:8])] = f"{layout.LOG}/{path.name} ({err})"
             continue
         ids.add(db_id)
-        found[snapshot.id].append((snapshot, change))
+        found[snapshot.id].append((snapshot, change, base))
     if len(ids) > 1:
         raise CorruptTableError(
             f"{catdir / layout.LOG}: has records of {len(ids)} databases "
@@ -134,31 +140,42 @@ def _choose(
     unreadable: dict[int, str],
     report: RebuildReport,
 ) -> list[_Commit]:
-    """The commits to replay, in order."""
+    """The commits to replay, in order.
+
+    Gone through from the last one back: of several with one number it is the one that the
+    next commit names as its base, whatever a clock said; the others were cut short.
+    """
     commits: list[_Commit] = []
     last = max([*found, *unreadable])
-    for number in range(1, last + 1):
-        # Of several with one number all but the last were cut short.
+    base: str | None = None
+    for number in range(last, 0, -1):
         choices = sorted(found.get(number, []), key=lambda c: c[0].time)
+        usable = choices
         if number == last:
-            choices = [c for c in choices if _has_files(catdir, c, report)]
-        if number in unreadable and (choices or number == last):
+            usable = [c for c in choices if _has_files(catdir, c, report)]
+        elif base is not None:
+            usable = [c for c in choices if c[0].token == base]
+        if number in unreadable and (usable or number == last):
             report.skipped.append(unreadable[number])
-        if choices:
-            report.skipped += [f"{c[0].token}: was cut short" for c in choices[:-1]]
-            commits.append(choices[-1])
+        if usable:
+            others = usable if number == last else choices
+            report.skipped += [
+                f"{c[0].token}: was cut short" for c in others if c is not usable[-1]
+            ]
+            commits.append(usable[-1])
         elif number < last:
             raise CorruptTableError(
                 f"{catdir / layout.LOG}: no record of commit {number} can be used "
                 f"({unreadable.get(number, 'it is missing')}); restore it from a backup"
             )
+        base = (usable or choices)[-1][2] if choices else None
     if not commits:
         raise CorruptTableError(f"{catdir / layout.LOG}: no record can be used")
-    return commits
+    return commits[::-1]
 
 
 def _has_files(catdir: Path, commit: _Commit, report: RebuildReport) -> bool:
-    snapshot, change = commit
+    snapshot, change, _ = commit
     for file in change.files:
         if not _is_whole(catdir, file):
             report.skipped.append(f"{snapshot.token}: {file.path} is missing or not whole")

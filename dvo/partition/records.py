@@ -8,14 +8,25 @@ manifest anew from them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dvo.errors import CorruptTableError
-from dvo.partition.manifest import CatalogRow, Change, FileRow, ImageRow, Part, SnapshotRow
+from dvo.errors import CorruptTableError, FormatVersionError
+from dvo.partition.manifest import (
+    FORMAT,
+    CatalogRow,
+    Change,
+    FileRow,
+    ImageRow,
+    PartRun,
+    Reach,
+    SnapshotRow,
+)
 from dvo.tables.fits import (
     Field,
     TableFile,
@@ -29,24 +40,33 @@ from dvo.tables.schema import Column
 
 __all__ = ["read_record", "write_record"]
 
-# Table of the record: columns with their types; S is as wide as the longest value.
+Array = NDArray[Any]
+
+# Tables of the record: columns with their types; S is as wide as the longest value.
 _TABLES: dict[str, dict[str, str]] = {
-    "DVO_SNAPSHOT": {"params": "S", "counts": "S", "meta": "S"},
-    "DVO_FILES": {"path": "S", "n_bytes": "i8", "digest": "S"},
-    "DVO_PARTS": {
-        "id": "i8", "path": "S", "tab": "S", "region": "i8", "kind": "S",
-        "row_start": "i8", "row_stop": "i8", "target": "i8", "columns": "S",
+    "DVO_SNAPSHOT": {"params": "S", "counts": "S", "reach": "S", "meta": "S"},
+    "DVO_FILES": {
+        "path": "S", "tab": "S", "kind": "S", "columns": "S", "n_bytes": "i8", "digest": "S",
+        "is_new": "i8",
     },
+    "DVO_PARTS": {
+        "id": "i8", "file": "i8", "region": "i8", "row_start": "i8", "row_stop": "i8",
+        "target": "i8",
+    },
+    "DVO_GONE_PARTS": {"region": "i8", "id": "i8"},
     "DVO_REMOVED": {"kind": "S", "id": "i8"},
     "DVO_CATALOGS": {
         "region": "i8", "n_average": "i8", "next_obj_id": "i8", "n_measure": "i8",
-        "is_sorted": "i8",
+        "is_sorted": "i8", "n_parts": "i8", "n_largest": "i8",
     },
-    "DVO_IMAGES": {"image_id": "i8", "identity": "S", "content": "S"},
+    "DVO_IMAGES": {"image_id": "i8", "identity": "S", "content": "S", "match_mjd": "f8"},
 }  # fmt: skip
+_TILE_ROWS = 8192
 
 
-def write_record(path: Path, snapshot: SnapshotRow, change: Change, db_id: str) -> WrittenFile:
+def write_record(
+    path: Path, snapshot: SnapshotRow, change: Change, *, db_id: str, base: str
+) -> WrittenFile:
     """Write and sync the record of a commit.
 
     Parameters
@@ -59,41 +79,76 @@ def write_record(path: Path, snapshot: SnapshotRow, change: Change, db_id: str) 
         What it does.
     db_id : str
         Identifier of the database.
+    base : str
+        Token of the commit that it builds on; empty for the first one.
 
     Returns
     -------
     WrittenFile
         Size and digest.
     """
-    info = [(json.dumps(snapshot.params), json.dumps(snapshot.counts), json.dumps(change.meta))]
-    removed = [("part", i) for i in change.removed_parts]
-    removed += [("catalog", i) for i in change.dropped_catalogs]
-    removed += [("image", i) for i in change.dropped_images]
+    texts = (snapshot.params, snapshot.counts, asdict(snapshot.reach), change.meta)
+    removed = [("image", i) for i in change.dropped_images]
     removed += [("snapshot", i) for i in change.forgotten]
-    rows: dict[str, Sequence[tuple[Any, ...]]] = {
-        "DVO_SNAPSHOT": info,
-        "DVO_FILES": [(f.path, f.n_bytes, f.digest) for f in change.files],
-        "DVO_PARTS": [_part_row(p) for p in change.parts],
-        "DVO_REMOVED": removed,
-        "DVO_CATALOGS": [
-            (c.region, c.n_average, c.next_obj_id, c.n_measure, int(c.is_sorted))
-            for c in change.catalogs
-        ],
-        "DVO_IMAGES": [(i.image_id, i.identity, i.content) for i in change.images],
-    }
+    paths = {f.path: i for i, f in enumerate(change.files)}
+    old = [run.path for run in change.parts if run.path not in paths]
+    paths |= {path: i for i, path in enumerate(dict.fromkeys(old), len(paths))}
+    tables: dict[str, Mapping[str, Array]] = {
+        "DVO_SNAPSHOT": _columns("DVO_SNAPSHOT", [tuple(json.dumps(t) for t in texts)]),
+        "DVO_FILES": _columns("DVO_FILES", _file_rows(change.files, paths)),
+        "DVO_PARTS": _part_columns(change.parts, paths),
+        "DVO_GONE_PARTS": {
+            "region": change.removed_parts[:, 0], "id": change.removed_parts[:, 1]
+        },
+        "DVO_REMOVED": _columns("DVO_REMOVED", removed),
+        "DVO_CATALOGS": _columns(
+            "DVO_CATALOGS",
+            [(c.region, c.n_average, c.next_obj_id, c.n_measure, int(c.is_sorted), c.n_parts,
+              c.n_largest) for c in change.catalogs],
+        ),
+        "DVO_IMAGES": _columns(
+            "DVO_IMAGES",
+            [(i.image_id, i.identity, i.content,
+              np.nan if i.match_mjd is None else i.match_mjd) for i in change.images],
+        ),
+    }  # fmt: skip
     primary = {
+        "DVO_FMT": (FORMAT, "format of the database"),
         "DVO_DBID": (db_id, "database this commit belongs to"),
         "DVO_SNAP": (snapshot.id, "snapshot that the commit made"),
         "DVO_TOK": (snapshot.token, "token of the commit"),
+        "DVO_BASE": (base, "token of the commit that it builds on"),
         "DVO_TIME": (snapshot.time, "when, UTC"),
         "DVO_CMD": (snapshot.command, "command"),
         "DVO_VERS": (snapshot.version, "version of dvo"),
     }
-    hdus = [_hdu(name, rows[name]) for name in _TABLES if name == "DVO_SNAPSHOT" or rows[name]]
+    hdus = [_hdu(name, columns) for name, columns in tables.items() if len(_first(columns))]
     return write_fits(path, hdus, primary=primary)
 
 
-def read_record(path: Path) -> tuple[SnapshotRow, Change, str]:
+def _file_rows(files: Sequence[FileRow], paths: Mapping[str, int]) -> list[tuple[Any, ...]]:
+    """The files of all parts; of those that earlier commits made, the paths."""
+    rows: list[tuple[Any, ...]] = [
+        (f.path, f.table, f.kind, ",".join(f.columns), f.n_bytes, f.digest, 1) for f in files
+    ]
+    return rows + [(path, "", "", "", 0, "", 0) for path in list(paths)[len(files) :]]
+
+
+def _part_columns(runs: Sequence[PartRun], paths: Mapping[str, int]) -> dict[str, Array]:
+    def joined(name: str) -> Array:
+        return np.concatenate([np.empty(0, np.int64), *(getattr(run, name) for run in runs)])
+
+    files = np.repeat(
+        np.array([paths[run.path] for run in runs], np.int64),
+        np.array([len(run) for run in runs], np.int64),
+    )
+    return {
+        "id": joined("ids"), "file": files, "region": joined("regions"),
+        "row_start": joined("starts"), "row_stop": joined("stops"), "target": joined("targets"),
+    }  # fmt: skip
+
+
+def read_record(path: Path) -> tuple[SnapshotRow, Change, str, str]:
     """Read the record of a commit.
 
     Parameters
@@ -109,74 +164,116 @@ def read_record(path: Path) -> tuple[SnapshotRow, Change, str]:
         What it did.
     db_id : str
         Identifier of the database.
+    base : str
+        Token of the commit that it builds on; empty for the first one.
 
     Raises
     ------
     CorruptTableError
         If the file is damaged or is no record.
+    FormatVersionError
+        If it was made in a format that this version does not know.
     """
     verify(path)
     present = {hdu["extname"] for hdu in describe(path)}
-    rows = {name: list(_rows(path, name)) if name in present else [] for name in _TABLES}
     with TableFile(path, "DVO_SNAPSHOT") as f:
         head = f.primary
-        if "DVO_SNAP" not in head or not rows["DVO_SNAPSHOT"]:
+        if "DVO_SNAP" not in head:
             raise CorruptTableError(f"{path}: is no record of a commit")
-        params, counts, meta = (json.loads(t) for t in rows["DVO_SNAPSHOT"][0])
-        snapshot = SnapshotRow(
-            head.integer("DVO_SNAP"), str(head["DVO_TOK"]), str(head["DVO_TIME"]),
-            str(head["DVO_CMD"]), params, str(head["DVO_VERS"]), counts,
-        )  # fmt: skip
-        db_id = str(head["DVO_DBID"])
+        found = head.get("DVO_FMT", 1)
+        if found != FORMAT:
+            raise FormatVersionError(
+                f"{path}: has format {found}, this version of dvo reads format {FORMAT}; use the "
+                "version that made it, or ingest its catalogs into a new database"
+            )
+    tables = {name: _read(path, name) for name in _TABLES if name in present}
+    ((params, counts, reach, meta),) = _rows(tables, "DVO_SNAPSHOT")
+    snapshot = SnapshotRow(
+        head.integer("DVO_SNAP"), str(head["DVO_TOK"]), str(head["DVO_TIME"]),
+        str(head["DVO_CMD"]), json.loads(params), str(head["DVO_VERS"]), json.loads(counts),
+        Reach(**json.loads(reach)),
+    )  # fmt: skip
+    change = _change(tables)
+    change.meta = json.loads(meta)
+    return snapshot, change, str(head["DVO_DBID"]), str(head["DVO_BASE"])
+
+
+def _change(tables: Mapping[str, Mapping[str, Array]]) -> Change:
+    files = _rows(tables, "DVO_FILES")
+    removed = _rows(tables, "DVO_REMOVED")
+    gone = tables.get("DVO_GONE_PARTS")
     change = Change(
-        files=[FileRow(p, n, d) for p, n, d in rows["DVO_FILES"]],
-        parts=[
-            Part(path, tab, region, kind, a, b, target or None, _names(c), i)
-            for i, path, tab, region, kind, a, b, target, c in rows["DVO_PARTS"]
+        files=[
+            FileRow(path, table, kind, tuple(filter(None, columns.split(","))), n_bytes, digest)
+            for path, table, kind, columns, n_bytes, digest, is_new in files
+            if is_new
         ],
-        removed_parts=[i for kind, i in rows["DVO_REMOVED"] if kind == "part"],
-        dropped_catalogs=[i for kind, i in rows["DVO_REMOVED"] if kind == "catalog"],
-        dropped_images=[i for kind, i in rows["DVO_REMOVED"] if kind == "image"],
-        forgotten=[i for kind, i in rows["DVO_REMOVED"] if kind == "snapshot"],
+        dropped_images=[i for kind, i in removed if kind == "image"],
+        forgotten=[i for kind, i in removed if kind == "snapshot"],
         catalogs=[
-            CatalogRow(r, objects, next_id, measures, bool(is_sorted))
-            for r, objects, next_id, measures, is_sorted in rows["DVO_CATALOGS"]
+            CatalogRow(r, objects, next_id, measures, bool(is_sorted), n_parts, largest)
+            for r, objects, next_id, measures, is_sorted, n_parts, largest in _rows(
+                tables, "DVO_CATALOGS"
+            )
         ],
-        images=[ImageRow(*row) for row in rows["DVO_IMAGES"]],
-        meta=meta,
+        images=[
+            ImageRow(i, identity, content, None if np.isnan(mjd) else mjd)
+            for i, identity, content, mjd in _rows(tables, "DVO_IMAGES")
+        ],
     )
-    return snapshot, change, db_id
+    if gone is not None:
+        change.removed_parts = np.column_stack([gone["region"], gone["id"]])
+    parts = tables.get("DVO_PARTS")
+    if parts is not None:
+        names = ("id", "region", "row_start", "row_stop", "target")
+        for start, stop in _runs_of_equal(parts["file"]):
+            path = files[int(parts["file"][start])][0]
+            change.parts.append(PartRun(path, *(parts[n][start:stop] for n in names)))
+    return change
 
 
-def _part_row(part: Part) -> tuple[Any, ...]:
-    names = ",".join(part.columns)
-    return (part.id, part.path, part.table, part.region, part.kind, part.row_start, part.row_stop,
-            part.target or 0, names)  # fmt: skip
+def _runs_of_equal(values: Array) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(values)) + 1
+    stops = [*edges.tolist(), len(values)]
+    return list(zip([0, *stops[:-1]], stops, strict=True))
 
 
-def _names(joined: str) -> tuple[str, ...]:
-    return tuple(joined.split(",")) if joined else ()
+def _first(columns: Mapping[str, Array]) -> Array:
+    return next(iter(columns.values()))
 
 
-def _hdu(name: str, rows: Sequence[tuple[Any, ...]]) -> TableHDU:
-    fields, columns = [], {}
+def _columns(name: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, Array]:
+    """Rows as the columns of a table."""
+    out = {}
     for k, (column, dtype) in enumerate(_TABLES[name].items()):
         values = [row[k] for row in rows]
-        if dtype == "S":
-            array = np.array([v.encode() for v in values])
-            dtype = f"S{max(1, array.dtype.itemsize)}"
-        else:
-            array = np.array(values)
-        columns[column] = array.astype(dtype)
-        fields.append(Field.from_column(Column(column, dtype, "")))
-    return TableHDU(name, tuple(fields), columns, tile_rows=None)
+        out[column] = np.array([v.encode() for v in values] if dtype == "S" else values)
+    return out
 
 
-def _rows(path: Path, name: str) -> Iterable[tuple[Any, ...]]:
+def _hdu(name: str, columns: Mapping[str, Array]) -> TableHDU:
+    fields, arrays = [], {}
+    for column, dtype in _TABLES[name].items():
+        values = columns[column]
+        kind = f"S{max(1, values.dtype.itemsize)}" if dtype == "S" else dtype
+        arrays[column] = values.astype(kind)
+        fields.append(Field.from_column(Column(column, kind, "")))
+    # A few rows are smaller as they are.
+    tile_rows = _TILE_ROWS if len(_first(columns)) > 100 else None
+    return TableHDU(name, tuple(fields), arrays, tile_rows=tile_rows)
+
+
+def _read(path: Path, name: str) -> dict[str, Array]:
     with TableFile(path, name) as f:
-        columns = f.read()
+        return f.read()
+
+
+def _rows(tables: Mapping[str, Mapping[str, Array]], name: str) -> list[tuple[Any, ...]]:
+    """Rows of a table of the record; none if it has no such table."""
+    if name not in tables:
+        return []
     plain = [
-        [t.decode() for t in columns[c]] if dtype == "S" else columns[c].tolist()
+        [t.decode() for t in tables[name][c]] if dtype == "S" else tables[name][c].tolist()
         for c, dtype in _TABLES[name].items()
     ]
-    yield from zip(*plain, strict=True)
+    return list(zip(*plain, strict=True))

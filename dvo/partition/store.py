@@ -12,6 +12,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,7 @@ from dvo.partition.manifest import (
     Change,
     FileRow,
     Manifest,
-    Part,
+    PartRun,
     SnapshotRow,
     build_manifest,
     place_manifest,
@@ -99,9 +100,10 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
     path = layout.global_path("Photcodes", token)
     columns = {n.lower(): v for n, v in photcodes.to_columns().items()}
     digest, n_bytes = _write_plainly(catdir / path, PHOTCODE, columns, db_id)
-    part = Part(path, PHOTCODE.name, ALL_SKY, "rows", 0, len(photcodes), None, tuple(columns), 1)
+    part = PartRun(path, *(np.array([n]) for n in (1, ALL_SKY, 0, len(photcodes), 0)))
     meta = {"db_id": db_id, "level": str(level), "n_secfilt": str(len(photcodes.sec))}
-    change = Change(files=[FileRow(path, n_bytes, digest)], parts=[part], meta=meta)
+    file = FileRow(path, PHOTCODE.name, "rows", tuple(columns), n_bytes, digest)
+    change = Change(files=[file], parts=[part], meta=meta)
     first = SnapshotRow(
         id=1,
         token=token,
@@ -111,7 +113,7 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
         version=dvo.__version__,
         counts={"images": 0, "objects": 0, "measures": 0, "catalogs": 0},
     )
-    write_record(catdir / layout.log_path(token), first, change, db_id)
+    write_record(catdir / layout.log_path(token), first, change, db_id=db_id, base="")
     sync_folder(catdir / layout.LOG)
     # Until the manifest has its name there is no database: a cut-off init leaves none.
     build_manifest(catdir, meta, [(first, change)])
@@ -160,22 +162,19 @@ class Store:
     ) -> None:
         self.catdir = Path(catdir)
         self._lock: WriterLock | None = None
-        if writable:
-            Manifest(self.catdir).close()  # a clear message before a lock file is made
-            self._lock = WriterLock(self.catdir, command)
-        try:
-            self.manifest = Manifest(self.catdir, writable=writable)
-        except BaseException:
-            if self._lock is not None:
-                self._lock.release()
-            raise
-        self.sky = SkyTable.standard()
-        self.kept: dict[str, Any] = {}  # what callers keep for as long as the store is open
-        threads = os.cpu_count() or 1
-        self.cache = TileCache(self.catdir, budget=cache_bytes, threads=threads)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dvo-write")
-        if writable:
-            self.sweep()
+        with ExitStack() as opened:
+            if writable:
+                Manifest(self.catdir).close()  # a clear message before a lock file is made
+                self._lock = opened.enter_context(WriterLock(self.catdir, command))
+            self.manifest = opened.enter_context(closing(Manifest(self.catdir, writable=writable)))
+            self.sky = SkyTable.standard()
+            self.kept: dict[str, Any] = {}  # what callers keep for as long as the store is open
+            threads = os.cpu_count() or 1
+            self.cache = TileCache(self.catdir, budget=cache_bytes, threads=threads)
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dvo-write")
+            if writable:
+                self.sweep()
+            opened.pop_all()  # nothing has failed: `close` does it
 
     @property
     def db_id(self) -> str:
@@ -200,10 +199,7 @@ class Store:
         View
             The snapshot; later commits do not change it.
         """
-        number = self.manifest.latest() if snapshot is None else snapshot
-        found = self.manifest.snapshot(number)
-        # After the snapshot, so that its bounds (pad_deg) are never older than its rows.
-        self.manifest.refresh()
+        found = self.manifest.snapshot(snapshot)
         return View(self.manifest, self.cache, self.sky, found)
 
     def begin(
@@ -259,7 +255,7 @@ class Store:
     def known_paths(self) -> set[str]:
         """Paths of all files that the database needs, relative to the catdir."""
         known = {f.path for f in self.manifest.files()}
-        return known | {layout.log_path(s.token) for s in self.manifest.log()}
+        return known | {layout.log_path(token) for token in self.manifest.tokens()}
 
     def close(self) -> None:
         """Close files and let go of the lock; safe to call twice."""

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 import dvo
 from dvo.errors import SchemaError, StorageError
 from dvo.partition import layout
+from dvo.partition.gather import ROW
 from dvo.partition.manifest import (
     ALL_SKY,
     CatalogRow,
@@ -34,12 +35,17 @@ from dvo.partition.manifest import (
     ImageRow,
     Manifest,
     Part,
+    PartRun,
+    PartTable,
+    Reach,
     SnapshotRow,
 )
+from dvo.partition.part_counts import count_parts
 from dvo.partition.records import write_record
-from dvo.partition.view import ROW, View
+from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.fits import Field, Level, TableHDU, choose_codecs, write_fits
+from dvo.tables.measure import MEASURE
 from dvo.tables.schema import Column, TableSchema
 
 __all__ = ["TILE_ROWS", "Transaction", "sync_folder"]
@@ -93,10 +99,14 @@ class Transaction:
         self._command = command
         self._params = dict(params)
         self._change = Change()
+        self._reach = base.snapshot.reach
+        self._removed: list[Array] = []
+        self._measures: list[PartRun] = []  # those that are rows of Measure
         self._next_part = manifest.last_part() + 1
         self._writes: list[Future[None]] = []
         self._paths: list[str] = []
         self._folders: set[Path] = {catdir}
+        self._kinds: dict[str, tuple[str, str]] = {}  # table and kind of each file
         self._catalogs: dict[int, CatalogRow] = {}
         self._more_images = 0
         self._done = False
@@ -142,8 +152,8 @@ class Transaction:
             Tells apart several such files of one table in one commit, by their names.
         """
         path = self._shared_path(table.schema, label)
-        names = self._write(path, table, level=level)
-        self._add_runs(path, table.schema, regions, edges, "rows", names)
+        self._write(path, table, "rows", level=level)
+        self._add_parts(path, regions, edges[:-1], edges[1:])
 
     def patch_rows(
         self,
@@ -173,8 +183,8 @@ class Transaction:
             Tells apart several patches of one table in one commit, by their file names.
         """
         path = self._shared_path(table.schema, label)
-        names = self._write(path, table, rows=rows)
-        self._add_runs(path, table.schema, regions, edges, "patch", names)
+        self._write(path, table, "patch", rows=rows)
+        self._add_parts(path, regions, edges[:-1], edges[1:])
 
     def put_catalog(self, region: int, tables: Iterable[ColumnTable], *, level: Level) -> None:
         """Replace tables of a region by new ones, each in a file of its own.
@@ -194,8 +204,8 @@ class Transaction:
             if len(table.without_nulls().columns) == 0 or len(table) == 0:
                 continue
             path = layout.catalog_path(name, self.token, table.schema.suffix)
-            names = self._write(path, table, level=level)
-            self._add_part(path, table.schema, region, "rows", 0, len(table), names)
+            self._write(path, table, "rows", level=level)
+            self._add_parts(path, [region], [0], [len(table)])
 
     def put_global(self, table: ColumnTable, stem: str, *, replace_all: bool) -> None:
         """Add rows to a table without regions, or replace it.
@@ -212,8 +222,8 @@ class Transaction:
         if replace_all:
             self.drop_parts(self.base.parts(table.schema, ALL_SKY))
         path = layout.global_path(stem, self.token)
-        names = self._write(path, table)
-        self._add_part(path, table.schema, ALL_SKY, "rows", 0, len(table), names)
+        self._write(path, table, "rows")
+        self._add_parts(path, [ALL_SKY], [0], [len(table)])
 
     def overlay(self, schema: TableSchema, changes: Sequence[tuple[Part, ColumnTable]]) -> None:
         """Give parts new values in some columns, row for row, in one file.
@@ -234,30 +244,44 @@ class Transaction:
                 )
         path = self._shared_path(schema, f"o{len(self._paths)}")
         joined = ColumnTable.concatenate(schema, [table for _, table in changes])
-        names = self._write(path, joined, keep_nulls=True)
-        at = 0
-        for part, table in changes:
-            stop = at + len(table)
-            self._add_part(path, schema, part.region, "overlay", at, stop, names, target=part.id)
-            at = stop
+        self._write(path, joined, "overlay")
+        edges = np.cumsum([0, *(len(table) for _, table in changes)])
+        parts = [part for part, _ in changes]
+        self._add_parts(
+            path, [p.region for p in parts], edges[:-1], edges[1:], [p.id for p in parts]
+        )
 
-    def drop_parts(self, parts: Iterable[Part]) -> None:
+    def drop_parts(self, parts: Iterable[Part] | PartTable) -> None:
         """Take parts out of the newest snapshot; older ones keep them."""
-        self._change.removed_parts += [p.id for p in parts]
+        if isinstance(parts, PartTable):
+            keys = np.column_stack([parts.regions, parts.ids])
+        else:
+            keys = np.array([(p.region, p.id) for p in parts], np.int64).reshape(-1, 2)
+        with self._mutex:
+            self._removed.append(keys)
 
-    def keep_parts(self, parts: Iterable[Part]) -> None:
+    def keep_parts(self, parts: PartTable) -> None:
         """Bring parts of an older snapshot back."""
-        new_ids: dict[int, int] = {}
-        for part in parts:
-            new_ids[part.id] = self._next_part
-            target = None if part.target is None else new_ids.get(part.target, part.target)
-            self._change.parts.append(replace(part, id=self._next_part, target=target))
-            self._next_part += 1
+        with self._mutex:
+            new_ids = self._next_part + np.arange(len(parts))
+            self._next_part += len(parts)
+        order = np.argsort(parts.ids)
+        ranked = parts.ids[order]
+        # A part whose target has not come back with it goes on naming the old one.
+        place = np.minimum(np.searchsorted(ranked, parts.targets), max(0, len(ranked) - 1))
+        is_back = ranked[place] == parts.targets if len(parts) else parts.targets > 0
+        targets = np.where(is_back, new_ids[order][place], parts.targets)
+        by_file = np.argsort(parts.files, kind="stable")
+        edges = np.flatnonzero(np.diff(parts.files[by_file])) + 1
+        for rows in np.split(by_file, edges) if len(parts) else ():
+            file = parts.rows_of_files[int(parts.files[rows[0]])]
+            run = PartRun(file.path, new_ids[rows], parts.regions[rows], parts.starts[rows],
+                          parts.stops[rows], targets[rows])  # fmt: skip
+            self._add_run(run, (file.table, file.kind))
 
-    def set_catalogs(self, rows: Iterable[CatalogRow], dropped: Iterable[int] = ()) -> None:
-        """State the counts of catalogs that changed (said last, counts), and which are gone."""
+    def set_catalogs(self, rows: Iterable[CatalogRow]) -> None:
+        """State the counts of catalogs that changed; what is said last counts."""
         self._catalogs.update({row.region: row for row in rows})
-        self._change.dropped_catalogs += dropped
 
     def set_images(
         self, rows: Iterable[ImageRow] = (), dropped: Iterable[int] = (), *, n_more: int = 0
@@ -272,8 +296,16 @@ class Transaction:
         self._change.forgotten += snapshots
 
     def set_meta(self, key: str, value: str) -> None:
-        """Set a property of the database."""
+        """Set a property of the database; it stays so in all snapshots, older ones too."""
         self._change.meta[key] = value
+
+    def widen(self, reach: Reach) -> None:
+        """State how far the new rows may lie outside their regions."""
+        self._reach = self._reach.joined(reach)
+
+    def set_reach(self, reach: Reach) -> None:
+        """State how far any rows may lie outside their regions, in place of what was said."""
+        self._reach = reach
 
     # ---- ending
 
@@ -295,23 +327,15 @@ class Transaction:
         StorageError
             If anything could not be written; then nothing has changed.
         """
-        self._change.catalogs = list(self._catalogs.values())
-        snapshot = SnapshotRow(
-            id=self.snapshot,
-            token=self.token,
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            command=self._command,
-            params=self._params | params,
-            version=dvo.__version__,
-            counts=self._counts(),
-        )
         try:
             self.wait()
+            snapshot = self._finish(params)
             record = layout.log_path(self.token)
             self._announce([record])
             write_record(
-                self._catdir / record, snapshot, self._change, self._manifest.meta["db_id"]
-            )
+                self._catdir / record, snapshot, self._change,
+                db_id=self._manifest.meta["db_id"], base=self.base.snapshot.token,
+            )  # fmt: skip
             for folder in sorted(self._folders):
                 sync_folder(folder)
         except OSError as err:
@@ -321,6 +345,26 @@ class Transaction:
         log.info("commit snapshot=%s command=%s files=%s", snapshot.id, self._command,
                  len(self._change.files))  # fmt: skip
         return snapshot
+
+    def _finish(self, params: dict[str, Any]) -> SnapshotRow:
+        """Put together what was said of parts and catalogs; gives the new snapshot."""
+        change = self._change
+        change.removed_parts = np.concatenate([np.empty((0, 2), np.int64), *self._removed])
+        before = self.base.catalogs(self._catalogs)
+        change.catalogs = count_parts(
+            self._catalogs.values(), before, self._measures, change.removed_parts,
+            self.base.part_table,
+        )  # fmt: skip
+        return SnapshotRow(
+            id=self.snapshot,
+            token=self.token,
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            command=self._command,
+            params=self._params | params,
+            version=dvo.__version__,
+            counts=self._counts(before.values()),
+            reach=self._reach,
+        )
 
     def do(self, work: Callable[[], None]) -> None:
         """Have some rows made and added in a thread; `commit` waits for it.
@@ -358,6 +402,8 @@ class Transaction:
             # at the next open. Another transaction overwrites it; if that fails too, the
             # files stay, and the next writer sweeps what is not needed.
             self._manifest.settle()
+            if self._manifest.has_commit(self.token):
+                return  # an interrupt came when it was made already
             for path in self._paths:
                 with contextlib.suppress(OSError):
                     (self._catdir / path).unlink(missing_ok=True)
@@ -365,19 +411,14 @@ class Transaction:
 
     # ---- inside
 
-    def _counts(self) -> dict[str, int]:
+    def _counts(self, before: Iterable[CatalogRow]) -> dict[str, int]:
         old = self.base.snapshot.counts
         counts = {k: int(old.get(k, 0)) for k in ("images", "objects", "measures", "catalogs")}
-        for row in self._catalogs.values():
-            before = self.base.catalog(row.region)
-            counts["objects"] += row.n_average - before.n_average
-            counts["measures"] += row.n_measure - before.n_measure
-            counts["catalogs"] += (row.n_average > 0) - (before.n_average > 0)
-        for region in self._change.dropped_catalogs:
-            before = self.base.catalog(region)
-            counts["objects"] -= before.n_average
-            counts["measures"] -= before.n_measure
-            counts["catalogs"] -= before.n_average > 0
+        for sign, rows in ((1, self._catalogs.values()), (-1, before)):
+            for row in rows:
+                counts["objects"] += sign * row.n_average
+                counts["measures"] += sign * row.n_measure
+                counts["catalogs"] += sign * (row.n_average > 0)
         counts["images"] += self._more_images
         return counts
 
@@ -390,49 +431,40 @@ class Transaction:
             self._manifest.announce(paths)
             self._paths += paths
 
-    def _add_runs(
+    def _add_parts(
         self,
         path: str,
-        schema: TableSchema,
-        regions: Sequence[int],
-        edges: Array,
-        kind: str,
-        names: tuple[str, ...],
+        regions: Sequence[int] | Array,
+        starts: Sequence[int] | Array,
+        stops: Sequence[int] | Array,
+        targets: Sequence[int] | None = None,
     ) -> None:
-        for region, start, stop in zip(regions, edges[:-1], edges[1:], strict=True):
-            self._add_part(path, schema, int(region), kind, int(start), int(stop), names)
-
-    def _add_part(
-        self,
-        path: str,
-        schema: TableSchema,
-        region: int,
-        kind: str,
-        start: int,
-        stop: int,
-        names: tuple[str, ...],
-        target: int | None = None,
-    ) -> None:
-        if stop <= start:
-            return
+        """Add runs of rows of a file as parts of regions; empty ones are passed over."""
+        of = np.array(regions, np.int64)
+        aims = np.zeros(len(of), np.int64) if targets is None else np.array(targets, np.int64)
+        columns = (of, np.array(starts, np.int64), np.array(stops, np.int64), aims)
+        used = np.flatnonzero(columns[2] > columns[1])
         with self._mutex:
-            part = Part(
-                path, schema.name, region, kind, start, stop, target, names, self._next_part
-            )
-            self._change.parts.append(part)
-            self._next_part += 1
+            ids = self._next_part + np.arange(len(used))
+            self._next_part += len(used)
+            self._add_run(PartRun(path, ids, *(c[used] for c in columns)), self._kinds[path])
+
+    def _add_run(self, run: PartRun, kind: tuple[str, str]) -> None:
+        self._change.parts.append(run)
+        if kind == (MEASURE.name, "rows"):
+            self._measures.append(run)
 
     def _write(
         self,
         path: str,
         table: ColumnTable,
+        kind: str,
         *,
         rows: Array | None = None,
         level: Level = "fast",
-        keep_nulls: bool = False,
-    ) -> tuple[str, ...]:
-        """Hand a file to the pool; returns the columns it will have."""
-        kept = table if keep_nulls or rows is not None else table.without_nulls()
+    ) -> None:
+        """Hand a file to the pool; of kind ``rows``, nulls are left out: they are no news."""
+        kept = table.without_nulls() if kind == "rows" else table
         schema = table.schema
         names = tuple(n for n in schema.stored_names if n in kept)
         columns = {n: kept[n] for n in names}
@@ -451,31 +483,24 @@ class Transaction:
             self._folders.add(folder.parent)
         self._folders.add(folder)
         self._announce([path])
-        self._writes.append(
-            self._pool.submit(self._write_file, path, schema, fields, columns, index, level)
-        )
-        return names
-
-    def _write_file(
-        self,
-        path: str,
-        schema: TableSchema,
-        fields: Sequence[Field],
-        columns: Mapping[str, Array],
-        index: tuple[str, ...],
-        level: Level,
-    ) -> None:
-        if level == "small":
-            fields = choose_codecs(fields, columns)
+        self._kinds[path] = (schema.name, kind)
         hdu = TableHDU(schema.extname, tuple(fields), columns, tile_rows=TILE_ROWS, index=index)
+        file = FileRow(path, schema.name, kind, names, 0, "")
+        self._writes.append(self._pool.submit(self._write_file, file, hdu, schema.meaning, level))
+
+    def _write_file(self, file: FileRow, hdu: TableHDU, meaning: str, level: Level) -> None:
+        if level == "small":
+            hdu = replace(hdu, fields=tuple(choose_codecs(hdu.fields, hdu.columns)))
         primary = {
             "DVO_DBID": (self._manifest.meta["db_id"], "database this file belongs to"),
             "DVO_TOK": (self.token, "commit that made this file"),
             "DVO_SNAP": (self.snapshot, "first snapshot with this file"),
-            "DVO_TAB": (schema.name, schema.meaning),
+            "DVO_TAB": (file.table, meaning),
         }
-        written = write_fits(self._catdir / path, [hdu], primary=primary, threads=2, level=level)
-        self._change.files.append(FileRow(path, written.n_bytes, written.digest))
+        path = self._catdir / file.path
+        written = write_fits(path, [hdu], primary=primary, threads=2, level=level)
+        made = replace(file, n_bytes=written.n_bytes, digest=written.digest)
+        self._change.files.append(made)
 
 
 def sync_folder(folder: Path) -> None:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from dvo.partition.bounds import Area
 from dvo.partition.cache import TileCache
 from dvo.partition.detection_ids import DetectionIds
-from dvo.partition.manifest import ALL_SKY, CatalogRow, Manifest, Part, SnapshotRow
+from dvo.partition.gather import ROW, gather_rows
+from dvo.partition.manifest import ALL_SKY, CatalogRow, Manifest, Part, PartTable, SnapshotRow
 from dvo.partition.sky_table import SkyTable
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
@@ -28,12 +29,9 @@ from dvo.tables.photcode import PHOTCODE, PhotcodeTable
 from dvo.tables.schema import Column, TableSchema
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["ROW", "View"]
+__all__ = ["View"]
 
 Array = NDArray[Any]
-
-ROW = "row"
-"""Column of a patch that names the rows it changes."""
 
 
 class View:
@@ -59,8 +57,11 @@ class View:
         self.sky = sky
         self.snapshot = snapshot
         self._overrides: dict[tuple[int, str], ColumnTable] = {}
+        self._parts: dict[tuple[int, str], list[Part]] = {}
+        self._catalogs: dict[int, CatalogRow] = {}
+        self._changed: dict[int, CatalogRow] = {}  # counts of the catalogs in _overrides
         self.level = int(manifest.meta["level"])
-        self.pad_deg = float(manifest.meta.get("pad_deg", "0"))
+        self.pad_deg = snapshot.reach.pad_deg
 
     @cached_property
     def photcodes(self) -> PhotcodeTable:
@@ -81,14 +82,9 @@ class View:
         float
             Greatest displacement at any of the times [deg]; 0 if no motion is known.
         """
-        speed = float(self._manifest.meta.get("max_motion_arcsec_yr", "0"))
-        if speed == 0.0 or len(times) == 0:
+        if len(times) == 0:
             return 0.0
-        first = float(self._manifest.meta["first_motion_epoch_s"])
-        last = float(self._manifest.meta["last_motion_epoch_s"])
-        span = max(abs(times.max() - first), abs(times.min() - last),
-                   abs(times.max() - last), abs(times.min() - first))  # fmt: skip
-        return float(speed * span / 31557600.0 / 3600.0)
+        return self.snapshot.reach.motion_deg(float(times.min()), float(times.max()))
 
     @property
     def n_secfilt(self) -> int:
@@ -111,7 +107,7 @@ class View:
         if area is not None:
             near = area.regions(self.sky, self.level, self.pad_deg)
             if len(near) < 5000:
-                return [int(r) for r in np.sort(near) if self.catalog(int(r)).n_average > 0]
+                return [r for r, row in self.catalogs(near.tolist()).items() if row.n_average > 0]
             inside = {int(r) for r in near}
             return [r for r in self._regions if r in inside]
         return self._regions
@@ -120,30 +116,52 @@ class View:
     def _regions(self) -> list[int]:
         return self._manifest.regions(self.snapshot.id)
 
-    @cached_property
-    def _catalogs(self) -> dict[int, CatalogRow]:
-        return {}
-
     def catalog(self, region: int) -> CatalogRow:
         """Counts of one catalog (zero where there is none)."""
-        found = self._catalogs.get(region)
+        found = self._changed.get(region) or self._catalogs.get(region)
         if found is None:
             found = self._catalogs[region] = self._manifest.catalog(self.snapshot.id, region)
         return found
 
-    @cached_property
-    def _parts(self) -> dict[tuple[int, str], list[Part]]:
-        return {}
+    def catalogs(self, regions: Iterable[int]) -> dict[int, CatalogRow]:
+        """Counts of many catalogs at once.
+
+        Parameters
+        ----------
+        regions : iterable of int
+            Which.
+
+        Returns
+        -------
+        dict of int to CatalogRow
+            Those that there are, by region, ascending.
+        """
+        rows = {row.region: row for row in self._manifest.catalogs(self.snapshot.id, regions)}
+        return rows | {r: row for r, row in self._changed.items() if r in rows}
+
+    def part_table(self, regions: Iterable[int]) -> PartTable:
+        """Parts of all tables of many regions, as columns."""
+        return self._manifest.part_table(self.snapshot.id, regions)
 
     def parts(self, schema: TableSchema, region: int) -> list[Part]:
         """Parts of a table of a region, in the order in which they apply."""
-        key = (region, schema.name)
-        found = self._parts.get(key)
+        found = self._parts.get((region, schema.name))
         if found is None:
-            found = self._parts[key] = self._manifest.parts(
-                self.snapshot.id, region=region, table=schema.name
-            )
+            known = self._parts
+            known |= self._parts_of([region])
+            found = known.setdefault((region, schema.name), [])
         return found
+
+    def _parts_of(self, regions: Iterable[int]) -> dict[tuple[int, str], list[Part]]:
+        """Parts of the tables of regions; no region lacks the tables of a catalog."""
+        parts: dict[tuple[int, str], list[Part]] = {
+            (int(region), schema.name): []
+            for region in regions
+            for schema in (AVERAGE, SECFILT, MEASURE)
+        }
+        for part in self.part_table(regions).parts():
+            parts.setdefault((part.region, part.table), []).append(part)
+        return parts
 
     @cached_property
     def _detection_ids(self) -> DetectionIds:
@@ -155,22 +173,12 @@ class View:
         Parameters
         ----------
         regions : sequence of int
-            Regions that will be read, ascending and near each other; cheaper than asking
-            for one after the other.
+            Regions that will be read; much cheaper than asking for one after the other.
         """
-        self._parts.clear()
-        self._catalogs.clear()
-        if not len(regions):
-            return
-        first, last = int(regions[0]), int(regions[-1])
-        for region in regions:
-            for schema in (AVERAGE, SECFILT, MEASURE):
-                self._parts[int(region), schema.name] = []
-        for part in self._manifest.parts(self.snapshot.id, region=first, last=last):
-            if (part.region, part.table) in self._parts:
-                self._parts[part.region, part.table].append(part)
-        for row in self._manifest.catalogs(self.snapshot.id, region=first, last=last):
-            self._catalogs[row.region] = row
+        catalogs = {int(r): CatalogRow(int(r), 0, 0, 0, is_sorted=True) for r in regions}
+        catalogs |= self.catalogs(regions)
+        # Other threads may be reading: they find the old or the new, never the half.
+        self._parts, self._catalogs = self._parts_of(regions), catalogs
 
     @cached_property
     def images(self) -> ColumnTable:
@@ -195,7 +203,7 @@ class View:
         view = View(self._manifest, self._cache, self.sky, self.snapshot)
         for region, found in tables.items():
             view._overrides |= {(region, t.schema.name): t for t in found}
-        view._catalogs.update({row.region: row for row in rows})
+        view._changed = {row.region: row for row in rows}
         return view
 
     def n_rows(self, schema: TableSchema, region: int) -> int:
@@ -240,6 +248,48 @@ class View:
              for p in parts if p.kind == "rows"]
             or [ColumnTable(schema, {}, 0)],
         )  # fmt: skip
+
+    def read_many(
+        self, schema: TableSchema, regions: Sequence[int], columns: Iterable[str]
+    ) -> tuple[ColumnTable, Array]:
+        """Read a table of many regions at once, all their rows.
+
+        Much quicker than one region after the other where they have few rows each.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            Which table.
+        regions : sequence of int
+            Which regions, ascending.
+        columns : iterable of str
+            Which columns, of those that are stored.
+
+        Returns
+        -------
+        table : ColumnTable
+            The rows, region after region. Columns wholly null may be left unset.
+        edges : ndarray of int64, shape (len(regions) + 1,)
+            Where the rows of each region begin, and where the last ones end.
+        """
+        names = list(dict.fromkeys(columns))
+        if any((region, schema.name) in self._overrides for region in regions):
+            tables = [self.read(schema, region, names) for region in regions]
+            edges = np.cumsum([0, *(len(t) for t in tables)])
+            return ColumnTable.concatenate(schema, tables), edges
+        parts = self.part_table(regions)
+        parts = parts.take(parts.are(table=schema.name))
+        of = np.array(regions, np.int64)
+        if schema.name in (AVERAGE.name, SECFILT.name):
+            known = self.catalogs(regions)
+            sizes = np.array([known[r].n_average if r in known else 0 for r in regions], np.int64)
+            sizes *= 1 if schema.name == AVERAGE.name else self.n_secfilt
+        else:
+            is_rows = parts.are(table=schema.name, kind="rows")
+            sizes = np.zeros(len(of), np.int64)
+            np.add.at(sizes, np.searchsorted(of, parts.regions[is_rows]), parts.sizes[is_rows])
+        edges = np.concatenate([[0], np.cumsum(sizes)])
+        return gather_rows(self._cache, schema, names, parts, of, edges), edges
 
     def read_area(
         self, schema: TableSchema, region: int, columns: Sequence[str], area: Area | None
@@ -376,6 +426,27 @@ class View:
             return self.read(schema, region, columns).take(slice(start, stop))
         first = rows[0].row_start
         return self._rows(schema, rows[0], columns, first + start, first + stop, parts)
+
+    def read_parts(self, schema: TableSchema, parts: Sequence[Part]) -> ColumnTable:
+        """Read some parts of a table of one region, all columns.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            Which table.
+        parts : sequence of Part
+            Parts that follow each other; all of them if there are patches or overlays.
+
+        Returns
+        -------
+        ColumnTable
+            Their rows.
+        """
+        names = schema.stored_names
+        if any(p.kind != "rows" for p in parts):
+            return self.read(schema, parts[0].region, names)
+        tables = [self._rows(schema, p, names, p.row_start, p.row_stop, ()) for p in parts]
+        return ColumnTable.concatenate(schema, tables)
 
     def rows_of_patch(self, part: Part) -> Array:
         """Rows of its region's table that a part of kind ``patch`` changes."""

@@ -12,47 +12,54 @@ from dvo.jit import kernel
 __all__ = ["sky_keys"]
 
 F8 = NDArray[np.float64]
+I8 = NDArray[np.int64]
 _STEPS = 65535.0
 
 
 @kernel
-def sky_keys(ra: F8, dec: F8, centre_ra: float, centre_dec: float) -> NDArray[np.uint32]:
-    """Place of each position on a Z-curve about a centre: near positions have near keys.
+def sky_keys(ra: F8, dec: F8, edges: I8) -> NDArray[np.uint32]:
+    """Place of each position on a Z-curve about the middle of its region.
 
     Parameters
     ----------
     ra, dec : ndarray of float64, shape (n,)
-        Positions [deg], finite.
-    centre_ra, centre_dec : float
-        Middle of the area [deg].
+        Positions [deg], finite, those of a region together.
+    edges : ndarray of int64, shape (n_regions + 1,)
+        Where the positions of each region begin, and where the last ones end.
 
     Returns
     -------
     ndarray of uint32, shape (n,)
-        Keys to sort by.
+        Keys to sort by within a region: near positions have near keys.
 
     Notes
     -----
     The curve runs over offsets east and north scaled to the extent of the positions
-    (sinusoidal projection), so it works at the poles, where only its locality suffers.
+    (sinusoidal projection), so it works at the poles, where only its locality suffers,
+    and for regions that RA 0 runs through.
     """
     n = len(ra)
     x = np.empty(n)
-    y = np.empty(n)
-    reach = 1e-9
-    for i in range(n):
-        off = (ra[i] - centre_ra + 540.0) % 360.0 - 180.0
-        x[i] = off * math.cos(dec[i] * math.pi / 180.0)
-        y[i] = dec[i] - centre_dec
-        reach = max(reach, abs(x[i]), abs(y[i]))
     out = np.empty(n, np.uint32)
-    for i in range(n):
-        a = np.uint32((x[i] / reach + 1.0) * 0.5 * _STEPS)
-        b = np.uint32((y[i] / reach + 1.0) * 0.5 * _STEPS)
-        key = np.uint32(0)
-        for bit in range(16):
-            one = np.uint32(1)
-            key |= ((a >> np.uint32(bit)) & one) << np.uint32(2 * bit)
-            key |= ((b >> np.uint32(bit)) & one) << np.uint32(2 * bit + 1)
-        out[i] = key
+    for k in range(len(edges) - 1):
+        first, last = edges[k], edges[k + 1]
+        west, east, south, north = 0.0, 0.0, 90.0, -90.0
+        for i in range(first, last):
+            x[i] = (ra[i] - ra[first] + 540.0) % 360.0 - 180.0
+            west, east = min(west, x[i]), max(east, x[i])
+            south, north = min(south, dec[i]), max(north, dec[i])
+        middle, centre = 0.5 * (west + east), 0.5 * (south + north)
+        reach = 1e-9
+        for i in range(first, last):
+            x[i] = (x[i] - middle) * math.cos(dec[i] * math.pi / 180.0)
+            reach = max(reach, abs(x[i]), abs(dec[i] - centre))
+        for i in range(first, last):
+            a = np.uint32((x[i] / reach + 1.0) * 0.5 * _STEPS)
+            b = np.uint32(((dec[i] - centre) / reach + 1.0) * 0.5 * _STEPS)
+            key = np.uint32(0)
+            for bit in range(16):
+                one = np.uint32(1)
+                key |= ((a >> np.uint32(bit)) & one) << np.uint32(2 * bit)
+                key |= ((b >> np.uint32(bit)) & one) << np.uint32(2 * bit + 1)
+            out[i] = key
     return out

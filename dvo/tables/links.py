@@ -15,49 +15,48 @@ from numpy.typing import NDArray
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.kernels import sky_keys
 
-__all__ = ["find_link_faults", "sort_catalog"]
+__all__ = ["find_link_faults", "sort_catalogs"]
 
 Array = NDArray[Any]
 
 
-def sort_catalog(
-    average: ColumnTable, secfilt: ColumnTable, measure: ColumnTable
+def sort_catalogs(
+    average: ColumnTable, secfilt: ColumnTable, measure: ColumnTable, edges: Array, runs: Array
 ) -> tuple[ColumnTable, ColumnTable, ColumnTable]:
     """Put objects in sky order, and measures in the order of objects and time.
 
     Parameters
     ----------
     average, secfilt, measure : ColumnTable
-        The tables of a catalog, whole.
+        The tables of one or many catalogs, whole, those of a catalog together.
+    edges : ndarray of int64, shape (n + 1,)
+        Where the objects of each catalog begin in `average`, and where the last ones end.
+    runs : ndarray of int64, shape (n + 1,)
+        The same of the measures.
 
     Returns
     -------
     average, secfilt, measure : ColumnTable
-        The same rows, sorted, with ave_ref, nmeasure and off_measure made anew.
+        The same rows, sorted within their catalogs, with ave_ref, nmeasure and off_measure
+        made anew.
     """
-    ra, dec = average["ra"], average["dec"]
-    # The middle in RA of rows that may lie on both sides of RA 0.
-    middle = float(ra[0] + np.median((ra - ra[0] + 540.0) % 360.0 - 180.0)) if len(ra) else 0.0
-    keys = sky_keys(np.ascontiguousarray(ra), np.ascontiguousarray(dec), middle, _middle(dec))
-    order = np.argsort(keys, kind="stable")
-    rank = np.empty(len(order), np.uint32)
-    rank[order] = np.arange(len(order), dtype=np.uint32)
+    catalog = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    order = np.lexsort((sky_keys(average["ra"], average["dec"], edges), catalog))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
     n_filters = len(secfilt) // len(average) if len(average) else 0
     sec_order = (order[:, None] * n_filters + np.arange(n_filters)).ravel()
-    ref = rank[measure["ave_ref"]]
-    by_time = np.argsort(measure["time"], kind="stable")
-    rows = by_time[np.argsort(ref[by_time], kind="stable")]
+    # Objects and measures are counted through all catalogs here, and from 0 in each there.
+    first = np.repeat(edges[:-1], np.diff(runs))
+    ref = rank[first + measure["ave_ref"]]
+    rows = np.lexsort((measure["time"], ref))
     measure = measure.take(rows)
-    measure["ave_ref"] = ref[rows]
+    measure["ave_ref"] = (ref[rows] - first).astype(np.uint32)
     average = average.take(order)
-    n_measure = np.bincount(measure["ave_ref"], minlength=len(average)).astype(np.uint32)
-    average["nmeasure"] = n_measure
-    average["off_measure"] = np.cumsum(n_measure, dtype=np.int64) - n_measure
+    n_measure = np.bincount(ref, minlength=len(average))
+    average["nmeasure"] = n_measure.astype(np.uint32)
+    average["off_measure"] = np.cumsum(n_measure) - n_measure - runs[:-1][catalog]
     return average, secfilt.take(sec_order), measure
-
-
-def _middle(dec: Array) -> float:
-    return float(0.5 * (dec.min() + dec.max())) if len(dec) else 0.0
 
 
 def find_link_faults(

@@ -5,13 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dvo.ingest.detections import InputImage
 from dvo.partition.check import check
 from dvo.partition.compact import compact_busy, resort
+from dvo.partition.history import rollback
+from dvo.partition.manifest import ALL_SKY
 from dvo.partition.store import Store
 from dvo.tables.average import AVERAGE
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.secfilt import SECFILT
-from tests.synth import add_images, filled_database, make_database, make_images
+from tests.synth import add_images, assert_same, filled_database, make_database, make_images
 
 
 @pytest.fixture
@@ -38,8 +43,9 @@ def by_object(view):
 def test_resort_keeps_every_row_and_link(store):
     before = by_object(store.view())
     done = []
-    assert resort(store, progress=lambda k, n: done.append((k, n))) == len(store.view().regions())
-    assert done[-1][0] == done[-1][1] == len(done)
+    n = len(store.view().regions())
+    assert resort(store, progress=lambda k, of: done.append((k, of))) == n
+    assert done[-1] == (n, n)
     assert by_object(store.view()) == before
     assert check(store, deep=True).faults == []
 
@@ -108,4 +114,88 @@ def test_small_catalogs_share_their_files(store):
     assert len(view.regions()) > 1
     assert len(paths) == len(tables)
     assert by_object(view) == before
+    assert check(store, deep=True).faults == []
+
+
+def sizes_of_images(store):
+    return [p.n_rows for p in store.view().parts(IMAGE, ALL_SKY)]
+
+
+def test_the_image_table_is_compacted_by_and_by(tmp_path):
+    """Parts are few, in order, and no row is written again more often than halving allows."""
+    images = make_images(1, 4, 40)
+    written = 0
+    with Store(make_database(tmp_path / "sky"), writable=True) as store:
+        for image in images:
+            before = store.view().parts(IMAGE, ALL_SKY)
+            add_images(store, [image], compact_parts=4)
+            now = store.view().parts(IMAGE, ALL_SKY)
+            written += sum(p.n_rows for p in now if p.id not in {q.id for q in before})
+        sizes = sizes_of_images(store)
+        assert sum(sizes) == 40
+        assert len(sizes) < 8
+        assert written < 40 * 5
+        table = store.view().read(IMAGE, ALL_SKY, ["image_id", "name"])
+        assert table["image_id"].tolist() == list(range(1, 41))
+        assert table["name"][16] == b"synth-0016"
+        assert check(store, deep=True).faults == []
+
+
+def test_resort_makes_the_image_table_one(store):
+    assert sizes_of_images(store) == [1, 1, 1, 1]
+    before = store.view().images
+    resort(store)
+    assert sizes_of_images(store) == [4]
+    assert_same({"images": before.columns}, {"images": store.view().images.columns})
+    rollback(store, 5)
+    assert sizes_of_images(store) == [1, 1, 1, 1]
+    assert check(store, deep=True).faults == []
+
+
+def test_images_are_compacted_where_no_catalog_is(store):
+    """Exposures of empty sky leave no measures, yet their rows."""
+    newest = store.view().snapshot.id
+    resort(store)
+    empty = [InputImage(i.meta, i.detections.take(np.zeros(len(i.detections), bool)))
+             for i in make_images(1, 60, 20, first=10)]  # fmt: skip
+    for image in empty:
+        add_images(store, [image], compact_parts=6)
+    assert len(sizes_of_images(store)) <= 6
+    assert store.view().snapshot.counts["images"] == 24
+    assert check(store, deep=True).faults == []
+    rollback(store, newest)
+    assert sizes_of_images(store) == [1, 1, 1, 1]
+
+
+def test_overlays_of_images_outlast_compaction(store):
+    parts = store.view().parts(IMAGE, ALL_SKY)
+    table = ColumnTable(IMAGE, {"mcal_psf": np.array([0.25], np.float32)})
+    with store.begin("calibrate", {}) as change:
+        change.overlay(IMAGE, [(parts[1], table)])
+        change.commit()
+    before = store.view().images["mcal_psf"]
+    assert before[1] == 0.25
+    compact_busy(store, at_least=2)
+    assert sizes_of_images(store) == [4]
+    np.testing.assert_array_equal(store.view().images["mcal_psf"], before)
+
+
+def test_counts_of_parts_follow_what_is_added_and_taken(store):
+    def counted():
+        view = store.view()
+        rows = view.catalogs(view.regions())
+        for region, row in rows.items():
+            sizes = [p.n_rows for p in view.parts(MEASURE, region) if p.kind == "rows"]
+            assert (row.n_parts, row.n_largest) == (len(sizes), max(sizes))
+        return max(row.n_parts for row in rows.values())
+
+    assert counted() == 4
+    rollback(store, 3)
+    assert counted() == 2
+    resort(store)
+    assert counted() == 1
+    add_images(store, make_images(1, 60, 8)[4:], batch_rows=1)
+    assert counted() == 5
+    add_images(store, make_images(2, 60, 5)[4:5], replace=True)
+    counted()
     assert check(store, deep=True).faults == []

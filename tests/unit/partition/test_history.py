@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from dvo.errors import ConfigError, UnknownSnapshotError
 from dvo.partition.check import check
 from dvo.partition.compact import resort
 from dvo.partition.history import diff, rollback, vacuum
+from dvo.partition.manifest import Reach
 from dvo.partition.store import Store
 from dvo.tables.average import AVERAGE
+from dvo.tables.column_table import ColumnTable
 from tests.synth import add_images, assert_same, contents, filled_database, make_images
 
 
@@ -65,6 +68,39 @@ def test_numbers_are_never_given_again(store):
     rollback(store, 4)
     assert used() == (objects, images)
     assert check(store, deep=True).ok
+
+
+def test_a_rollback_takes_back_how_far_rows_reach(store):
+    """A catalogue of fast stars makes cones wide; gone back to before it they are narrow."""
+    before = store.view().snapshot
+    far = Reach(0.5, 100.0, 0.0, 2e9)
+    with store.begin("test", {}) as change:
+        change.widen(far)
+        change.commit()
+    add_images(store, make_images(1, 60, 5))
+    assert store.view().pad_deg == 0.5
+    rollback(store, before.id)
+    assert store.view().snapshot.reach == before.reach
+    assert store.view().motion_pad_deg(np.array([2e9])) == 0.0
+    rollback(store, before.id + 2)
+    assert store.view().snapshot.reach == far
+    assert check(store, deep=True).faults == []
+
+
+def test_only_what_differs_is_gone_back_to(store):
+    """A rollback touches the regions that changed, not the database."""
+    before = store.view()
+    region = before.regions()[0]
+    old = {r: [p.id for p in before.parts(AVERAGE, r)] for r in before.regions()}
+    with store.begin("test", {}) as change:
+        table = ColumnTable(AVERAGE, {"flags": np.array([7], np.uint32)})
+        change.patch_rows(np.array([0]), table, [region], np.array([0, 1]))
+        change.commit()
+    rollback(store, before.snapshot.id)
+    after = store.view()
+    new = {r: [p.id for p in after.parts(AVERAGE, r)] for r in after.regions()}
+    assert {r for r in new if new[r] != old[r]} == {region}
+    assert_same(contents(after), contents(store.view(before.snapshot.id)))
 
 
 def test_a_rollback_to_nothing_that_was(store):

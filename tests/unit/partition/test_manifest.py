@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+import numpy as np
 import pytest
 
 from dvo.errors import FormatVersionError, NotACatdirError, StorageError, UnknownSnapshotError
@@ -13,7 +14,8 @@ from dvo.partition.manifest import (
     FileRow,
     ImageRow,
     Manifest,
-    Part,
+    PartRun,
+    Reach,
     SnapshotRow,
     build_manifest,
     place_manifest,
@@ -27,8 +29,12 @@ def snapshot(number: int) -> SnapshotRow:
     return SnapshotRow(number, f"{number:08d}-abcd", "2026-01-01", "test", {}, "0", COUNTS)
 
 
-def part(number: int, path: str, region: int = 7, kind: str = "rows") -> Part:
-    return Part(path, "Measure", region, kind, 0, 5, None, ("ra", "dec"), number)
+def file(path: str) -> FileRow:
+    return FileRow(path, "Measure", "rows", ("ra", "dec"), 1, "x")
+
+
+def part(number: int, path: str, region: int = 7) -> PartRun:
+    return PartRun(path, *(np.array([n]) for n in (number, region, 0, 5, 0)))
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def add_parts(manifest: Manifest) -> None:
     manifest.apply(
         snapshot(2),
         Change(
-            files=[FileRow("a", 1, "x")],
+            files=[file("a")],
             parts=[part(1, "a")],
             catalogs=[CatalogRow(7, 3, 3, 5, is_sorted=False)],
             images=[ImageRow(4, "name:four", "c")],
@@ -53,12 +59,12 @@ def add_parts(manifest: Manifest) -> None:
     manifest.apply(
         snapshot(3),
         Change(
-            files=[FileRow("b", 1, "y")],
+            files=[file("b")],
             parts=[part(2, "b")],
-            removed_parts=[1],
+            removed_parts=np.array([[7, 1]]),
             catalogs=[CatalogRow(7, 2, 9, 5, is_sorted=True)],
             dropped_images=[4],
-            meta={"pad_deg": "0.5"},
+            meta={"last_image": "4"},
         ),
     )
 
@@ -79,7 +85,8 @@ def test_each_snapshot_sees_its_own(manifest):
 
 def test_part_numbers_are_never_given_twice(manifest):
     add_parts(manifest)
-    manifest.apply(snapshot(4), Change(removed_parts=[2], forgotten=[1, 2, 3]))
+    gone = Change(removed_parts=np.array([[7, 2]]), forgotten=[1, 2, 3])
+    manifest.apply(snapshot(4), gone)
     assert manifest.last_part() == 2
 
 
@@ -103,19 +110,52 @@ def test_forgotten_snapshots_are_refused_and_their_files_announced(manifest):
 def test_a_transaction_that_fails_leaves_no_trace(manifest):
     add_parts(manifest)
     with pytest.raises(StorageError, match="cannot be written"):
-        manifest.apply(snapshot(3), Change(files=[FileRow("c", 1, "z")]))
+        manifest.apply(snapshot(3), Change(files=[file("c")]))
     assert [f.path for f in manifest.files()] == ["a", "b"]
     manifest.apply(snapshot(4), Change())
     assert manifest.latest() == 4
 
 
-def test_a_reader_sees_new_bounds_after_refresh(manifest):
-    reader = Manifest(manifest.catdir)
+def test_numbers_of_files_are_never_given_twice(manifest):
+    """What an open reader knows of a file by its number must stay true."""
     add_parts(manifest)
-    assert "pad_deg" not in reader.meta
-    reader.refresh()
-    assert reader.meta["pad_deg"] == "0.5"
-    reader.close()
+    last = max(f.id for f in manifest.files())
+    everything = Change(removed_parts=np.array([[7, 2]]), forgotten=[1, 2, 3])
+    manifest.apply(snapshot(4), everything)
+    assert manifest.files() == []
+    manifest.apply(snapshot(5), Change(files=[file("c")], parts=[part(3, "c")]))
+    assert [f.id for f in manifest.files()] == [last + 1]
+
+
+def test_busy_catalogs_are_those_that_have_grown(manifest):
+    """So many parts, and the loose rows half of the largest part; or very many parts."""
+    rows = [(1, 40, 30, 30), (2, 40, 24, 20), (3, 40, 2, 20), (4, 130, 128, 2), (5, 30, 1, 30)]
+    catalogs = [
+        CatalogRow(region, 1, 1, n, is_sorted=False, n_parts=parts, n_largest=largest)
+        for region, n, parts, largest in rows
+    ]
+    manifest.apply(snapshot(2), Change(catalogs=catalogs))
+    assert manifest.busy_catalogs(24) == [2, 4]
+    assert manifest.busy_catalogs(2) == [2, 3, 4]
+    assert manifest.busy_catalogs(200) == []
+    compacted = CatalogRow(2, 1, 1, 40, is_sorted=True, n_parts=1, n_largest=40)
+    manifest.apply(snapshot(3), Change(catalogs=[compacted]))
+    assert manifest.busy_catalogs(24) == [4]
+    asked = []
+    manifest._db.set_trace_callback(asked.append)
+    manifest.busy_catalogs(24)
+    manifest._db.set_trace_callback(None)
+    assert "USING INDEX catalog_busy" in str(manifest._query(f"EXPLAIN QUERY PLAN {asked[0]}"))
+
+
+def test_reach_covers_what_is_joined():
+    still, slow = Reach(0.5), Reach(0.1, 1.0, 10.0, 20.0)
+    fast = Reach(0.2, 9.0, 15.0, 40.0)
+    assert still.joined(slow) == slow.joined(still) == Reach(0.5, 1.0, 10.0, 20.0)
+    assert slow.joined(fast) == Reach(0.2, 9.0, 10.0, 40.0)
+    assert still.motion_deg(-1e9, 1e9) == 0.0
+    year = 31557600.0
+    assert Reach(0.0, 3600.0, 0.0, year).motion_deg(-year, year) == pytest.approx(2.0)
 
 
 def test_no_manifest_half_made_and_other_formats(tmp_path):
@@ -128,7 +168,7 @@ def test_no_manifest_half_made_and_other_formats(tmp_path):
     with sqlite3.connect(tmp_path / "dvo.sqlite") as db:
         db.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
     db.close()
-    with pytest.raises(FormatVersionError, match="format 99"):
+    with pytest.raises(FormatVersionError, match=r"format 99.*into a new database"):
         Manifest(tmp_path)
 
 

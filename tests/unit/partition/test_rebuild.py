@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
-from dvo.errors import CatdirLockedError, CorruptTableError, NotACatdirError
+from dvo.errors import (
+    CatdirLockedError,
+    CorruptTableError,
+    FormatVersionError,
+    NotACatdirError,
+)
 from dvo.partition.check import check
 from dvo.partition.compact import resort
 from dvo.partition.history import rollback, vacuum
@@ -114,29 +120,64 @@ def test_damaged_files_of_older_commits_are_told(catdir):
     assert rebuild(catdir).damaged == [f"shared/{path.name}"]
 
 
-def test_of_two_records_with_one_number_the_later_counts(catdir):
-    """The earlier is of a commit that was cut short, whose note was lost with the power."""
-    before = rows(catdir)
+@pytest.fixture
+def cut_short(catdir):
+    """A database with the files of a commit that was cut short; their note went with the power.
+
+    Gives the database, the commit that was cut short and the one in its place.
+    """
     with Store(catdir, writable=True) as store:
         add_images(store, make_images(1, 60, 6)[5:])
         cut = store.view().snapshot
         stale = {
             p: p.read_bytes() for p in catdir.rglob("*") if p.is_file() and cut.token in p.name
         }
-    for path in catdir.glob("dvo.sqlite*"):
-        path.unlink()
-    for path in stale:
+    for path in [*catdir.glob("dvo.sqlite*"), *stale]:
         path.unlink()
     rebuild(catdir)
-    assert rows(catdir) == before
     with Store(catdir, writable=True) as store:
         add_images(store, make_images(1, 60, 7)[6:])
-    after = rows(catdir)
+        made = store.view().snapshot
     for path, data in stale.items():
         path.write_bytes(data)
+    return catdir, cut, made
+
+
+def test_of_two_last_records_the_later_counts(cut_short):
+    catdir, cut, made = cut_short
+    before = rows(catdir)
+    assert cut.id == made.id
     report = rebuild(catdir)
     assert report.skipped == [f"{cut.token}: was cut short"]
-    assert rows(catdir) == after
+    assert rows(catdir) == before
+
+
+def test_the_commit_that_others_build_on_counts_whatever_the_clock(cut_short, monkeypatch):
+    """The clock was set back between the two: the one cut short has the later time."""
+    import dvo.partition.rebuild as module
+
+    catdir, cut, _ = cut_short
+    with Store(catdir, writable=True) as store:
+        add_images(store, make_images(1, 60, 8)[7:])
+    before = rows(catdir)
+    real = module.read_record
+
+    def with_a_wrong_clock(path):
+        snapshot, *rest = real(path)
+        is_cut = snapshot.token == cut.token
+        return replace(snapshot, time="2999-01-01") if is_cut else snapshot, *rest
+
+    monkeypatch.setattr(module, "read_record", with_a_wrong_clock)
+    assert rebuild(catdir).skipped == [f"{cut.token}: was cut short"]
+    assert rows(catdir) == before
+
+
+def test_records_of_another_format_are_told(catdir, monkeypatch):
+    before = rows(catdir)
+    monkeypatch.setattr("dvo.partition.records.FORMAT", 99)
+    with pytest.raises(FormatVersionError, match=r"has format 2, .*reads format 99.*new database"):
+        rebuild(catdir)
+    assert rows(catdir) == before
 
 
 def test_records_of_two_databases_are_refused(catdir, tmp_path):

@@ -102,6 +102,52 @@ def test_files_stay_where_sqlite_may_have_the_commit_after_all(store, monkeypatc
     assert files(store) == before
 
 
+def test_an_interrupt_after_the_commit_takes_nothing_away(store, monkeypatch):
+    """Ctrl-C between SQLite's commit and the end of ours: the files are needed by then."""
+    real = Manifest.apply
+
+    def interrupted(*args):
+        real(*args)
+        raise KeyboardInterrupt
+
+    number = store.view().snapshot.id
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "apply", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            add_images(store, make_images(1, 60, 3))
+    assert store.view().snapshot.id == number + 1
+    assert check(store, deep=True).faults == []
+    assert check(store).notes == []
+
+
+def interrupt_amid(manifest):
+    with manifest.transaction() as db:
+        db.execute("DELETE FROM part")
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_amid_a_transaction_leaves_the_manifest_free(store):
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_amid(store.manifest)
+    add_images(store, make_images(1, 60, 3))
+    assert check(store, deep=True).faults == []
+
+
+def test_a_writer_that_cannot_open_lets_go_of_the_lock(store, monkeypatch):
+    def fail(*_):
+        raise StorageError("the disk is gone")
+
+    catdir = store.catdir
+    store.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "sweep", fail)
+        with pytest.raises(StorageError, match="disk is gone") as kept:
+            Store(catdir, writable=True)
+    assert kept.value is not None  # with it its frames, and what is in them
+    with Store(catdir, writable=True) as again:
+        add_images(again, make_images(1, 60, 3))
+
+
 def test_the_log_says_what_was_done(store):
     rows = store.manifest.log()
     assert [r.command for r in rows] == ["init", "addstar", "addstar"]

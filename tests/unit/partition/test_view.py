@@ -8,6 +8,7 @@ import pytest
 from dvo.errors import StorageError, UnknownSnapshotError
 from dvo.partition.bounds import Box, Cone
 from dvo.partition.history import vacuum
+from dvo.partition.manifest import Reach
 from dvo.partition.store import Store
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
@@ -139,9 +140,55 @@ def test_a_file_that_is_gone_is_named(store):
         view.read(MEASURE, region)
 
 
-def test_bounds_of_a_reader_follow_the_writer(store):
+def test_how_far_rows_reach_belongs_to_the_snapshot(store):
+    """A view that is open keeps its own bounds, a new one has those of its rows."""
     with Store(store.catdir) as reader:
+        old = reader.view()
         with store.begin("test", {}) as change:
-            change.set_meta("pad_deg", "0.125")
+            change.widen(Reach(0.125, 2.0, 1e9, 1.1e9))
             change.commit()
         assert reader.view().pad_deg == 0.125
+        year = 31557600.0
+        far = np.array([1.1e9 + 10 * year])
+        assert reader.view().motion_pad_deg(far) > 20 / 3600
+        assert reader.view().motion_pad_deg(far[:0]) == 0.0
+        for view in (old, reader.view(old.snapshot.id)):
+            assert view.pad_deg < 0.125
+            assert view.motion_pad_deg(far) == 0.0
+
+
+def test_many_regions_read_at_once_are_as_one_by_one(store):
+    """Rows, patches and overlays of several commits; with and without regions left out."""
+    view = store.view()
+    first, *others = view.regions()
+    part = next(p for p in view.parts(MEASURE, first) if p.kind == "rows")
+    put(store, [(first, [0], {"flags": np.array([5], np.uint32)})], [])
+    table = ColumnTable(MEASURE, {"m_cal": np.full(part.n_rows, 0.5, np.float32)})
+    put(store, [], [(part, table)])
+    with store.begin("test", {}) as change:
+        change.put_catalog(others[0], [store.view().read(AVERAGE, others[0])], level="fast")
+        change.commit()
+    put(store, [(others[0], [1], {"flags": np.array([7], np.uint32)})], [])
+    view = store.view()
+    empty = max(view.regions()) + 1
+    for regions in ([first, *others], [others[0]], [first, others[-1], empty], []):
+        for schema in (AVERAGE, SECFILT, MEASURE):
+            found, edges = view.read_many(schema, regions, schema.stored_names)
+            assert len(edges) == len(regions) + 1
+            for k, region in enumerate(regions):
+                expected = view.read(schema, region, schema.stored_names)
+                assert edges[k + 1] - edges[k] == len(expected)
+                for name in schema.stored_names:
+                    np.testing.assert_array_equal(
+                        found[name][edges[k] : edges[k + 1]], expected[name], err_msg=name
+                    )
+
+
+def test_what_is_foreseen_is_what_is_found(store):
+    regions = store.view().regions()
+    one, many = store.view(), store.view()
+    many.foresee([*regions[1:], 10**6])
+    for region in [*regions, 10**6]:
+        assert many.catalog(region) == one.catalog(region)
+        for schema in (AVERAGE, SECFILT, MEASURE):
+            assert many.parts(schema, region) == one.parts(schema, region)

@@ -1,0 +1,91 @@
+"""Connections to the manifest: for the one writer, and for readers who may write nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+
+__all__ = ["connect_reader", "connect_writer"]
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open for writing; every transaction is durable.
+
+    Parameters
+    ----------
+    path : Path
+        The manifest.
+
+    Returns
+    -------
+    sqlite3.Connection
+        In autocommit mode; may be used by several threads in turn.
+    """
+    db = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    return db
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open for reading, without needing to write anything.
+
+    A database in write-ahead mode needs its -shm file, which a reader without write
+    permission cannot make when no writer is there. Then nobody is writing, so the files
+    can be copied as they stand, and copied again should a writer have come meanwhile.
+
+    Parameters
+    ----------
+    path : Path
+        The manifest.
+
+    Returns
+    -------
+    sqlite3.Connection
+        In autocommit mode; to the file, or to a copy of it in memory.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("SELECT 1 FROM meta").fetchone()
+    except sqlite3.OperationalError:
+        db.close()
+        if os.access(path.parent, os.W_OK):
+            raise
+    else:
+        return db
+    for _ in range(10):
+        before = _stamps(path)
+        copy = _copy_to_memory(path)
+        if _stamps(path) == before:
+            return copy
+        copy.close()
+    raise sqlite3.OperationalError("the manifest kept changing while it was read")
+
+
+def _stamps(path: Path) -> list[tuple[int, int]]:
+    found = [p.stat() for p in (path, _wal(path)) if p.exists()]
+    return [(stat.st_mtime_ns, stat.st_size) for stat in found]
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _copy_to_memory(path: Path) -> sqlite3.Connection:
+    """Copy a manifest, with what its write-ahead log has, through a folder of our own."""
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with tempfile.TemporaryDirectory(prefix="dvo-") as folder:
+        copy = Path(folder, path.name)
+        for source, target in ((path, copy), (_wal(path), _wal(copy))):
+            if source.exists():
+                shutil.copyfile(source, target)
+        disk = sqlite3.connect(copy)
+        try:
+            disk.backup(memory)
+        finally:
+            disk.close()
+    return memory
