@@ -171,10 +171,12 @@ class CatalogRow:
     ----------
     region : int
         Its region.
-    n_average, n_measure : int
-        Objects and measures.
+    n_average : int
+        Objects.
     next_obj_id : int
         Number that the next new object gets.
+    n_measure : int
+        Measures.
     is_sorted : bool
         Whether its rows are in the order that compaction makes.
     n_parts, n_largest : int
