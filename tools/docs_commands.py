@@ -16,7 +16,12 @@ from pathlib import Path
 import click
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
-PROGRAMS = {"dvo": "dvo.cli.main", "addstar": "dvo.cli.addstar", "ipp-sim": "ipp_pipeline.cli"}
+PROGRAMS = {
+    "dvo": "dvo.cli.main",
+    "addstar": "dvo.cli.addstar",
+    "dvomerge": "dvo.cli.dvomerge",
+    "ipp-sim": "ipp_pipeline.cli",
+}
 INTRODUCTION = """\
 # Commands
 

@@ -1,0 +1,145 @@
+"""``dvomerge``: take databases into another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dvo.cli.main import run
+from dvo.cli.output import progress_line
+
+if TYPE_CHECKING:
+    from dvo.merge.merge import MergeReport
+
+__all__ = ["dvomerge", "main"]
+
+
+@click.command()
+@click.argument("catdir", metavar="DST", type=click.Path(path_type=Path))
+@click.argument("sources", metavar="SRC…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--radius", type=float, default=1.0, show_default=True, metavar="ARCSEC", help="Match radius."
+)
+@click.option(
+    "--region",
+    nargs=4,
+    type=float,
+    metavar="RA0 RA1 DEC0 DEC1",
+    help="Only regions of the sources that touch this box [deg]; the rest can follow.",
+)
+@click.option("--continue", "go_on", is_flag=True, help="Only finish merges that were cut short.")
+@click.option("--dry-run", is_flag=True, help="Say what would come; change nothing.")
+@click.option("--verify", is_flag=True, help="Check the whole database in the end.")
+@click.option(
+    "--batch-rows",
+    type=click.IntRange(1),
+    default=1_000_000,
+    show_default=True,
+    help="Measures after which is committed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def dvomerge(
+    catdir: Path,
+    sources: tuple[Path, ...],
+    *,
+    radius: float,
+    region: tuple[float, float, float, float] | None,
+    go_on: bool,
+    dry_run: bool,
+    verify: bool,
+    batch_rows: int,
+    as_json: bool,
+) -> None:
+    """Take the databases SRC… into the database DST.
+
+    Objects within the match radius become one, nearest first, each at most once; others
+    are new. Images, photcodes and ids are translated; the sources are only read, and may
+    have another level. What DST has already is passed over: merging again does nothing, and
+    merging a source that has grown adds what is new. A merge that was cut short goes on
+    when it is run again. `dvo rollback` undoes it.
+
+    \b
+    Examples:
+      dvomerge sky night1 night2
+      dvomerge sky wise --radius 3
+      dvomerge sky night3 --dry-run
+    """
+    from dvo.errors import ConfigError  # noqa: PLC0415 - keeps --help quick
+    from dvo.merge.merge import MergeOptions, merge  # noqa: PLC0415
+    from dvo.merge.progress import find_progress  # noqa: PLC0415
+    from dvo.partition.bounds import Box  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
+
+    box = Box(*region) if region else None
+    show = progress_line()
+    reports: list[MergeReport] = []
+    with Store(catdir, writable=not dry_run, command="dvomerge") as store:
+        for path in sources:
+            with Store(path) as source:
+                if go_on:
+                    state = find_progress(store.manifest.log(), source.db_id)
+                    if state is None or state.finished:
+                        raise ConfigError(f"{path}: no merge of it into {catdir} was cut short")
+                view = source.view()
+                picked = tuple(view.regions(box)) if box is not None else None
+                options = MergeOptions(radius, batch_rows, picked, dry_run)
+
+                def tell(report: MergeReport, path: Path = path) -> None:
+                    show(f"{path}: {_words(report)}")
+
+                reports.append(merge(store, source, options, progress=tell))
+        show("")
+        ok = _verify(store) if verify else True
+    if as_json:
+        click.echo(json.dumps(_sum(reports)))
+    else:
+        for path, report in zip(sources, reports, strict=True):
+            would = "would come: " if dry_run else ""
+            click.echo(f"{path}: {would}{_words(report)}")
+            for note in report.notes:
+                click.echo(f"note: {note}")
+    if not ok:
+        raise click.exceptions.Exit(1)
+
+
+def _verify(store: Any) -> bool:
+    from dvo.partition.check import check  # noqa: PLC0415
+
+    found = check(store, deep=True)
+    for fault in found.faults:
+        click.echo(str(fault), err=True)
+    return bool(found.ok)
+
+
+def _sum(reports: list[MergeReport]) -> dict[str, Any]:
+    """The reports of all sources as one."""
+    each = [report.as_dict() for report in reports]
+    total: dict[str, Any] = {
+        key: sum(r[key] for r in each) for key in each[0] if key not in ("finished", "notes")
+    }
+    total["finished"] = all(r["finished"] for r in each)
+    total["notes"] = [note for r in each for note in r["notes"]]
+    return total
+
+
+def _words(report: MergeReport) -> str:
+    if report.finished and not report.n_measures:
+        return f"nothing new; {report.skipped} images are in already"
+    skipped = f", {report.skipped} skipped, being in already" if report.skipped else ""
+    state = (
+        ""
+        if report.finished
+        else (f"; not finished: {report.n_regions_done} of {report.n_regions} regions done")
+    )
+    return (
+        f"{report.n_images} images{skipped}; {report.n_measures} measures; "
+        f"{report.n_matched} objects known, {report.n_new} new; {report.seconds:.1f} s{state}"
+    )
+
+
+def main() -> None:
+    """Entry point of ``dvomerge``."""
+    run(dvomerge)

@@ -1,0 +1,143 @@
+"""Images of a source: which of them come, and under which numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.errors import DuplicateImageError
+from dvo.partition.manifest import ALL_SKY, ImageRow
+from dvo.partition.view import View
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.image import IMAGE
+
+__all__ = ["ImageMap", "image_table", "map_images"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMap:
+    """Numbers that images of a source have in the database.
+
+    Parameters
+    ----------
+    numbers : ndarray of uint32, shape (greatest number in the source + 1,)
+        Number in the database; 0 where there is no image.
+    comes : ndarray of bool, shape (greatest number in the source + 1,)
+        Whether the measures of an image are to come; False if they are in already.
+    new : list of ImageRow
+        Images and catalogs that the database does not know, by their new numbers.
+    refs_coming, refs_known : frozenset of str
+        Photcodes of reference catalogs that are to come, and of those that are in.
+    last : int
+        Last number that was given.
+    """
+
+    numbers: NDArray[np.uint32]
+    comes: NDArray[np.bool_]
+    new: list[ImageRow]
+    refs_coming: frozenset[str]
+    refs_known: frozenset[str]
+    last: int
+
+    @property
+    def anything_comes(self) -> bool:
+        """Whether there is anything to merge."""
+        return bool(self.comes.any() or self.refs_coming)
+
+
+def map_images(
+    ours: Sequence[ImageRow],
+    theirs: Sequence[ImageRow],
+    last: int,
+    coming: tuple[int, int] | None,
+    source: str,
+) -> ImageMap:
+    """Find or give a number for each image of a source.
+
+    An image is recognised as addstar does it: by its number in the system that it came
+    from, or by its name, and by the checksum of its content.
+
+    Parameters
+    ----------
+    ours, theirs : sequence of ImageRow
+        Images of the database and of the source; reference catalogs have negative numbers.
+    last : int
+        Greatest number that was ever given in the database.
+    coming : (int, int) or None
+        First and last number of images that an earlier run gave and did not finish.
+    source : str
+        Name of the source, for messages.
+
+    Returns
+    -------
+    ImageMap
+        The translation.
+
+    Raises
+    ------
+    DuplicateImageError
+        If an image is in the database with other content.
+    """
+    known = {row.identity: row for row in ours}
+    n = max((row.image_id for row in theirs), default=0) + 1
+    numbers, comes = np.zeros(max(n, 1), np.uint32), np.zeros(max(n, 1), np.bool_)
+    new: list[ImageRow] = []
+    refs: dict[bool, set[str]] = {True: set(), False: set()}
+    for row in sorted(theirs, key=lambda r: abs(r.image_id)):
+        is_ref = row.image_id < 0
+        mine = known.get(row.identity)
+        if mine is None:
+            last += 1
+            number, is_coming = last, True
+            new.append(ImageRow(-last if is_ref else last, row.identity, row.content))
+        else:
+            _compare(mine, row, source)
+            number = abs(mine.image_id)
+            is_coming = coming is not None and coming[0] <= number <= coming[1]
+        if is_ref:
+            refs[is_coming].add(row.identity.split(":")[1])
+        else:
+            numbers[row.image_id], comes[row.image_id] = number, is_coming
+    return ImageMap(numbers, comes, new, frozenset(refs[True]), frozenset(refs[False]), last)
+
+
+def _compare(ours: ImageRow, theirs: ImageRow, source: str) -> None:
+    if ours.content != theirs.content:
+        raise DuplicateImageError(
+            f"{source}: image {theirs.identity.partition(':')[2]} is in the database with other "
+            f"content ({ours.content}, not {theirs.content}). One of the two is to be replaced "
+            "first, from its catalog (addstar --replace)"
+        )
+
+
+def image_table(view: View, images: ImageMap, codes: NDArray[np.uint16]) -> ColumnTable:
+    """Make the Image rows of the images that are new.
+
+    Parameters
+    ----------
+    view : View
+        The source.
+    images : ImageMap
+        Which images come.
+    codes : ndarray of uint16
+        Photcode of the database for each of the source.
+
+    Returns
+    -------
+    ColumnTable
+        Rows of Image with the numbers of the database; nstar is 0 until measures come.
+    """
+    table = view.read(IMAGE, ALL_SKY)
+    given = {row.image_id for row in images.new if row.image_id > 0}
+    ids = table["image_id"].astype(np.int64)
+    rows = np.flatnonzero(np.isin(images.numbers[ids], sorted(given)))
+    picked = table.take(rows)
+    columns = {name: picked[name] for name in picked}
+    columns["image_id"] = images.numbers[ids[rows]]
+    columns["parent_id"] = images.numbers[picked["parent_id"].astype(np.int64)]
+    columns["photcode"] = codes[picked["photcode"]]
+    columns["nstar"] = np.zeros_like(picked["nstar"])
+    return ColumnTable(IMAGE, columns, len(rows))

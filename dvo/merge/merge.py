@@ -1,0 +1,331 @@
+"""dvomerge: one database taken into another, in commits that can be gone on with.
+
+A merge begins with a commit that makes photcodes and images known, and goes on with one
+commit for each batch of regions. Each records how far the merge has got; after a kill the
+next run goes on there. Images that the database has are passed over, with their measures:
+merging again does nothing, and merging a source that has grown adds what is new.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dvo.errors import ConfigError, UnknownSnapshotError
+from dvo.ingest.limits import widen_motion, widen_pad
+from dvo.merge.images import ImageMap, image_table, map_images
+from dvo.merge.pairs import Matching, find_pairs
+from dvo.merge.photcodes import PhotcodeMap, map_photcodes
+from dvo.merge.progress import COMMAND, Progress, find_progress
+from dvo.merge.rows import Added, Translation, add_batch, coming_measures, kinds_of
+from dvo.merge.source import SourceBatch, common_epoch, in_batches, read_batch
+from dvo.partition.compact import compact_busy
+from dvo.partition.manifest import ALL_SKY
+from dvo.partition.store import Store
+from dvo.partition.transaction import Transaction
+from dvo.partition.view import View
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.image import IMAGE
+from dvo.tables.photcode import PHOTCODE
+
+__all__ = ["MergeOptions", "MergeReport", "merge"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MergeOptions:
+    """How to merge.
+
+    Parameters
+    ----------
+    radius_arcsec : float
+        Match radius.
+    batch_rows : int
+        Measures of a commit, about.
+    regions : tuple of int or None
+        Regions of the source to merge now; None for all. The rest can follow later.
+    dry_run : bool
+        Find out what would come, and change nothing.
+    compact_parts : int
+        Parts of a catalog at which it is compacted at the end; 0 for never.
+    """
+
+    radius_arcsec: float = 1.0
+    batch_rows: int = 1_000_000
+    regions: tuple[int, ...] | None = None
+    dry_run: bool = False
+    compact_parts: int = 24
+
+    def __post_init__(self) -> None:
+        if not 0 < self.radius_arcsec < 3600:
+            raise ConfigError(f"match radius {self.radius_arcsec} arcsec; give more than 0")
+
+
+@dataclass(slots=True)
+class MergeReport:
+    """What a merge did.
+
+    Parameters
+    ----------
+    n_images : int
+        Images that came.
+    skipped : int
+        Images and reference catalogs of the source that the database has already.
+    n_measures : int
+        Measures that came.
+    n_matched, n_new : int
+        Objects that were in the database and got measures, and objects that are new.
+    n_commits : int
+        Commits.
+    n_regions, n_regions_done : int
+        Regions of the source, and how many of them have been gone through.
+    finished : bool
+        Whether all of the source is in.
+    seconds : float
+        Time taken [s].
+    notes : list of str
+        What the user should know.
+    """
+
+    n_images: int = 0
+    skipped: int = 0
+    n_measures: int = 0
+    n_matched: int = 0
+    n_new: int = 0
+    n_commits: int = 0
+    n_regions: int = 0
+    n_regions_done: int = 0
+    finished: bool = False
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report in JSON types."""
+        return asdict(self)
+
+
+def merge(
+    store: Store,
+    source: Store,
+    options: MergeOptions,
+    *,
+    progress: Callable[[MergeReport], None] | None = None,
+) -> MergeReport:
+    """Take a database into another.
+
+    Parameters
+    ----------
+    store : Store
+        The database that grows; open for writing.
+    source : Store
+        The database that is taken in; only read.
+    options : MergeOptions
+        How.
+    progress : callable, optional
+        Called with the report after every commit.
+
+    Returns
+    -------
+    MergeReport
+        What was done in this run.
+
+    Raises
+    ------
+    PhotcodeError
+        If a photcode means something else in the source, or a filter is missing.
+    DuplicateImageError
+        If an image is in the database with other content.
+    ConfigError
+        If the two are the same database, or the source has gone on in the midst of a merge.
+    """
+    began = time.perf_counter()
+    if store.db_id == source.db_id:
+        raise ConfigError(f"{source.catdir} is the database {store.catdir} itself, or a copy of it")
+    run = _Run(store, source, options)
+    for regions in run.batches():
+        run.add(regions)
+        run.report.seconds = time.perf_counter() - began
+        if progress is not None:
+            progress(run.report)
+    run.finish()
+    run.report.seconds = time.perf_counter() - began
+    return run.report
+
+
+class _Run:
+    """One run: the state that lasts from batch to batch."""
+
+    def __init__(self, store: Store, source: Store, options: MergeOptions) -> None:
+        self.store = store
+        self.options = options
+        self.source_name = str(source.catdir)
+        self.report = MergeReport()
+        self.view = store.view()
+        state = find_progress(store.manifest.log(), source.db_id)
+        is_open = state is not None and not state.finished
+        self.source = _open_source(source, state) if is_open else source.view()
+        images = self._map_images(source, state if is_open else None)
+        photcodes = map_photcodes(self.view.photcodes, self.source.photcodes, self.source_name)
+        self.names = Translation(images, photcodes)
+        first = images.last + 1 - len(images.new)
+        self.state = (
+            state
+            if is_open and state is not None
+            else Progress(
+                source.db_id, self.source.snapshot.id, self.view.snapshot.id, first, images.last
+            )
+        )
+        self.regions = self.source.regions() if images.anything_comes else []
+        self.report.n_regions = len(self.regions)
+        self.base = self._base()
+        epoch = common_epoch(self.source, self.base) if self.regions else 0.0
+        self.rule = Matching(self.source, self.base, options.radius_arcsec, epoch)
+        if self.regions and not is_open and not options.dry_run:
+            self._begin(images, photcodes)
+
+    def _map_images(self, source: Store, state: Progress | None) -> ImageMap:
+        ours = self.store.manifest.images(self.view.snapshot.id)
+        theirs = source.manifest.images(self.source.snapshot.id)
+        last = int(self.store.manifest.meta.get("last_image", "0"))
+        coming = None if state is None else (state.first, state.last)
+        images = map_images(ours, theirs, last, coming, self.source_name)
+        n_coming = int(images.comes.sum()) + len(images.refs_coming)
+        self.report.skipped = 0 if state is not None else len(theirs) - len(images.new)
+        if n_coming == 0:
+            self.report.finished = True
+        both = images.refs_coming & images.refs_known
+        if both:
+            raise ConfigError(
+                f"{self.source_name}: of several reference catalogs with photcode "
+                f"{', '.join(sorted(both))} some are in the database and others are not; their "
+                "measures cannot be told apart. Give each catalog a photcode of its own"
+            )
+        return images
+
+    def _base(self) -> View:
+        if self.state.base == self.view.snapshot.id:
+            return self.view
+        try:
+            return self.store.view(self.state.base)
+        except UnknownSnapshotError:
+            self.report.notes.append(
+                f"the state before this merge began (snapshot {self.state.base}) has been "
+                "vacuumed: objects near the edges of batches are matched against the newest"
+            )
+            return self.view
+
+    def _begin(self, images: ImageMap, photcodes: PhotcodeMap) -> None:
+        """Make photcodes and images known, in a first commit."""
+        with self._change() as change:
+            if photcodes.n_new:
+                columns = {n.lower(): v for n, v in photcodes.table.to_columns().items()}
+                change.put_global(ColumnTable(PHOTCODE, columns), "Photcodes", replace_all=True)
+            rows = image_table(self.source, images, photcodes.codes)
+            if len(rows):
+                change.put_global(rows, "Images", replace_all=False)
+            n_chips = int(np.count_nonzero(rows["photcode"]))
+            change.set_images(images.new, n_more=n_chips)
+            change.set_meta("last_image", str(images.last))
+            change.commit(**self.state.as_params())
+        self.report.n_images = n_chips
+        self._follow()
+
+    def batches(self) -> list[list[int]]:
+        """Regions that are to be gone through, in batches."""
+        wanted = None if self.options.regions is None else set(self.options.regions)
+        left = [
+            r for r in self.regions
+            if not self.state.is_done(r) and (wanted is None or r in wanted)
+        ]  # fmt: skip
+        return list(in_batches(self.source, left, self.options.batch_rows))
+
+    def add(self, regions: list[int]) -> None:
+        """Add a batch of regions of the source, in one commit."""
+        batch = read_batch(self.source, regions)
+        coming = coming_measures(batch, self.names, self.source)
+        state = self.state.with_regions(regions, self.regions)
+        if self.options.dry_run:
+            self._count(batch, coming)
+        else:
+            with self._change() as change:
+                added = self._add(change, batch, coming)
+                change.commit(**state.as_params())
+            self.report.n_measures += added.n_measures
+            self.report.n_matched += added.n_matched
+            self.report.n_new += added.n_new
+            self._follow()
+        self.state = state
+        self.report.n_regions_done += len(regions)
+        self.report.finished = state.finished
+
+    def _add(self, change: Transaction, batch: SourceBatch, coming: Any) -> Added:
+        if len(coming) == 0:
+            return Added(0, 0, 0, np.zeros(0, np.int64), 0.0, has_motion=False)
+        kinds = kinds_of(batch.measure)
+        objects, rows = find_pairs(batch, self.rule, self.view, kinds)
+        added = add_batch(change, self.view, objects, batch, coming, rows, self.names)
+        self._count_stars(change, added)
+        widen_pad(change, added.pad_deg)
+        if added.has_motion:
+            widen_motion(change, objects, np.array([self.rule.epoch]))
+        return added
+
+    def _count(self, batch: SourceBatch, coming: Any) -> None:
+        """Count what a batch would add."""
+        wanted = np.unique(batch.measure["ave_ref"][coming])
+        if len(wanted):
+            _, rows = find_pairs(batch, self.rule, self.view, [])
+            self.report.n_matched += int(np.count_nonzero(rows[wanted] >= 0))
+            self.report.n_new += int(np.count_nonzero(rows[wanted] < 0))
+        self.report.n_measures += len(coming)
+
+    def _count_stars(self, change: Transaction, added: Added) -> None:
+        """Bring nstar of the images of this merge up to date."""
+        table = self.view.read(IMAGE, ALL_SKY, ["image_id", "nstar"])
+        ids = table["image_id"].astype(np.int64)
+        more = np.zeros(len(ids), np.int64)
+        inside = ids < len(added.per_image)
+        more[inside] = added.per_image[ids[inside]]
+        nstar = (table["nstar"] + more).astype(table["nstar"].dtype)
+        changes, start = [], 0
+        for part in self.view.parts(IMAGE, ALL_SKY):
+            if part.kind == "rows":
+                stop = start + part.n_rows
+                if more[start:stop].any():
+                    columns = {"nstar": nstar[start:stop]}
+                    changes.append((part, ColumnTable(IMAGE, columns, part.n_rows)))
+                start = stop
+        if changes:
+            change.overlay(IMAGE, changes)
+
+    def _change(self) -> Transaction:
+        params = {"source": self.source_name, "radius_arcsec": self.options.radius_arcsec}
+        return self.store.begin(COMMAND, params, self.view)
+
+    def _follow(self) -> None:
+        self.report.n_commits += 1
+        self.view = self.store.view()
+
+    def finish(self) -> None:
+        """Compact what has become slow to read."""
+        if self.report.n_commits and self.options.compact_parts:
+            compact_busy(self.store, at_least=self.options.compact_parts)
+
+
+def _open_source(source: Store, state: Progress | None) -> View:
+    """The state of the source that an unfinished merge began with."""
+    assert state is not None
+    try:
+        return source.view(state.snapshot)
+    except UnknownSnapshotError as err:
+        raise ConfigError(
+            f"{source.catdir} was merged in part as of its snapshot {state.snapshot}, which it has "
+            f"no longer. Take the database back to before that (dvo rollback CATDIR {state.base}) "
+            "and merge again"
+        ) from err

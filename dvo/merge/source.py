@@ -1,0 +1,286 @@
+"""Reading a source: its objects and measures, batch of regions after batch of regions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.ingest.associate import regions_near
+from dvo.ingest.surveys.motion import move_to_epoch
+from dvo.partition.view import View
+from dvo.tables.average import AVERAGE
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.measure import MEASURE
+from dvo.tables.secfilt import SECFILT
+
+__all__ = ["SourceBatch", "common_epoch", "in_batches", "neighbours", "places", "read_batch"]
+
+Array = NDArray[Any]
+
+_FORESEEN = 4096
+_DAY_S = 86400
+_YEAR_S = 31557600.0
+_DAYS = 146_100  # 1858 to 2258
+_FIRST_DAY = -40_587  # MJD 0, counted from 1970
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBatch:
+    """Some regions of a source, whole.
+
+    Parameters
+    ----------
+    regions : list of int
+        The regions.
+    average, secfilt, measure : ColumnTable
+        Their tables, region after region; ave_ref of a measure is a row of `average`.
+    """
+
+    regions: list[int]
+    average: ColumnTable
+    secfilt: ColumnTable
+    measure: ColumnTable
+
+
+def in_batches(view: View, regions: Sequence[int], most_rows: int) -> Iterator[list[int]]:
+    """Cut regions into batches by their numbers of measures.
+
+    Parameters
+    ----------
+    view : View
+        The source.
+    regions : sequence of int
+        Which regions, ascending.
+    most_rows : int
+        Measures of a batch, about; a region is never cut.
+
+    Yields
+    ------
+    list of int
+        Regions that lie together.
+    """
+    batch: list[int] = []
+    n_rows = 0
+    for i, region in enumerate(regions):
+        if i % _FORESEEN == 0:
+            view.foresee(regions[i : i + _FORESEEN])
+        size = view.catalog(region).n_measure
+        if batch and n_rows + size > most_rows:
+            yield batch
+            batch, n_rows = [], 0
+        batch.append(region)
+        n_rows += size
+    if batch:
+        yield batch
+
+
+def read_batch(view: View, regions: list[int]) -> SourceBatch:
+    """Read some regions.
+
+    Parameters
+    ----------
+    view : View
+        The source.
+    regions : list of int
+        Which.
+
+    Returns
+    -------
+    SourceBatch
+        All rows and stored columns.
+    """
+    view.foresee(regions)
+    tables: dict[str, list[ColumnTable]] = {s.name: [] for s in (AVERAGE, SECFILT, MEASURE)}
+    n_objects = 0
+    for region in regions:
+        for schema in (AVERAGE, SECFILT, MEASURE):
+            table = view.read(schema, region, schema.stored_names)
+            if schema is MEASURE:
+                moved = dict(table.columns)
+                moved["ave_ref"] = table["ave_ref"] + np.uint32(n_objects)
+                table = ColumnTable(schema, moved, len(table))
+            tables[schema.name].append(table)
+        n_objects += len(tables[AVERAGE.name][-1])
+    joined = (ColumnTable.concatenate(s, tables[s.name]) for s in (AVERAGE, SECFILT, MEASURE))
+    return SourceBatch(regions, *joined)
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """Epochs of the objects of a database.
+
+    Parameters
+    ----------
+    n_still, n_moving : int
+        Objects without and with known motion.
+    still : float
+        Median epoch of those without, to a day [s since 1970]; NaN if there are none.
+    moving : float
+        Median epoch of those with.
+    """
+
+    n_still: int
+    n_moving: int
+    still: float
+    moving: float
+
+
+def read_epochs(view: View, regions: Sequence[int]) -> Epochs:
+    """Find when the objects of some regions are where they are said to be.
+
+    Parameters
+    ----------
+    view : View
+        The database.
+    regions : sequence of int
+        The regions, ascending.
+
+    Returns
+    -------
+    Epochs
+        The epochs.
+    """
+    days = np.zeros((2, _DAYS), np.int64)
+    for i, region in enumerate(regions):
+        if i % _FORESEEN == 0:
+            view.foresee(regions[i : i + _FORESEEN])
+        table = view.read(AVERAGE, region, ["mean_epoch", "u_ra"])
+        epoch = table["mean_epoch"]
+        day = np.clip(epoch // _DAY_S - _FIRST_DAY, 0, _DAYS - 1)
+        known = ~AVERAGE["mean_epoch"].is_null(epoch)
+        for k, mask in enumerate((np.isnan(table["u_ra"]), ~np.isnan(table["u_ra"]))):
+            np.add.at(days[k], day[mask & known], 1)
+    n_still, n_moving = (int(counts.sum()) for counts in days)
+    return Epochs(n_still, n_moving, _median_day(days[0]), _median_day(days[1]))
+
+
+def _median_day(counts: Array) -> float:
+    if not counts.any():
+        return math.nan
+    middle = int(np.searchsorted(np.cumsum(counts), (counts.sum() + 1) // 2))
+    return float((middle + _FIRST_DAY) * _DAY_S)
+
+
+def common_epoch(source: View, base: View) -> float:
+    """Find the time at which objects of a source and of ours are compared.
+
+    Objects with known motions can be brought to any time, others are only known to be where
+    they were measured. So it is the epoch of those without: of the source, or of ours if most
+    objects of the source move.
+
+    Parameters
+    ----------
+    source, base : View
+        The source and the database.
+
+    Returns
+    -------
+    float
+        The time [s since 1970].
+    """
+    theirs = read_epochs(source, source.regions())
+    if theirs.n_moving > theirs.n_still:
+        mine = base.regions()
+        if source.level == base.level:
+            mine = sorted(set(mine) & set(source.regions()))
+        ours = read_epochs(base, mine)
+        if ours.n_still:
+            return ours.still
+    found = [t for t in (theirs.still, theirs.moving) if not math.isnan(t)]
+    return found[0] if found else 0.0
+
+
+def places(average: ColumnTable, epoch: float) -> tuple[Array, Array]:
+    """Positions of objects at some time.
+
+    Parameters
+    ----------
+    average : ColumnTable
+        Rows of Average with positions, motions and epochs.
+    epoch : float
+        The time [s since 1970].
+
+    Returns
+    -------
+    ra, dec : ndarray of float64
+        Positions [deg]; objects without known motion stay where they are.
+    """
+    ra, dec = average["ra"], average["dec"]
+    u_ra, u_dec = average["u_ra"], average["u_dec"]
+    rows = np.flatnonzero(np.isfinite(u_ra) & np.isfinite(u_dec))
+    if len(rows) == 0:
+        return ra, dec
+    ra, dec = ra.copy(), dec.copy()
+    start = 1970.0 + average["mean_epoch"][rows] / _YEAR_S
+    ra[rows], dec[rows] = move_to_epoch(
+        ra[rows], dec[rows], u_ra[rows] * 1000.0, u_dec[rows] * 1000.0,
+        start, 1970.0 + epoch / _YEAR_S,
+    )  # fmt: skip
+    return ra, dec
+
+
+def neighbours(
+    view: View, batch: SourceBatch, ra: Array, dec: Array, reach_deg: float, epoch: float
+) -> tuple[Array, Array]:
+    """Find the objects of a source around the regions of a batch: rivals for the same objects.
+
+    Parameters
+    ----------
+    view : View
+        The source.
+    batch : SourceBatch
+        The batch.
+    ra, dec : ndarray of float64
+        Positions of its objects at the common epoch [deg].
+    reach_deg : float
+        How far around its objects to look.
+    epoch : float
+        The common epoch [s since 1970].
+
+    Returns
+    -------
+    ra, dec : ndarray of float64
+        Positions at the common epoch [deg]; some may be farther.
+    """
+    own = view.sky.locate(ra, dec, view.level)
+    near = regions_near(ra, dec, own, view, reach_deg + view.motion_pad_deg(np.array([epoch])))
+    others = sorted(set(near) - set(batch.regions))
+    found_ra, found_dec = [np.empty(0)], [np.empty(0)]
+    columns = ["ra", "dec", "u_ra", "u_dec", "mean_epoch"]
+    for region in others:
+        if view.catalog(region).n_average == 0:
+            continue
+        table = view.read(AVERAGE, region, columns)
+        at_ra, at_dec = places(table, epoch)
+        rows = _near_regions(at_ra, at_dec, region, batch.regions, view, reach_deg)
+        found_ra.append(at_ra[rows])
+        found_dec.append(at_dec[rows])
+    return np.concatenate(found_ra), np.concatenate(found_dec)
+
+
+def _near_regions(
+    ra: Array, dec: Array, region: int, regions: list[int], view: View, reach_deg: float
+) -> Array:
+    """Positions in a region that lie within reach of some others, and perhaps a few more."""
+    low_ra, high_ra, low_dec, high_dec = view.sky.bounds([region])[0]
+    reach_ra = reach_deg / np.maximum(
+        np.cos(np.radians(np.minimum(np.abs(dec) + reach_deg, 90))), 1e-9
+    )
+    edge = (dec - low_dec < reach_deg) | (high_dec - dec < reach_deg)
+    edge |= (ra - low_ra < reach_ra) | (high_ra - ra < reach_ra)
+    rows = np.flatnonzero(edge)
+    polar = np.abs(dec[rows]) + 2 * reach_deg > 89.0
+    is_near = polar.copy()
+    wanted = np.zeros(len(view.sky), np.bool_)
+    wanted[regions] = True
+    for dx in (-1.01, 0.0, 1.01):
+        for dy in (-1.01, 0.0, 1.01):
+            a = (ra[rows] + dx * reach_ra[rows]) % 360.0
+            d = np.clip(dec[rows] + dy * reach_deg, -90.0, 90.0)
+            is_near |= wanted[view.sky.locate(a, d, view.level)]
+    return rows[is_near]
