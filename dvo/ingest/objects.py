@@ -187,6 +187,32 @@ class ObjectSet:
         self.note_motions(rows)
         self._load_secfilt(region, rows, list(self.means))
 
+    def copy_region(self, other: ObjectSet, region: int) -> None:
+        """Take the objects of a region from another set, without mean magnitudes.
+
+        Parameters
+        ----------
+        other : ObjectSet
+            A set that has the region.
+        region : int
+            A region that this set has not.
+        """
+        rows = np.flatnonzero(other.slot[: other.n] == other._slot_of[region])
+        self.catalogs[region] = other.catalogs[region]
+        self._slot_of[region] = len(self.regions)
+        self.regions.append(region)
+        self._last_use.append(self._n_loads)
+        self.reserve(len(rows))
+        self._fill_up(self.n + len(rows))
+        at = slice(self.n, self.n + len(rows))
+        for name in (*_MATCHED, *_FILLED):
+            getattr(self, name)[at] = getattr(other, name)[rows]
+        for name, values in self.motion.items():
+            values[at] = other.motion[name][rows]
+        self.slot[at] = self._slot_of[region]
+        self.n += len(rows)
+        self.note_motions(np.arange(self.n - len(rows), self.n))
+
     def _load_means(self, kind: str) -> None:
         order, edges = group_rows(self.slot[: self.n].astype(np.int64), len(self.regions))
         for slot in np.flatnonzero(np.diff(edges)):

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -148,14 +149,32 @@ def merge(
     if store.db_id == source.db_id:
         raise ConfigError(f"{source.catdir} is the database {store.catdir} itself, or a copy of it")
     run = _Run(store, source, options)
-    for regions in run.batches():
-        run.add(regions)
-        run.report.seconds = time.perf_counter() - began
-        if progress is not None:
-            progress(run.report)
+    # The next batch is read while one is at work; only this thread reads the source.
+    with ThreadPoolExecutor(1, thread_name_prefix="dvo-read") as pool:
+        for batch in _read_ahead(pool, run.read, run.batches()):
+            run.add(batch)
+            run.report.seconds = time.perf_counter() - began
+            if progress is not None:
+                progress(run.report)
     run.finish()
     run.report.seconds = time.perf_counter() - began
     return run.report
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor,
+    read: Callable[[list[int]], SourceBatch],
+    batches: Sequence[list[int]],
+) -> Iterator[SourceBatch]:
+    """Read batches one ahead of what is asked for, in order."""
+    waiting = [pool.submit(read, regions) for regions in batches[:1]]
+    for regions in [*batches[1:], None]:
+        if not waiting:
+            return
+        found = waiting.pop().result()
+        if regions is not None:
+            waiting.append(pool.submit(read, regions))
+        yield found
 
 
 class _Run:
@@ -185,7 +204,7 @@ class _Run:
         self.report.n_regions = len(self.regions)
         self.base = self._base()
         epoch = common_epoch(self.source, self.base) if self.regions else 0.0
-        self.rule = Matching(self.source, self.base, options.radius_arcsec, epoch)
+        self.rule = Matching(self.base, options.radius_arcsec, epoch)
         if self.regions and not is_open and not options.dry_run:
             self._begin(images, photcodes)
 
@@ -245,11 +264,14 @@ class _Run:
         ]  # fmt: skip
         return list(in_batches(self.source, left, self.options.batch_rows))
 
-    def add(self, regions: list[int]) -> None:
-        """Add a batch of regions of the source, in one commit."""
-        batch = read_batch(self.source, regions)
+    def read(self, regions: list[int]) -> SourceBatch:
+        """Read a batch of regions of the source."""
+        return read_batch(self.source, regions, self.rule.epoch, self.rule.halo_deg)
+
+    def add(self, batch: SourceBatch) -> None:
+        """Add a batch of the source, in one commit."""
         coming = coming_measures(batch, self.names, self.source)
-        state = self.state.with_regions(regions, self.regions)
+        state = self.state.with_regions(batch.regions, self.regions)
         if self.options.dry_run:
             self._count(batch, coming)
         else:
@@ -261,7 +283,7 @@ class _Run:
             self.report.n_new += added.n_new
             self._follow()
         self.state = state
-        self.report.n_regions_done += len(regions)
+        self.report.n_regions_done += len(batch.regions)
         self.report.finished = state.finished
 
     def _add(self, change: Transaction, batch: SourceBatch, coming: Any) -> Added:

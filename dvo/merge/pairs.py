@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from dvo.ingest.associate import regions_near
 from dvo.ingest.match import match_objects
 from dvo.ingest.objects import ObjectSet
-from dvo.merge.source import SourceBatch, neighbours, places
+from dvo.merge.source import SourceBatch
 from dvo.partition.view import View
+from dvo.tables.average import AVERAGE
 
 __all__ = ["Matching", "find_pairs"]
 
@@ -33,8 +34,6 @@ class Matching:
 
     Parameters
     ----------
-    source : View
-        The source.
     base : View
         The database before the merge began.
     radius_arcsec : float
@@ -43,10 +42,14 @@ class Matching:
         Time at which objects are compared [s since 1970].
     """
 
-    source: View
     base: View
     radius_arcsec: float
     epoch: float
+
+    @property
+    def halo_deg(self) -> float:
+        """How far away an object may be to decide what another is matched to [deg]."""
+        return _HALO_RADII * self.radius_arcsec / 3600.0
 
 
 def find_pairs(
@@ -72,22 +75,29 @@ def find_pairs(
     rows : ndarray of int32, shape (n_objects of the batch,)
         Row in `objects` of each; -1 for one that is not there yet.
     """
-    ra, dec = places(batch.average, rule.epoch)
-    n = len(ra)
-    halo_deg = _HALO_RADII * rule.radius_arcsec / 3600.0
-    more_ra, more_dec = neighbours(rule.source, batch, ra, dec, halo_deg, rule.epoch)
-    ra, dec = np.concatenate([ra, more_ra]), np.concatenate([dec, more_dec])
+    ra, dec = batch.ra, batch.dec
     reach_deg = rule.radius_arcsec / 3600.0 + view.pad_deg
     reach_deg += view.motion_pad_deg(np.array([rule.epoch]))
     near = regions_near(ra, dec, view.sky.locate(ra, dec, view.level), view, reach_deg)
     objects = ObjectSet(view)
     objects.load(near, kinds)
-    is_same = rule.base.snapshot.id == view.snapshot.id
-    before = objects if is_same else ObjectSet(rule.base)
-    if not is_same:
-        before.load(near, [])
-    found = match_objects(ra, dec, rule.epoch, rule.radius_arcsec, before)[:n]
-    return objects, found if is_same else _rows_now(found, before, objects)
+    before = _as_before(objects, near, rule.base, view)
+    found = match_objects(ra, dec, rule.epoch, rule.radius_arcsec, before)[: len(batch.average)]
+    return objects, found if before is objects else _rows_now(found, before, objects)
+
+
+def _as_before(now: ObjectSet, regions: list[int], base: View, view: View) -> ObjectSet:
+    """Objects of some regions as they were; most are as they are now."""
+    is_same = [base.parts(AVERAGE, r) == view.parts(AVERAGE, r) for r in regions]
+    if all(is_same):
+        return now
+    before = ObjectSet(base)
+    for region, same in zip(regions, is_same, strict=True):
+        if same:
+            before.copy_region(now, region)
+        else:
+            before.load([region], [])
+    return before
 
 
 def _rows_now(found: Array, before: ObjectSet, now: ObjectSet) -> NDArray[np.int32]:

@@ -18,7 +18,7 @@ from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["SourceBatch", "common_epoch", "in_batches", "neighbours", "places", "read_batch"]
+__all__ = ["SourceBatch", "common_epoch", "in_batches", "read_batch"]
 
 Array = NDArray[Any]
 
@@ -39,12 +39,17 @@ class SourceBatch:
         The regions.
     average, secfilt, measure : ColumnTable
         Their tables, region after region; ave_ref of a measure is a row of `average`.
+    ra, dec : ndarray of float64
+        Positions at the common epoch [deg]: of their objects, and after these of others
+        around them, which are rivals for the same objects of ours.
     """
 
     regions: list[int]
     average: ColumnTable
     secfilt: ColumnTable
     measure: ColumnTable
+    ra: Array
+    dec: Array
 
 
 def in_batches(view: View, regions: Sequence[int], most_rows: int) -> Iterator[list[int]]:
@@ -79,7 +84,7 @@ def in_batches(view: View, regions: Sequence[int], most_rows: int) -> Iterator[l
         yield batch
 
 
-def read_batch(view: View, regions: list[int]) -> SourceBatch:
+def read_batch(view: View, regions: list[int], epoch: float, halo_deg: float) -> SourceBatch:
     """Read some regions.
 
     Parameters
@@ -88,6 +93,10 @@ def read_batch(view: View, regions: list[int]) -> SourceBatch:
         The source.
     regions : list of int
         Which.
+    epoch : float
+        Time for positions [s since 1970].
+    halo_deg : float
+        How far around the objects to look for others.
 
     Returns
     -------
@@ -106,12 +115,17 @@ def read_batch(view: View, regions: list[int]) -> SourceBatch:
                 table = ColumnTable(schema, moved, len(table))
             tables[schema.name].append(table)
         n_objects += len(tables[AVERAGE.name][-1])
-    joined = (ColumnTable.concatenate(s, tables[s.name]) for s in (AVERAGE, SECFILT, MEASURE))
-    return SourceBatch(regions, *joined)
+    average, secfilt, measure = (
+        ColumnTable.concatenate(s, tables[s.name]) for s in (AVERAGE, SECFILT, MEASURE)
+    )
+    ra, dec = _places(average, epoch)
+    more_ra, more_dec = _neighbours(view, regions, ra, dec, halo_deg, epoch)
+    ra, dec = np.concatenate([ra, more_ra]), np.concatenate([dec, more_dec])
+    return SourceBatch(regions, average, secfilt, measure, ra, dec)
 
 
 @dataclass(frozen=True, slots=True)
-class Epochs:
+class _Epochs:
     """Epochs of the objects of a database.
 
     Parameters
@@ -130,21 +144,8 @@ class Epochs:
     moving: float
 
 
-def read_epochs(view: View, regions: Sequence[int]) -> Epochs:
-    """Find when the objects of some regions are where they are said to be.
-
-    Parameters
-    ----------
-    view : View
-        The database.
-    regions : sequence of int
-        The regions, ascending.
-
-    Returns
-    -------
-    Epochs
-        The epochs.
-    """
+def _read_epochs(view: View, regions: Sequence[int]) -> _Epochs:
+    """Find when the objects of some regions are where they are said to be."""
     days = np.zeros((2, _DAYS), np.int64)
     for i, region in enumerate(regions):
         if i % _FORESEEN == 0:
@@ -156,7 +157,7 @@ def read_epochs(view: View, regions: Sequence[int]) -> Epochs:
         for k, mask in enumerate((np.isnan(table["u_ra"]), ~np.isnan(table["u_ra"]))):
             np.add.at(days[k], day[mask & known], 1)
     n_still, n_moving = (int(counts.sum()) for counts in days)
-    return Epochs(n_still, n_moving, _median_day(days[0]), _median_day(days[1]))
+    return _Epochs(n_still, n_moving, _median_day(days[0]), _median_day(days[1]))
 
 
 def _median_day(counts: Array) -> float:
@@ -183,33 +184,20 @@ def common_epoch(source: View, base: View) -> float:
     float
         The time [s since 1970].
     """
-    theirs = read_epochs(source, source.regions())
+    theirs = _read_epochs(source, source.regions())
     if theirs.n_moving > theirs.n_still:
         mine = base.regions()
         if source.level == base.level:
             mine = sorted(set(mine) & set(source.regions()))
-        ours = read_epochs(base, mine)
+        ours = _read_epochs(base, mine)
         if ours.n_still:
             return ours.still
     found = [t for t in (theirs.still, theirs.moving) if not math.isnan(t)]
     return found[0] if found else 0.0
 
 
-def places(average: ColumnTable, epoch: float) -> tuple[Array, Array]:
-    """Positions of objects at some time.
-
-    Parameters
-    ----------
-    average : ColumnTable
-        Rows of Average with positions, motions and epochs.
-    epoch : float
-        The time [s since 1970].
-
-    Returns
-    -------
-    ra, dec : ndarray of float64
-        Positions [deg]; objects without known motion stay where they are.
-    """
+def _places(average: ColumnTable, epoch: float) -> tuple[Array, Array]:
+    """Positions of objects at some time; those without known motion stay where they are."""
     ra, dec = average["ra"], average["dec"]
     u_ra, u_dec = average["u_ra"], average["u_dec"]
     rows = np.flatnonzero(np.isfinite(u_ra) & np.isfinite(u_dec))
@@ -224,40 +212,21 @@ def places(average: ColumnTable, epoch: float) -> tuple[Array, Array]:
     return ra, dec
 
 
-def neighbours(
-    view: View, batch: SourceBatch, ra: Array, dec: Array, reach_deg: float, epoch: float
+def _neighbours(
+    view: View, regions: list[int], ra: Array, dec: Array, reach_deg: float, epoch: float
 ) -> tuple[Array, Array]:
-    """Find the objects of a source around the regions of a batch: rivals for the same objects.
-
-    Parameters
-    ----------
-    view : View
-        The source.
-    batch : SourceBatch
-        The batch.
-    ra, dec : ndarray of float64
-        Positions of its objects at the common epoch [deg].
-    reach_deg : float
-        How far around its objects to look.
-    epoch : float
-        The common epoch [s since 1970].
-
-    Returns
-    -------
-    ra, dec : ndarray of float64
-        Positions at the common epoch [deg]; some may be farther.
-    """
+    """Positions of the objects around some regions, and perhaps of a few more."""
     own = view.sky.locate(ra, dec, view.level)
     near = regions_near(ra, dec, own, view, reach_deg + view.motion_pad_deg(np.array([epoch])))
-    others = sorted(set(near) - set(batch.regions))
+    others = sorted(set(near) - set(regions))
     found_ra, found_dec = [np.empty(0)], [np.empty(0)]
     columns = ["ra", "dec", "u_ra", "u_dec", "mean_epoch"]
     for region in others:
         if view.catalog(region).n_average == 0:
             continue
         table = view.read(AVERAGE, region, columns)
-        at_ra, at_dec = places(table, epoch)
-        rows = _near_regions(at_ra, at_dec, region, batch.regions, view, reach_deg)
+        at_ra, at_dec = _places(table, epoch)
+        rows = _near_regions(at_ra, at_dec, region, regions, view, reach_deg)
         found_ra.append(at_ra[rows])
         found_dec.append(at_dec[rows])
     return np.concatenate(found_ra), np.concatenate(found_dec)

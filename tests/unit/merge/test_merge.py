@@ -16,6 +16,7 @@ from dvo.ingest.photcodes import add_photcode
 from dvo.ingest.report import AddstarOptions
 from dvo.merge import merge as merge_module
 from dvo.merge.merge import MergeOptions, MergeReport, merge
+from dvo.merge.source import SourceBatch
 from dvo.partition.check import check
 from dvo.partition.history import rollback
 from dvo.partition.store import Store, create_store
@@ -155,11 +156,11 @@ def test_a_merge_that_was_cut_short_goes_on(
     done: list[int] = []
     add = merge_module._Run.add
 
-    def failing(run: Any, regions: list[int]) -> None:
+    def failing(run: Any, batch: SourceBatch) -> None:
         if len(done) == n_batches:
             raise KeyboardInterrupt
-        done.append(len(regions))
-        add(run, regions)
+        done.append(len(batch.regions))
+        add(run, batch)
 
     monkeypatch.setattr(merge_module._Run, "add", failing)
     with pytest.raises(KeyboardInterrupt):
