@@ -9,12 +9,11 @@ measures lie together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.partition.manifest import ALL_SKY, Part
+from dvo.partition.manifest import ALL_SKY, CatalogRow, Part
 from dvo.partition.store import Store
 from dvo.partition.transaction import TILE_ROWS, Transaction
 from dvo.partition.view import View
@@ -188,7 +187,10 @@ class _Compaction:
                     change.add_rows(table, shared, edges, level=level, label=label)
         for region in own:
             change.put_catalog(region, [t for t, _ in self._sorted([region])], level=level)
-        change.set_catalogs([replace(counts[r], is_sorted=True) for r in regions])
+        change.set_catalogs(
+            CatalogRow(r, row.n_average, row.next_obj_id, row.n_measure, is_sorted=True)
+            for r, row in counts.items()
+        )
 
     def _sorted(self, regions: list[int]) -> list[tuple[ColumnTable, NDArray[np.int64]]]:
         """The tables of some catalogs, sorted, and where the rows of each begin."""

@@ -8,7 +8,7 @@ never given again, whatever was rolled back.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -81,13 +81,17 @@ class _State:
 
         A catalog that is new since then stays, empty: its next_obj_id must not be lost.
         """
+        nothing = CatalogRow(0, 0, 0, 0, is_sorted=True)
         rows = []
         for region, now in newer.catalogs.items():
-            then = self.catalogs.get(region, CatalogRow(region, 0, 0, 0, is_sorted=True))
-            wanted = replace(then, next_obj_id=max(then.next_obj_id, now.next_obj_id))
-            if wanted != now:
-                rows.append(wanted)
-        return rows + [self.catalogs[r] for r in self.catalogs.keys() - newer.catalogs.keys()]
+            then = self.catalogs.get(region, nothing)
+            next_id = max(then.next_obj_id, now.next_obj_id)
+            rows.append(
+                CatalogRow(region, then.n_average, next_id, then.n_measure, then.is_sorted,
+                           then.n_parts, then.n_largest)
+            )  # fmt: skip
+        rows += [self.catalogs[r] for r in self.catalogs.keys() - newer.catalogs.keys()]
+        return [row for row in rows if row != newer.catalogs.get(row.region)]
 
 
 def _differing(one: PartTable, two: PartTable) -> tuple[Bool, Bool]:

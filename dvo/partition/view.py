@@ -60,6 +60,8 @@ class View:
         self._parts: dict[tuple[int, str], list[Part]] = {}
         self._catalogs: dict[int, CatalogRow] = {}
         self._changed: dict[int, CatalogRow] = {}  # counts of the catalogs in _overrides
+        self._asked_counts: tuple[tuple[int, ...], dict[int, CatalogRow]] = ((), {})
+        self._asked_parts: tuple[tuple[int, ...], PartTable] | None = None
         self.level = int(manifest.meta["level"])
         self.pad_deg = snapshot.reach.pad_deg
 
@@ -136,12 +138,20 @@ class View:
         dict of int to CatalogRow
             Those that there are, by region, ascending.
         """
-        rows = {row.region: row for row in self._manifest.catalogs(self.snapshot.id, regions)}
-        return rows | {r: row for r, row in self._changed.items() if r in rows}
+        wanted, asked = tuple(regions), self._asked_counts
+        if asked[0] != wanted:
+            found = self._manifest.catalogs(self.snapshot.id, wanted)
+            asked = self._asked_counts = (wanted, {row.region: row for row in found})
+        return asked[1] | {r: row for r, row in self._changed.items() if r in asked[1]}
 
     def part_table(self, regions: Iterable[int]) -> PartTable:
         """Parts of all tables of many regions, as columns."""
-        return self._manifest.part_table(self.snapshot.id, regions)
+        wanted, asked = tuple(regions), self._asked_parts
+        # The tables of the same regions are read one after the other.
+        if asked is None or asked[0] != wanted:
+            found = self._manifest.part_table(self.snapshot.id, wanted)
+            asked = self._asked_parts = (wanted, found)
+        return asked[1]
 
     def parts(self, schema: TableSchema, region: int) -> list[Part]:
         """Parts of a table of a region, in the order in which they apply."""
