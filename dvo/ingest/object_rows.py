@@ -101,6 +101,7 @@ def _due(change: Transaction, objects: ObjectSet, regions: Sequence[int]) -> lis
     # Offsets are those of a sorted catalog; with new rows it is sorted no more.
     held = {*objects.average_names(), "off_measure"}
     due, stored_means = [], set[str]()
+    change.base.foresee(regions)
     for region in regions:
         parts = change.base.parts(AVERAGE, region)
         sizes = [p.n_rows for p in parts if p.kind == "patch"]

@@ -28,6 +28,7 @@ __all__ = ["Grouped", "ObjectSet"]
 
 Array = NDArray[Any]
 
+_FORESEEN = 2000
 _MEAN_EPOCH_NULL = AVERAGE["mean_epoch"].null
 
 # Columns of Average that association reads and writes, besides the ids.
@@ -152,7 +153,9 @@ class ObjectSet:
                 self._load_means(kind)
         wanted = sorted(set(regions))
         self._n_loads += len(wanted) > 0
-        for region in wanted:
+        for done, region in enumerate(wanted):
+            if done % _FORESEEN == 0:
+                self._view.foresee(wanted[done : done + _FORESEEN])
             if region not in self.catalogs:
                 self._load_region(region)
             self._last_use[self._slot_of[region]] = self._n_loads
