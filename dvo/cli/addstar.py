@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dvo.cli.main import run
+from dvo.cli.main import run_program
 from dvo.cli.output import progress_line
 
 if TYPE_CHECKING:
@@ -216,4 +216,4 @@ def _sources(
 
 def main() -> None:
     """Entry point of ``addstar``."""
-    run(addstar)
+    run_program(addstar)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,18 @@ def _values(column: pa.ChunkedArray[Any], null: int | None) -> NDArray[Any]:
         return np.array(words, dtype=f"S{max(map(len, words), default=0) or 1}")
     if pa.types.is_fixed_size_list(column.type):
         return np.array(column.to_pylist()).reshape(len(column), column.type.list_size)
-    if pa.types.is_integer(column.type) and column.null_count:
-        column = column.fill_null(pa.scalar(null or 0, column.type))
-    return np.ascontiguousarray(column.to_numpy())
+    if pa.types.is_boolean(column.type):
+        return np.array(column.to_pylist(), np.bool_)
+    if column.null_count:
+        column = column.fill_null(pa.scalar(_null_of(column.type, null), column.type))
+    # to_numpy would load pandas, which takes longer than most queries.
+    kind = np.dtype(column.type.to_pandas_dtype())
+    chunks = [
+        np.frombuffer(memoryview(c.buffers()[1] or b""), kind)[c.offset :][: len(c)]
+        for c in column.chunks
+    ]
+    return np.concatenate(chunks) if chunks else np.empty(0, kind)
+
+
+def _null_of(kind: pa.DataType, null: int | None) -> float:
+    return math.nan if pa.types.is_floating(kind) else null or 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -106,6 +108,37 @@ def test_images_by_distance_from_a_place(catdir, star):
     assert len(found) == 4
     assert {row["photcode_name"] for row in found} == {"SYNTH.g.C00", "SYNTH.r.C00"}
     assert run("images", catdir, *columns, code=1).exception is not None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("cone", "-f", "csv"),
+        ("cone", "--table", "measure"),
+        ("cone", "--table", "image", "-f", "json"),
+        ("cone", "-o", "{}/found.fits"),
+        ("cone", "-o", "{}/found.parquet"),
+        ("lightcurve",),
+    ],
+)
+def test_a_query_loads_only_what_it_needs(catdir, star, tmp_path, words):
+    command, *rest = [w.format(tmp_path) for w in words]
+    where = [star["ra"], star["dec"], *([60] if command == "cone" else [])]
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('loaded', *sys.modules, file=sys.stderr))\n"
+        "from dvo.cli.main import main\n"
+        "main()"
+    )
+    words = [str(w) for w in (command, catdir, *where, *rest)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, timeout=60
+    )
+    (line,) = [one for one in done.stderr.splitlines() if one.startswith("loaded ")]
+    loaded = set(line.split())
+    assert "pyarrow" in loaded
+    # Each of these takes as long as all that is needed.
+    assert not loaded & {"pandas", "astropy", "scipy.linalg", "matplotlib", "healpy", "fitsio"}
 
 
 def test_no_object(catdir):
