@@ -27,6 +27,7 @@ import numpy as np
 
 from dvo.errors import StorageError
 from dvo.ingest.photcodes import put_photcodes
+from dvo.merge.merge import MergeOptions, merge
 from dvo.partition.check import check
 from dvo.partition.compact import resort
 from dvo.partition.history import rollback, vacuum
@@ -85,6 +86,12 @@ def run_rebuild(catdir: Path) -> None:
     rebuild(catdir)
 
 
+def run_merge(catdir: Path) -> None:
+    """A commit for the images, and one for each of several batches of regions."""
+    with Store(catdir, writable=True) as store, Store(catdir.parent / "source") as source:
+        merge(store, source, MergeOptions(batch_rows=10))
+
+
 SCENARIOS: dict[str, Callable[[Path], None]] = {
     "addstar": run_addstar,
     "replace": run_replace,
@@ -93,6 +100,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "vacuum": run_vacuum,
     "photcode": run_photcode,
     "rebuild": run_rebuild,
+    "merge": run_merge,
 }
 
 
@@ -104,6 +112,11 @@ def prepare(catdir: Path, scenario: str) -> None:
         add_images(store, IMAGES[:1] if scenario == "addstar" else IMAGES[:2], batch_rows=1)
         if scenario == "vacuum":
             resort(store)
+    if scenario == "merge":
+        # Half of its objects are in the database, at another level.
+        source = make_database(catdir.parent / "source", level=3)
+        with Store(source, writable=True) as store:
+            add_images(store, [*IMAGES[2:], *make_images(8, 8, 1, first=9)])
 
 
 def fingerprint(store: Store, snapshot: int | None = None) -> str:
