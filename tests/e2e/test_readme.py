@@ -50,7 +50,9 @@ def test_quickstart(after_quickstart):
     assert (after_quickstart / "objects.vot").exists()
 
 
-@pytest.mark.parametrize("page", ["docs/python.md", "docs/operators.md", "docs/fits.md"])
+@pytest.mark.parametrize(
+    "page", ["docs/python.md", "docs/operators.md", "docs/fits.md", "docs/merging.md"]
+)
 def test_pages_that_go_on_from_the_quickstart(page, after_quickstart, tmp_path):
     shutil.copytree(after_quickstart, tmp_path / "quickstart")
     run_page(page, tmp_path / "quickstart")
