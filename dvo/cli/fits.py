@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.output import check_folder
+
 __all__ = ["fits"]
 
 _path = click.Path(path_type=Path)
@@ -56,6 +58,7 @@ def pack(
     """
     from dvo.tables.fits import pack as pack_file  # noqa: PLC0415 - keeps `dvo --help` quick
 
+    check_folder(target)
     pack_file(
         source,
         target,
@@ -81,6 +84,7 @@ def unpack(source: Path, target: Path, *, overwrite: bool, threads: int) -> None
     """
     from dvo.tables.fits import unpack as unpack_file  # noqa: PLC0415 - keeps `dvo --help` quick
 
+    check_folder(target)
     unpack_file(source, target, overwrite=overwrite, threads=threads)
 
 
