@@ -18,9 +18,12 @@ from dvo.ingest.selection import select_detections
 from dvo.partition.manifest import ImageRow, Manifest
 from dvo.tables.photcode import PhotClass, PhotcodeTable
 
-__all__ = ["Admission", "Admitted"]
+__all__ = ["PLANE", "Admission", "Admitted"]
 
 _BATCH_IMAGES = 2000
+
+PLANE = "plane:"
+"""How the identity of a focal plane begins; it has an Image row, and is no image."""
 
 
 @dataclass(slots=True)
@@ -176,7 +179,7 @@ class Admission:
 
     def _plane(self, meta: ImageMeta, batch: Admitted) -> int:
         """Number of the focal plane of an exposure, giving it one if it is new."""
-        identity = f"plane:{meta.name}"
+        identity = PLANE + meta.name
         if identity in self._planes:
             return self._planes[identity]
         known = self._manifest.image(self._manifest.latest(), identity)

@@ -113,7 +113,9 @@ def _compare(ours: ImageRow, theirs: ImageRow, source: str) -> None:
         )
 
 
-def image_table(view: View, images: ImageMap, codes: NDArray[np.uint16]) -> ColumnTable:
+def image_table(
+    view: View, images: ImageMap, codes: NDArray[np.uint16], n_measures: NDArray[np.int64]
+) -> ColumnTable:
     """Make the Image rows of the images that are new.
 
     Parameters
@@ -124,11 +126,13 @@ def image_table(view: View, images: ImageMap, codes: NDArray[np.uint16]) -> Colu
         Which images come.
     codes : ndarray of uint16
         Photcode of the database for each of the source.
+    n_measures : ndarray of int64
+        Measures that come with them, by their number in the database; it may end early.
 
     Returns
     -------
     ColumnTable
-        Rows of Image with the numbers of the database; nstar is 0 until measures come.
+        Rows of Image with the numbers of the database; nstar counts what has come.
     """
     table = view.read(IMAGE, ALL_SKY)
     given = {row.image_id for row in images.new if row.image_id > 0}
@@ -139,5 +143,7 @@ def image_table(view: View, images: ImageMap, codes: NDArray[np.uint16]) -> Colu
     columns["image_id"] = images.numbers[ids[rows]]
     columns["parent_id"] = images.numbers[picked["parent_id"].astype(np.int64)]
     columns["photcode"] = codes[picked["photcode"]]
-    columns["nstar"] = np.zeros_like(picked["nstar"])
+    counts = np.zeros(images.last + 1, np.int64)
+    counts[: len(n_measures)] = n_measures
+    columns["nstar"] = counts[columns["image_id"]].astype(picked["nstar"].dtype)
     return ColumnTable(IMAGE, columns, len(rows))

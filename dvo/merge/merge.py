@@ -1,9 +1,9 @@
 """dvomerge: one database taken into another, in commits that can be gone on with.
 
-A merge begins with a commit that makes photcodes and images known, and goes on with one
-commit for each batch of regions. Each records how far the merge has got; after a kill the
-next run goes on there. Images that the database has are passed over, with their measures:
-merging again does nothing, and merging a source that has grown adds what is new.
+A merge makes one commit for each batch of regions; the first also makes photcodes and images
+known. Each records how far the merge has got; after a kill the next run goes on there.
+Images that the database has are passed over, with their measures: merging again does
+nothing, and merging a source that has grown adds what is new.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from dvo.errors import ConfigError, UnknownSnapshotError
+from dvo.ingest.admission import PLANE
 from dvo.ingest.limits import widen_motion, widen_pad
 from dvo.merge.images import ImageMap, image_table, map_images
 from dvo.merge.pairs import Matching, find_pairs
-from dvo.merge.photcodes import PhotcodeMap, map_photcodes
+from dvo.merge.photcodes import map_photcodes
 from dvo.merge.progress import COMMAND, Progress, find_progress
 from dvo.merge.rows import Added, Translation, add_batch, coming_measures, kinds_of
 from dvo.merge.source import SourceBatch, common_epoch, in_batches, read_batch
@@ -205,8 +206,8 @@ class _Run:
         self.base = self._base()
         epoch = common_epoch(self.source, self.base) if self.regions else 0.0
         self.rule = Matching(self.base, options.radius_arcsec, epoch)
-        if self.regions and not is_open and not options.dry_run:
-            self._begin(images, photcodes)
+        # Photcodes and images come with the first batch.
+        self._is_begun = is_open
 
     def _map_images(self, source: Store, state: Progress | None) -> ImageMap:
         ours = self.store.manifest.images(self.view.snapshot.id)
@@ -216,8 +217,11 @@ class _Run:
         images = map_images(ours, theirs, last, coming, self.source_name)
         n_coming = int(images.comes.sum()) + len(images.refs_coming)
         self.report.skipped = 0 if state is not None else len(theirs) - len(images.new)
-        if n_coming == 0:
-            self.report.finished = True
+        self.report.finished = n_coming == 0
+        if self.options.dry_run:
+            chips = [row for row in images.new if row.image_id > 0]
+            planes = [row for row in chips if row.identity.startswith(PLANE)]
+            self.report.n_images = len(chips) - len(planes)
         both = images.refs_coming & images.refs_known
         if both:
             raise ConfigError(
@@ -239,21 +243,20 @@ class _Run:
             )
             return self.view
 
-    def _begin(self, images: ImageMap, photcodes: PhotcodeMap) -> None:
-        """Make photcodes and images known, in a first commit."""
-        with self._change() as change:
-            if photcodes.n_new:
-                columns = {n.lower(): v for n, v in photcodes.table.to_columns().items()}
-                change.put_global(ColumnTable(PHOTCODE, columns), "Photcodes", replace_all=True)
-            rows = image_table(self.source, images, photcodes.codes)
-            if len(rows):
-                change.put_global(rows, "Images", replace_all=False)
-            n_chips = int(np.count_nonzero(rows["photcode"]))
-            change.set_images(images.new, n_more=n_chips)
-            change.set_meta("last_image", str(images.last))
-            change.commit(**self.state.as_params())
+    def _begin(self, change: Transaction, per_image: Any) -> None:
+        """Make photcodes and images known."""
+        images, photcodes = self.names.images, self.names.photcodes
+        if photcodes.n_new:
+            columns = {n.lower(): v for n, v in photcodes.table.to_columns().items()}
+            change.put_global(ColumnTable(PHOTCODE, columns), "Photcodes", replace_all=True)
+        rows = image_table(self.source, images, photcodes.codes, per_image)
+        if len(rows):
+            change.put_global(rows, "Images", replace_all=False)
+        n_chips = int(np.count_nonzero(rows["photcode"]))
+        change.set_images(images.new, n_more=n_chips)
+        change.set_meta("last_image", str(images.last))
         self.report.n_images = n_chips
-        self._follow()
+        self._is_begun = True
 
     def batches(self) -> list[list[int]]:
         """Regions that are to be gone through, in batches."""
@@ -277,6 +280,10 @@ class _Run:
         else:
             with self._change() as change:
                 added = self._add(change, batch, coming)
+                if self._is_begun:
+                    self._count_stars(change, added)
+                else:
+                    self._begin(change, added.per_image)
                 change.commit(**state.as_params())
             self.report.n_measures += added.n_measures
             self.report.n_matched += added.n_matched
@@ -292,7 +299,6 @@ class _Run:
         kinds = kinds_of(batch.measure)
         objects, rows = find_pairs(batch, self.rule, self.view, kinds)
         added = add_batch(change, self.view, objects, batch, coming, rows, self.names)
-        self._count_stars(change, added)
         widen_pad(change, added.pad_deg)
         if added.has_motion:
             widen_motion(change, objects, np.array([self.rule.epoch]))
@@ -335,7 +341,13 @@ class _Run:
         self.view = self.store.view()
 
     def finish(self) -> None:
-        """Compact what has become slow to read."""
+        """Take in images without any measure; compact what has become slow to read."""
+        is_left = not self._is_begun and bool(self.names.images.new)
+        if is_left and not self.regions and not self.options.dry_run:
+            with self._change() as change:
+                self._begin(change, np.zeros(0, np.int64))
+                change.commit(**self.state.with_regions([], []).as_params())
+            self._follow()
         if self.report.n_commits and self.options.compact_parts:
             compact_busy(self.store, at_least=self.options.compact_parts)
 

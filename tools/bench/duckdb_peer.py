@@ -137,6 +137,14 @@ class DuckDBPeer:
         ).fetchnumpy()
         return len(np.asarray(found["ra"]))
 
+    def update_column(self) -> None:
+        """Shift one column of all detections by an offset of their exposure, durably."""
+        self._con.execute(
+            "create or replace temp table z as select unnest(range(100)) e, 0.01 * random() dz"
+        )
+        self._con.execute("update det set mag = mag + z.dz from z where z.e = det.exp_id")
+        self._con.execute("checkpoint")
+
     def close(self) -> None:
         """Close the file."""
         self._con.close()

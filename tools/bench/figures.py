@@ -47,6 +47,11 @@ GOALS = {
     "cone_arcmin_cold_query": Goal(1.5, 0.7, at_least=False),
     "cone_degree_warm": Goal(1, 0.5, at_least=False),
     "addstar_peak_gb": Goal(2, 1, at_least=False),
+    "merge_rate": Goal(0.6, 1.2, at_least=True),
+    "merge_little": Goal(1.3, 1.1, at_least=False),
+    "compaction": Goal(1.5, 2.0, at_least=True),
+    "check_deep": Goal(2.0, 3.0, at_least=True),
+    "overlay": Goal(1, 4, at_least=True),
     "help_seconds": Goal(0.3, 0.2, at_least=False),
 }
 """By key of `Figure`; figures without a goal are for information."""

@@ -26,6 +26,7 @@ import codec
 import cones
 import growth
 import ingest
+import merging
 import programs
 import sizes
 from figures import Figure, as_table
@@ -43,6 +44,7 @@ MEASURES: dict[str, Callable[[Stage], list[Figure]]] = {
     "growth": growth.measure,
     "sizes": sizes.measure,
     "cones": cones.measure,
+    "merging": merging.measure,
 }
 """In the order in which they run: later ones use what earlier ones leave."""
 

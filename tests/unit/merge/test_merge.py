@@ -196,9 +196,8 @@ def test_a_dry_run_says_what_would_come(tmp_path: Path) -> None:
         would = merge(store, other, MergeOptions(dry_run=True))
         snapshot = store.view().snapshot
     (report,) = merged(target, source)
-    assert (would.n_measures, would.n_matched, would.n_new) == (
-        report.n_measures, report.n_matched, report.n_new,
-    )  # fmt: skip
+    for name in ("n_images", "n_measures", "n_matched", "n_new", "skipped"):
+        assert getattr(would, name) == getattr(report, name)
     assert snapshot.id == 2
 
 
@@ -223,6 +222,17 @@ def test_the_public_id_of_the_older_object_stays(tmp_path: Path) -> None:
     assert ids["m"] <= found
     assert len(found - ids["m"]) == report.n_new
     assert found - ids["m"] <= ids["a"]
+
+
+def test_images_without_detections_come_too(tmp_path: Path) -> None:
+    images = synth.make_images(1, 20, 2)
+    none = Detections(np.empty(0), np.empty(0), {"det_id": np.empty(0, np.uint32)})
+    source = database(tmp_path / "a", [InputImage(images[0].meta, none, {})])
+    target = database(tmp_path / "m", images[1:])
+    first, again = merged(target, source, source)
+    assert (first.n_images, first.finished, again.skipped) == (1, True, 1)
+    with Store(target) as store:
+        assert store.view().snapshot.counts["images"] == 2
 
 
 def test_only_some_regions_and_the_rest_later(tmp_path: Path) -> None:
