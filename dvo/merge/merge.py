@@ -347,6 +347,7 @@ class _Run:
             with self._change() as change:
                 self._begin(change, np.zeros(0, np.int64))
                 change.commit(**self.state.with_regions([], []).as_params())
+            self.report.finished = True
             self._follow()
         if self.report.n_commits and self.options.compact_parts:
             compact_busy(self.store, at_least=self.options.compact_parts)
