@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dvo.ingest import kernels
 from dvo.ingest.admission import Admission, Admitted
 from dvo.ingest.associate import Associated, associate_batch
-from dvo.ingest.batch import MJD_1970, Batch
+from dvo.ingest.batch import Batch
 from dvo.ingest.detections import InputImage
 from dvo.ingest.image_rows import image_rows
 from dvo.ingest.limits import widen_motion, widen_pad
@@ -184,7 +184,7 @@ class _Run:
             change.set_catalogs(changed_catalogs(groups, objects))
         widen_pad(change, found.pad_deg)
         if has_motion:
-            times = np.array([(i.match_mjd - MJD_1970) * 86400.0 for i in batch.images])
+            times = np.array([i.match_time_s for i in batch.images])
             widen_motion(change, objects, times)
         return objects.n - found.n_known
 

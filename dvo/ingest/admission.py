@@ -52,12 +52,13 @@ class Admitted:
 
     def manifest_rows(self) -> list[ImageRow]:
         """How all of these will be recognised; reference catalogs under negative numbers."""
-        rows = [
-            ImageRow(
-                i.image_id if i.meta is not None else -i.image_id, identity, i.source.meta.content
-            )
-            for i, identity in zip(self.images, self.identities, strict=True)
-        ]
+        rows = []
+        for image, identity in zip(self.images, self.identities, strict=True):
+            content = image.source.meta.content
+            if image.meta is None:
+                rows.append(ImageRow(-image.image_id, identity, content, image.match_mjd))
+            else:
+                rows.append(ImageRow(image.image_id, identity, content))
         return rows + [ImageRow(n, key, m.content) for key, (n, m) in self.parents.items()]
 
 

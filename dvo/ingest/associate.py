@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dvo import ids
 from dvo.errors import IngestError
 from dvo.ingest import kernels
-from dvo.ingest.batch import MJD_1970, Batch
+from dvo.ingest.batch import Batch
 from dvo.ingest.match import match_batch
 from dvo.ingest.objects import ObjectSet
 from dvo.partition.view import View
@@ -79,7 +79,7 @@ def associate_batch(
     Associated
         The objects found.
     """
-    times = np.array([(i.match_mjd - MJD_1970) * 86400.0 for i in batch.images])
+    times = np.array([i.match_time_s for i in batch.images])
     radii = np.array([i.radius_arcsec for i in batch.images])
     own = view.sky.locate(batch.ra, batch.dec, view.level)
     reach_deg = radii.max(initial=0.0) / 3600.0 + view.pad_deg + view.motion_pad_deg(times)

@@ -16,19 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.ingest.as_matched import matched_positions, stored_motion, stored_times
 from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta, InputImage, RefSource
 from dvo.ingest.kernels import sky_order
 from dvo.ingest.position_error import position_error
-from dvo.ingest.surveys.motion import mjd_to_epoch, move_to_epoch
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
 
-__all__ = ["MJD_1970", "Batch", "BatchImage"]
+__all__ = ["Batch", "BatchImage"]
 
 Array = NDArray[Any]
 
-MJD_1970 = 40587.0
-"""MJD of 1970-01-01."""
 _SORT_THREADS = 2
 
 
@@ -43,7 +41,7 @@ class BatchImage:
     photcode : Photcode
         Its photcode.
     image_id : int
-        Its number in the database; 0 for a reference catalog.
+        Its number in the database; reference catalogs have theirs from the same series.
     radius_arcsec : float
         Match radius.
     match_mjd : float
@@ -58,6 +56,11 @@ class BatchImage:
     radius_arcsec: float
     match_mjd: float
     parent_id: int = 0
+
+    @property
+    def match_time_s(self) -> float:
+        """Time of matching as it is stored [s since 1970]."""
+        return float(stored_times(self.match_mjd))
 
     @property
     def mjd(self) -> float:
@@ -225,9 +228,9 @@ def _matching_positions(image: BatchImage) -> tuple[Array, Array]:
     epoch = found.columns.get("epoch_mjd")
     start = np.full(len(found), image.mjd) if epoch is None else epoch
     start = np.where(np.isfinite(start), start, image.mjd)
-    return move_to_epoch(
-        found.ra, found.dec, u_ra, u_dec, mjd_to_epoch(start), mjd_to_epoch(image.match_mjd)
-    )
+    motion = stored_motion(u_ra), stored_motion(u_dec)
+    times = stored_times(start), stored_times(image.match_mjd)
+    return matched_positions(found.ra, found.dec, *motion, *times)
 
 
 def _nulls(name: str, n: int) -> Array:

@@ -60,7 +60,7 @@ _OWNED_BY_INGEST = frozenset(
         *("ra", "dec", "ra_err", "dec_err", "m_cal", "mag_cal_err", "mcal_aper", "m_flat"),
         *("m_time", "x_fix", "y_fix", "x_off_kh", "y_off_kh", "x_off_dcr", "y_off_dcr"),
         *("x_off_cam", "y_off_cam", "pos_sys_err", "time", "time_msec", "ave_ref", "obj_id"),
-        *("cat_id", "ext_id", "image_id", "photcode", "db_flags"),
+        *("cat_id", "ext_id", "image_id", "ref_id", "photcode", "db_flags"),
     }
 )
 _MAX_NAME = 128

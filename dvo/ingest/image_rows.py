@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.ingest.as_matched import split_time
 from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.batch import BatchImage
 from dvo.ingest.detections import Detections, ImageMeta
 from dvo.ingest.kernels import circle
-from dvo.ingest.measures import split_time
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE, N_POLYTERMS
 from dvo.tables.magnitudes import image_offset
@@ -104,7 +104,9 @@ def _extent(detections: Detections) -> dict[str, float]:
     if len(detections) == 0:
         return {}
     ra, dec, radius = circle(detections.ra, detections.dec)
-    return {"ra_center": ra, "dec_center": dec, "radius": radius}
+    # Stored with fewer digits, it must not leave out the farthest detection.
+    stored = np.nextafter(np.float32(radius), np.float32(np.inf))
+    return {"ra_center": ra, "dec_center": dec, "radius": float(stored)}
 
 
 def _as_table(rows: Sequence[dict[str, Any]]) -> ColumnTable:

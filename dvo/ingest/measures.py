@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest import kernels
+from dvo.ingest.as_matched import MJD_1970, split_time, stored_motion
 from dvo.ingest.associate import Associated
-from dvo.ingest.batch import MJD_1970, Batch, BatchImage
+from dvo.ingest.batch import Batch, BatchImage
 from dvo.ingest.detections import MOTION_COLUMNS
 from dvo.ingest.objects import Grouped, ObjectSet
 from dvo.partition.manifest import CatalogRow
@@ -26,7 +27,6 @@ __all__ = [
     "add_motions",
     "changed_catalogs",
     "measure_rows",
-    "split_time",
 ]
 
 Array = NDArray[Any]
@@ -36,25 +36,6 @@ _MAGS = {
     "ap": ("m_aper", "m_aper_err"),
     "kron": ("m_kron", "m_kron_err"),
 }
-
-
-def split_time(mjd: Array) -> tuple[Array, Array]:
-    """Split times into whole seconds since 1970 and thousandths, as the tables keep them.
-
-    Parameters
-    ----------
-    mjd : ndarray of float64
-        Times, MJD UTC [d].
-
-    Returns
-    -------
-    seconds : ndarray of int64
-        Whole seconds, rounded down.
-    thousandths : ndarray of uint16
-        The rest, 0 to 999 [ms].
-    """
-    total = np.rint((np.asarray(mjd, np.float64) - MJD_1970) * 86_400_000.0).astype(np.int64)
-    return total // 1000, (total % 1000).astype(np.uint16)
 
 
 def measure_rows(
@@ -89,6 +70,10 @@ def measure_rows(
         given = batch.column(name, order)
         if given is not None:
             columns[name] = given
+    for name in ("u_ra", "u_dec"):
+        motion = batch.column(name, order)
+        if motion is not None:
+            columns[name] = stored_motion(motion)
     columns |= {
         "ave_ref": objects.ave_ref.take(of).astype(np.uint32),
         "obj_id": objects.obj_id.take(of),
@@ -118,6 +103,7 @@ def _image_columns(images: Sequence[BatchImage]) -> dict[str, Array]:
         "time_msec": thousandths,
         "photcode": np.array([i.photcode.code for i in images], np.uint16),
         "image_id": np.array([i.image_id if i.meta else 0 for i in images], np.uint32),
+        "ref_id": np.array([0 if i.meta else i.image_id for i in images], np.uint32),
         "m_time": np.array(m_time, np.float32),
         "m_cal": np.array(offset, np.float32),
         "mcal_aper": np.array(offset, np.float32),
@@ -191,10 +177,10 @@ def _shift(image: BatchImage) -> float:
     meta = image.meta
     if meta is None:
         return 0.0
-    nominal = nominal_zero_point(image.photcode, meta.airmass) - ZERO_POINT
-    if not np.isfinite(meta.zero_point):
-        return nominal
-    return nominal - image_offset(image.photcode, meta.zero_point, meta.zero_point_airmass)
+    # Airmass and offset as they are stored, so that means made anew are the same.
+    nominal = nominal_zero_point(image.photcode, float(np.float32(meta.airmass))) - ZERO_POINT
+    offset = image_offset(image.photcode, meta.zero_point, meta.zero_point_airmass)
+    return nominal - (float(np.float32(offset)) if np.isfinite(offset) else 0.0)
 
 
 def add_motions(batch: Batch, found: Associated, objects: ObjectSet) -> bool:
@@ -223,7 +209,7 @@ def add_motions(batch: Batch, found: Associated, objects: ObjectSet) -> bool:
     for name, values in objects.motion.items():
         given = batch.column(name)
         if given is not None:
-            values[found.objects[rows]] = given[rows] / np.float32(1000.0)  # mas to arcsec
+            values[found.objects[rows]] = stored_motion(given[rows])
     objects.note_motions(np.unique(found.objects[rows]))
     return len(rows) > 0
 

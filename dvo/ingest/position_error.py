@@ -58,5 +58,7 @@ def position_error(
         own[known] = given[known]
     own = own * scale + sys2
     if mag_err is not None and mag_scale.any():
-        own += mag_scale * np.square(np.nan_to_num(mag_err))
+        # Where it does not count an error without end does no harm either.
+        counts = np.where(mag_scale > 0, np.nan_to_num(mag_err), 0.0)
+        own += mag_scale * np.square(counts)
     return np.asarray(np.maximum(np.sqrt(own), _LEAST_ERR_ARCSEC), np.float32)

@@ -1,12 +1,14 @@
 """Taking images out of a database: their measures go, and what rested on them is redone.
 
-Objects that keep measures get means made anew from these, in the order of the images;
-objects left without any are gone. The catalogs concerned are rewritten whole.
+Objects that keep measures get means made anew from these, as association made them:
+in its order, with the times and places that it took. So they are the means of a database
+that never had the images, to the bit; ids and places of objects stay. Objects left without
+measures are gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,25 +16,28 @@ from numpy.typing import NDArray
 
 from dvo.ingest import kernels
 from dvo.ingest.mean_set import MEAN_STEMS, MeanSet
-from dvo.ingest.position_error import position_error
+from dvo.ingest.replay import Replay
+from dvo.ingest.stored import averaged_filters, mean_magnitudes
+from dvo.partition.bounds import Cone
 from dvo.partition.manifest import ALL_SKY, CatalogRow
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
-from dvo.tables.magnitudes import calibrated, nominal_zero_point
 from dvo.tables.measure import MEASURE
-from dvo.tables.photcode import PhotClass, PhotcodeTable
-from dvo.tables.photsource import PhotSource, source_of
+from dvo.tables.photcode import PhotcodeTable
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["remove_images"]
 
 Array = NDArray[Any]
+Tables = tuple[ColumnTable, ColumnTable, ColumnTable]
 
-_MAGS = {"psf": ("mag", "mag_err", "m_cal"), "ap": ("m_aper", "m_aper_err", "mcal_aper"),
-         "kron": ("m_kron", "m_kron_err", "mcal_aper")}  # fmt: skip
+_FORESEEN = 2000
+# Distances to the circle of an image and to regions are computed to a part in a thousand.
+_MARGIN = 1.001
+_LEAST_MARGIN_DEG = 1e-6
 
 
 def remove_images(change: Transaction, view: View, image_ids: Sequence[int]) -> View:
@@ -53,27 +58,100 @@ def remove_images(change: Transaction, view: View, image_ids: Sequence[int]) -> 
         The snapshot without them, for what the change does next.
     """
     gone = np.array(sorted(image_ids), np.uint32)
-    tables: dict[int, list[ColumnTable]] = {}
-    rows = []
-    for region in view.regions():
-        ids = view.read(MEASURE, region, ["image_id"])["image_id"]
-        if np.isin(ids, gone).any():
-            kept = _without(view, region, gone)
-            old = view.catalog(region)
-            row = CatalogRow(region, len(kept[0]), old.next_obj_id, len(kept[2]), is_sorted=False)
-            change.put_catalog(region, kept, level="fast")
-            tables[region] = list(kept)
-            rows.append(row)
+    images = view.read(IMAGE, ALL_SKY, [*Replay.IMAGE_COLUMNS, "photcode", "nstar", "ra_center",
+                                        "dec_center", "radius"])  # fmt: skip
+    replay = Replay(images, view.reference_catalogs())
+    is_gone = np.isin(images["image_id"], gone)
+    tables = {
+        region: _without(view, region, gone, replay)
+        for region in _regions_with(view, images.take(is_gone))
+    }
+    rows = [
+        CatalogRow(region, len(average), view.catalog(region).next_obj_id, len(measure), False)
+        for region, (average, _, measure) in tables.items()
+    ]
+    _write(change, view, tables)
     change.set_catalogs(rows)
-    images = view.read(IMAGE, ALL_SKY)
-    stay = ~np.isin(images["image_id"], gone)
-    change.put_global(images.take(stay), "Images.kept", replace_all=True)
-    n_chips = int(np.count_nonzero(~stay & (images["photcode"] != 0)))
+    _drop_image_rows(change, view, is_gone)
+    n_chips = int(np.count_nonzero(is_gone & (images["photcode"] != 0)))
     change.set_images(dropped=image_ids, n_more=-n_chips)
-    return view.changed(tables, rows)
+    return view.changed({region: list(found) for region, found in tables.items()}, rows)
 
 
-def _without(view: View, region: int, gone: Array) -> tuple[ColumnTable, ColumnTable, ColumnTable]:
+def _regions_with(view: View, images: ColumnTable) -> list[int]:
+    """Regions that have measures of some images.
+
+    Measures lie in the circle of their image, and no farther outside the region of their
+    object than the snapshot says. Should that not give as many as the image has, because
+    a row was moved or a circle is unknown, all regions are asked.
+    """
+    wanted = int(images["nstar"].sum())
+    near: set[int] = set()
+    pad = view.pad_deg * _MARGIN + _LEAST_MARGIN_DEG
+    for n, ra, dec, radius in zip(
+        *(images[c].tolist() for c in ("nstar", "ra_center", "dec_center", "radius")), strict=True
+    ):
+        if n and np.isfinite([ra, dec, radius]).all():
+            area = Cone(ra, dec, min(180.0, radius * _MARGIN))
+            near.update(area.regions(view.sky, view.level, pad).tolist())
+    found, n_found = _holding(view, sorted(view.catalogs(sorted(near))), images["image_id"])
+    if n_found != wanted:
+        found, _ = _holding(view, view.regions(), images["image_id"])
+    return found
+
+
+def _holding(view: View, regions: Sequence[int], gone: Array) -> tuple[list[int], int]:
+    """Those of some regions that have measures of images, and how many there are in all."""
+    out, n_found = [], 0
+    for region in _foreseen(view, regions):
+        ids = view.read(MEASURE, region, ["image_id"])["image_id"]
+        n = int(np.count_nonzero(np.isin(ids, gone)))
+        if n:
+            out.append(region)
+            n_found += n
+    return out, n_found
+
+
+def _foreseen(view: View, regions: Sequence[int]) -> Iterator[int]:
+    for start in range(0, len(regions), _FORESEEN):
+        some = regions[start : start + _FORESEEN]
+        view.foresee(some)
+        yield from some
+
+
+def _write(change: Transaction, view: View, tables: dict[int, Tables]) -> None:
+    """Put tables in the place of those of their regions, in files that they share."""
+    regions = list(tables)
+    parts = view.part_table(regions)
+    for k, schema in enumerate((AVERAGE, SECFILT, MEASURE)):
+        change.drop_parts(parts.take(parts.are(table=schema.name)))
+        pieces = [found[k] for found in tables.values()]
+        joined = ColumnTable.concatenate(schema, pieces)
+        if len(joined) and joined.without_nulls().columns:
+            edges = np.cumsum([0, *(len(piece) for piece in pieces)])
+            change.add_rows(joined, regions, edges, label="k")
+
+
+def _drop_image_rows(change: Transaction, view: View, is_gone: Array) -> None:
+    """Write the Image table anew from the first part on that has a row to go.
+
+    The order of its parts is that of its rows, so what follows is written again, too.
+    """
+    if not is_gone.any():
+        return
+    parts = view.parts(IMAGE, ALL_SKY)
+    first = start = 0
+    if all(p.kind == "rows" for p in parts):
+        stops = np.cumsum([p.n_rows for p in parts])
+        first = int(np.searchsorted(stops, np.argmax(is_gone), side="right"))
+        start = int(stops[first]) - parts[first].n_rows
+    kept = view.read_parts(IMAGE, parts[first:]).take(~is_gone[start:])
+    change.drop_parts(parts[first:])
+    if len(kept):
+        change.put_global(kept, "Images.kept", replace_all=False)
+
+
+def _without(view: View, region: int, gone: Array, replay: Replay) -> Tables:
     """Tables of a region without the measures of some images."""
     average, secfilt, measure = (
         view.read(t, region, t.stored_names) for t in (AVERAGE, SECFILT, MEASURE)
@@ -83,15 +161,15 @@ def _without(view: View, region: int, gone: Array) -> tuple[ColumnTable, ColumnT
     changed[measure["ave_ref"][is_gone]] = True
     measure = measure.take(~is_gone)
     ref = measure["ave_ref"].astype(np.int64)
-    counts = np.bincount(ref, minlength=len(average)).astype(np.uint32)
-    rows = np.flatnonzero(changed[ref])
+    counts = np.bincount(ref, minlength=len(average))
+    redone = measure.take(replay.order(measure, np.flatnonzero(changed[ref])))
     average, secfilt = _fresh(average), _fresh(secfilt)
-    average["nmeasure"] = counts
-    _redo_positions(average, measure, rows, changed, view.photcodes)
-    _redo_means(secfilt, measure, rows, changed, view)
+    average["nmeasure"] = counts.astype(np.uint32)
+    average["off_measure"] = AVERAGE["off_measure"].nulls(len(average))  # it is sorted no more
+    replay.redo_positions(average, redone, changed, view.photcodes)
+    _redo_means(secfilt, redone, changed, view.n_secfilt, view.photcodes)
     stays = counts > 0
-    new_row = np.cumsum(stays) - 1
-    measure["ave_ref"] = new_row[ref].astype(np.uint32)
+    measure["ave_ref"] = (np.cumsum(stays) - 1)[ref].astype(np.uint32)
     return average.take(stays), secfilt.take(np.repeat(stays, view.n_secfilt)), measure
 
 
@@ -101,86 +179,22 @@ def _fresh(table: ColumnTable) -> ColumnTable:
     return ColumnTable(table.schema, copies, len(table))
 
 
-def _redo_positions(
-    average: ColumnTable, measure: ColumnTable, rows: Array, changed: Array, codes: PhotcodeTable
-) -> None:
-    code = measure["photcode"][rows]
-    ra_err, dec_err, mag_err = (measure[name][rows] for name in ("ra_err", "dec_err", "mag_err"))
-    sys2, scale, mag_scale = (term[code] for term in _error_model(codes))
-    error = position_error(len(rows), ra_err, dec_err, mag_err, (sys2, scale, mag_scale))
-    moving = ~np.isnan(average["u_ra"])
-    state = (average["ra"].copy(), average["dec"].copy(), average["u_ra"].copy(),
-             average["u_dec"].copy(), average["mean_epoch"].astype(np.float64))  # fmt: skip
-    n_pos = average["number_pos"].copy()
-    # The place of a moving object at its epoch is not in one measure; it is kept.
-    n_pos[changed & ~moving] = 0
-    pos_err = average["ra_err"].copy()
-    redo = ~moving[measure["ave_ref"][rows]]
-    picked = rows[redo]
-    times = measure["time"][picked] + measure["time_msec"][picked] / 1000.0
-    kernels.remeasure(
-        measure["ave_ref"][picked].astype(np.int64), measure["ra"][picked], measure["dec"][picked],
-        error[redo], times, state, pos_err, n_pos,
-    )  # fmt: skip
-    average["ra"], average["dec"] = state[0], state[1]
-    average["mean_epoch"] = state[4].astype(np.int64)
-    average["ra_err"], average["dec_err"], average["number_pos"] = pos_err, pos_err, n_pos
-
-
-def _error_model(codes: PhotcodeTable) -> tuple[Array, Array, Array]:
-    sys2, scale, mag_scale = np.zeros(65536), np.ones(65536), np.zeros(65536)
-    for photcode in codes:
-        sys2[photcode.code] = photcode.astrom_err_sys**2
-        scale[photcode.code] = photcode.astrom_err_scale or 1.0
-        mag_scale[photcode.code] = photcode.astrom_err_mag_scale
-    return sys2, scale, mag_scale
-
-
 def _redo_means(
-    secfilt: ColumnTable, measure: ColumnTable, rows: Array, changed: Array, view: View
+    secfilt: ColumnTable, measure: ColumnTable, changed: Array, n_secfilt: int, codes: PhotcodeTable
 ) -> None:
-    if len(secfilt) == 0 or not secfilt.columns:
+    """Make mean magnitudes of changed objects anew from their measures, in order."""
+    if not secfilt.columns:
         return
-    n = view.n_secfilt
-    k = _filters(view.photcodes)[measure["photcode"][rows]]
-    row = np.where(k < 0, -1, measure["ave_ref"][rows].astype(np.int64) * n + k)
-    reset = np.repeat(changed, n)
-    zero = np.array([nominal_zero_point(p, 1.0) for p in view.photcodes])
-    by_code = np.full(65536, np.nan)
-    slope = np.zeros(65536)
-    for photcode, value in zip(view.photcodes, zero, strict=True):
-        by_code[photcode.code] = value
-        slope[photcode.code] = value - nominal_zero_point(photcode, 2.0)
-    code = measure["photcode"][rows]
-    points = by_code[code] - slope[code] * np.nan_to_num(measure["airmass"][rows] - 1.0)
+    k = averaged_filters(measure, codes)
+    row = np.where(k < 0, -1, measure["ave_ref"].astype(np.int64) * n_secfilt + k)
+    reset = np.repeat(changed, n_secfilt)
     for kind in MEAN_STEMS:
-        mag, err, offset = (measure[c][rows] for c in _MAGS[kind])
         means = MeanSet(kind, len(secfilt))
-        for name, slot in zip(means.columns(), _slots(kind), strict=True):
-            setattr(means, slot, np.where(reset, SECFILT[name].nulls(1)[0], secfilt[name]).astype(
-                SECFILT[name].dtype))  # fmt: skip
-        values = calibrated(mag, points, offset, measure["m_flat"][rows]).astype(np.float32)
-        kernels.accumulate_magnitudes(
-            row, values, err, 0.001, 0.1, means.mean, means.err, means.chi, means.stdev,
-            means.least, means.most, means.n_used,
-        )  # fmt: skip
-        for name, array in means.columns().items():
-            secfilt[name] = array
+        for name, values in means.columns().items():
+            values[~reset] = secfilt[name][~reset]
+        means.accumulate(row, *mean_magnitudes(measure, kind, codes))
+        for name, values in means.columns().items():
+            secfilt[name] = values
     ncode = np.where(reset, 0, secfilt["ncode"]).astype(np.uint32)
     kernels.count_rows(row, ncode)
     secfilt["ncode"] = ncode
-
-
-def _slots(kind: str) -> tuple[str, ...]:
-    own = ("mean", "err", "stdev", "n_used")
-    return (*own, "chi", "least", "most") if kind == "psf" else own
-
-
-def _filters(codes: PhotcodeTable) -> Array:
-    """Filter k of every code whose measures are averaged; -1 for the others."""
-    k = codes.sec_index_of_code.astype(np.int64).copy()
-    for photcode in codes:
-        is_chip = source_of(photcode.name) is PhotSource.CHIP
-        if photcode.kind is not PhotClass.DEP or not is_chip:
-            k[photcode.code] = -1
-    return k

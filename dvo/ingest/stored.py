@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dvo.ingest.position_error import position_error
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.magnitudes import calibrated, nominal_zero_point
+from dvo.tables.magnitudes import ZERO_POINT, nominal_zero_point
 from dvo.tables.photcode import PhotClass, PhotcodeTable
 from dvo.tables.photsource import PhotSource, source_of
 
@@ -112,8 +112,12 @@ def mean_magnitudes(measure: ColumnTable, kind: str, codes: PhotcodeTable) -> tu
     zero, slope = np.full(_CODES, np.nan), np.zeros(_CODES)
     for photcode in codes:
         zero[photcode.code] = nominal_zero_point(photcode, 1.0)
-        slope[photcode.code] = zero[photcode.code] - nominal_zero_point(photcode, 2.0)
+        if photcode.kind is not PhotClass.REF:
+            slope[photcode.code] = photcode.airmass_slope
     code = measure["photcode"]
-    points = zero[code] - slope[code] * np.nan_to_num(measure["airmass"] - 1.0)
+    over = np.nan_to_num(measure["airmass"].astype(np.float64) - 1.0)
     mag, err, offset = (measure[name] for name in STORED_MAGS[kind])
-    return calibrated(mag, points, offset, measure["m_flat"]).astype(np.float32), err
+    # In the steps and precisions in which they were averaged: the same to the bit.
+    shift = zero[code] - slope[code] * over - ZERO_POINT - np.nan_to_num(offset)
+    relative = mag + shift.astype(np.float32)
+    return np.asarray(relative - np.nan_to_num(measure["m_flat"]), np.float32), err

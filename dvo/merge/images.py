@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ class ImageMap:
     Parameters
     ----------
     numbers : ndarray of uint32, shape (greatest number in the source + 1,)
-        Number in the database; 0 where there is no image.
+        Number in the database, of images and reference catalogs; 0 where there is none.
     comes : ndarray of bool, shape (greatest number in the source + 1,)
         Whether the measures of an image are to come; False if they are in already.
     new : list of ImageRow
@@ -82,7 +82,7 @@ def map_images(
         If an image is in the database with other content.
     """
     known = {row.identity: row for row in ours}
-    n = max((row.image_id for row in theirs), default=0) + 1
+    n = max((abs(row.image_id) for row in theirs), default=0) + 1
     numbers, comes = np.zeros(max(n, 1), np.uint32), np.zeros(max(n, 1), np.bool_)
     new: list[ImageRow] = []
     refs: dict[bool, set[str]] = {True: set(), False: set()}
@@ -92,15 +92,16 @@ def map_images(
         if mine is None:
             last += 1
             number, is_coming = last, True
-            new.append(ImageRow(-last if is_ref else last, row.identity, row.content))
+            new.append(replace(row, image_id=-last if is_ref else last))
         else:
             _compare(mine, row, source)
             number = abs(mine.image_id)
             is_coming = coming is not None and coming[0] <= number <= coming[1]
+        numbers[abs(row.image_id)] = number
         if is_ref:
             refs[is_coming].add(row.identity.split(":")[1])
         else:
-            numbers[row.image_id], comes[row.image_id] = number, is_coming
+            comes[row.image_id] = is_coming
     return ImageMap(numbers, comes, new, frozenset(refs[True]), frozenset(refs[False]), last)
 
 

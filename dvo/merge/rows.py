@@ -185,7 +185,8 @@ def add_batch(
 
 def _translated(measure: ColumnTable, names: Translation) -> ColumnTable:
     columns = dict(measure.columns)
-    columns["image_id"] = names.images.numbers[measure["image_id"].astype(np.int64)]
+    for name in ("image_id", "ref_id"):
+        columns[name] = names.images.numbers[measure[name].astype(np.int64)]
     columns["photcode"] = names.photcodes.codes[measure["photcode"]]
     return ColumnTable(MEASURE, columns, len(measure))
 

@@ -19,7 +19,15 @@ from dvo.partition.bounds import Area
 from dvo.partition.cache import TileCache
 from dvo.partition.detection_ids import DetectionIds
 from dvo.partition.gather import ROW, gather_rows
-from dvo.partition.manifest import ALL_SKY, CatalogRow, Manifest, Part, PartTable, SnapshotRow
+from dvo.partition.manifest import (
+    ALL_SKY,
+    CatalogRow,
+    ImageRow,
+    Manifest,
+    Part,
+    PartTable,
+    SnapshotRow,
+)
 from dvo.partition.sky_table import SkyTable
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
@@ -189,6 +197,10 @@ class View:
         catalogs |= self.catalogs(regions)
         # Other threads may be reading: they find the old or the new, never the half.
         self._parts, self._catalogs = self._parts_of(regions), catalogs
+
+    def reference_catalogs(self) -> list[ImageRow]:
+        """Reference catalogs that are in; they have no rows in Image."""
+        return self._manifest.reference_catalogs(self.snapshot.id)
 
     @cached_property
     def images(self) -> ColumnTable:

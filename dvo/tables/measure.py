@@ -6,7 +6,7 @@ angles are kept in their natural units as floats instead of scaled 16-bit intege
 
 from __future__ import annotations
 
-from dvo.tables.schema import Column, TableSchema
+from dvo.tables.schema import Codec, Column, TableSchema
 
 __all__ = ["MEASURE"]
 
@@ -120,6 +120,29 @@ MEASURE = TableSchema(
             "",
             "meta.id;obs.image",
             null=0,
+        ),
+        Column(
+            "ref_id",
+            "u4",
+            "reference catalog that it came from; 0 if it came from an image",
+            "",
+            "meta.id",
+            null=0,
+            codec=Codec.GZIP_2,  # one value in all rows, or a few among zeros
+        ),
+        Column(
+            "u_ra",
+            "f4",
+            "proper motion that its catalog gives, in ra times cos(dec)",
+            "arcsec/yr",
+            "pos.pm;pos.eq.ra",
+        ),
+        Column(
+            "u_dec",
+            "f4",
+            "proper motion that its catalog gives, in dec",
+            "arcsec/yr",
+            "pos.pm;pos.eq.dec",
         ),
         Column("psf_qf", "f4", "fraction of the PSF on unmasked pixels", "", "meta.code.qual"),
         Column(

@@ -17,7 +17,7 @@ from timing import median, pair_ratio, take_turns
 from workload import COLUMN_MAP, N_STRIPS, RADIUS_ARCSEC, Inputs
 
 from dvo.ingest.associate import associate_batch
-from dvo.ingest.batch import MJD_1970, Batch, BatchImage
+from dvo.ingest.batch import Batch, BatchImage
 from dvo.ingest.column_map import parse_column_map
 from dvo.ingest.detections import InputImage
 from dvo.ingest.exposures import read_exposure, read_exposure_list
@@ -136,7 +136,7 @@ def _match(images: list[BatchImage], view: View) -> Array:
     for group in _groups(images):
         batch = Batch(group)
         objects.reserve(batch.n)
-        times = np.array([(i.match_mjd - MJD_1970) * 86400.0 for i in group])
+        times = np.array([i.match_time_s for i in group])
         radii = np.array([i.radius_arcsec for i in group])
         found, objects.n = match_batch(batch, objects, times, radii, one_to_one=True)
         label = np.empty(batch.n, np.int64)
