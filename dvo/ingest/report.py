@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dvo.errors import ConfigError
-from dvo.ingest.selection import Selection
+from dvo.ingest.selection import EPOCH_RANGE, Selection
+from dvo.ingest.surveys.motion import mjd_to_epoch
 
 __all__ = ["AddstarOptions", "AddstarReport"]
 
@@ -48,6 +49,13 @@ class AddstarOptions:
             raise ConfigError(f"match radius {self.radius_arcsec} arcsec; give more than 0")
         if self.batch_rows < 1:
             raise ConfigError(f"batches of {self.batch_rows} rows; give at least 1")
+        if self.match_epoch_mjd is not None:
+            epoch = float(mjd_to_epoch(self.match_epoch_mjd))
+            if not EPOCH_RANGE[0] <= epoch <= EPOCH_RANGE[1]:
+                raise ConfigError(
+                    f"epoch for matching {epoch:g}; give a Julian year within "
+                    f"{EPOCH_RANGE[0]:g}-{EPOCH_RANGE[1]:g}"
+                )
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 The rules are those of the original addstar: a limit of signal to noise, bits of psphot's
 flags that exclude a detection, the good area of a chip, and a limit of the astrometric
-error of an image.
+error of an image. Besides, no row of a survey goes in whose motion or epoch cannot be:
+one such star would widen what every cone has to look at.
 """
 
 from __future__ import annotations
@@ -14,12 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError, ConfigError
-from dvo.ingest.detections import Detections, ImageMeta, InputImage
+from dvo.ingest.detections import Detections, ImageMeta, InputImage, RefSource
+from dvo.ingest.surveys.motion import epoch_to_mjd, mjd_to_epoch
 
-__all__ = ["MAX_CERROR_ARCSEC", "Selection", "select_detections"]
+__all__ = [
+    "EPOCH_RANGE",
+    "MAX_CERROR_ARCSEC",
+    "MAX_MOTION_ARCSEC_YR",
+    "Selection",
+    "select_detections",
+]
 
 MAX_CERROR_ARCSEC = 0.5
 """Limit of the original (ADDSTAR_MAX_CERROR) for the astrometric error of an image [arcsec]."""
+
+MAX_MOTION_ARCSEC_YR = 100.0
+"""Proper motion above which a row is a mistake; Barnard's star has 10.4 [arcsec/yr]."""
+
+EPOCH_RANGE = (1800.0, 2200.0)
+"""Julian epochs between which positions can have been measured [yr]."""
 
 _SIGMA_OF_MAG = 1.0857362047581294  # 2.5 / ln 10: magnitude error of one sigma at S/N 1
 
@@ -114,24 +128,30 @@ def select_detections(image: InputImage, selection: Selection) -> InputImage:
     -------
     InputImage
         The rest, with the numbers of rows left out in ``report["dropped"]`` by the first
-        reason that holds: ``flags``, ``area``, ``signal to noise``. The same object where
-        nothing is left out.
+        reason that holds: ``proper motion``, ``epoch``, ``flags``, ``area``, ``signal to
+        noise``. The same object where nothing is left out.
 
     Raises
     ------
     BadCatalogError
-        If the image itself is refused.
+        If the image or catalog itself is refused.
     """
     if isinstance(image.meta, ImageMeta):
         selection.check_image(image.meta)
-    if selection.takes_all:
-        return image
+    else:
+        _check_catalog(image.meta)
     detections = image.detections
-    reasons = {
-        "flags": _has_flags(detections, selection.exclude_flags),
-        "area": _is_outside(detections, selection),
-        "signal to noise": _is_faint(detections, selection.min_snr),
-    }
+    reasons = {}
+    if "u_ra" in detections.columns or "u_dec" in detections.columns:
+        reasons["proper motion"] = _is_too_fast(detections)
+    if "epoch_mjd" in detections.columns:
+        reasons["epoch"] = _is_of_no_time(detections)
+    if not selection.takes_all:
+        reasons |= {
+            "flags": _has_flags(detections, selection.exclude_flags),
+            "area": _is_outside(detections, selection),
+            "signal to noise": _is_faint(detections, selection.min_snr),
+        }
     keep = np.ones(len(detections), np.bool_)
     dropped = dict(image.report.get("dropped", {}))  # type: ignore[call-overload]  # ours
     for reason, bad in reasons.items():
@@ -142,6 +162,31 @@ def select_detections(image: InputImage, selection: Selection) -> InputImage:
     if keep.all():
         return image
     return InputImage(image.meta, detections.take(keep), {**image.report, "dropped": dropped})
+
+
+def _check_catalog(meta: RefSource) -> None:
+    epoch = float(mjd_to_epoch(meta.epoch_mjd))
+    if not EPOCH_RANGE[0] <= epoch <= EPOCH_RANGE[1]:
+        raise BadCatalogError(
+            f"reference catalog {meta.name}: its epoch is {epoch:g} (MJD {meta.epoch_mjd:g}), not "
+            f"within {EPOCH_RANGE[0]:g}-{EPOCH_RANGE[1]:g}; give the Julian year of its positions"
+        )
+
+
+def _is_too_fast(detections: Detections) -> NDArray[np.bool_]:
+    motions = [detections.columns.get(name) for name in ("u_ra", "u_dec")]
+    squares = np.zeros(len(detections))
+    for motion in motions:
+        if motion is not None:
+            squares += np.where(np.isnan(motion), 0.0, motion.astype(np.float64)) ** 2
+    return np.asarray(squares > (MAX_MOTION_ARCSEC_YR * 1000.0) ** 2)
+
+
+def _is_of_no_time(detections: Detections) -> NDArray[np.bool_]:
+    """Rows of an epoch of their own that is none; NaN stands for that of the catalog."""
+    epoch = detections.columns["epoch_mjd"]
+    first, last = (epoch_to_mjd(year) for year in EPOCH_RANGE)
+    return np.asarray((epoch < first) | (epoch > last))
 
 
 def _has_flags(detections: Detections, mask: int) -> NDArray[np.bool_]:

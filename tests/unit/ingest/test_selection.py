@@ -1,14 +1,21 @@
 """Which detections and images are left out, and why."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dvo.errors import BadCatalogError, ConfigError
+from dvo.ingest.addstar import addstar
 from dvo.ingest.detections import Detections, ImageMeta, InputImage, RefSource
+from dvo.ingest.photcodes import put_photcodes
+from dvo.ingest.report import AddstarOptions
 from dvo.ingest.selection import Selection, select_detections
+from dvo.partition.store import Store
 from dvo.tables.flags import PhotFlag
+from dvo.tables.photcode import PhotClass
+from tests import synth
 
 
 def image(columns: dict[str, Any] | None = None, n: int = 4, **facts: Any) -> InputImage:
@@ -103,3 +110,58 @@ def test_reference_sources_have_no_image_to_refuse() -> None:
 def test_selections_that_cannot_be(bad: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Selection(**bad)
+
+
+def survey(epoch_mjd: float = 51544.5, **given: Any) -> InputImage:
+    source = RefSource("CAT.V", epoch_mjd, "cat", "0" * 32)
+    return InputImage(source, Detections(np.zeros(4), np.zeros(4), columns(**given)))
+
+
+def test_motions_that_no_star_has_are_left_out() -> None:
+    """100 arcsec a year, as a vector; what is not known is no reason."""
+    u_ra = np.array([99e3, 80e3, np.nan, np.inf], "f4")
+    u_dec = np.array([0, 80e3, 5, 0], "f4")
+    got = select_detections(survey(u_ra=u_ra, u_dec=u_dec), Selection())
+    assert kept(got) == [0, 2]
+    assert got.report["dropped"] == {"proper motion": 2}
+    one = select_detections(survey(u_dec=np.array([1e5, -2e5, np.nan, -1e5], "f4")), Selection())
+    assert kept(one) == [0, 2, 3]
+
+
+def test_epochs_that_no_survey_has_are_left_out() -> None:
+    """A Julian date or a year in place of an MJD; NaN stands for the epoch of the catalog."""
+    given = survey_of([57388.5, 2457389.0, np.nan, 2016.0])
+    got = select_detections(given, Selection(min_snr=5))
+    assert kept(got) == [0, 2, 3]
+    assert got.report["dropped"] == {"epoch": 1}
+    assert kept(select_detections(survey_of([-30000.0, 1e300, -np.inf, 0.0]), Selection())) == [3]
+
+
+def survey_of(epochs: list[float]) -> InputImage:
+    found = survey()
+    found.detections.columns["epoch_mjd"] = np.array(epochs)
+    return found
+
+
+@pytest.mark.parametrize("epoch_mjd", [2457389.0, -1e6, float("nan"), float("inf")])
+def test_a_catalog_of_no_epoch_is_refused(epoch_mjd: float) -> None:
+    with pytest.raises(BadCatalogError, match=r"cat: its epoch is .*1800-2200; give the Julian"):
+        select_detections(survey(epoch_mjd), Selection())
+
+
+@pytest.mark.parametrize("year", [20160, 1500])
+def test_an_epoch_for_matching_that_cannot_be(year: float) -> None:
+    with pytest.raises(ConfigError, match=r"epoch for matching .* within 1800-2200"):
+        AddstarOptions(match_epoch_mjd=51544.5 + (year - 2000) * 365.25)
+
+
+def test_one_absurd_row_does_not_widen_what_cones_look_at(tmp_path: Path) -> None:
+    u_dec = np.array([5e9, 20, np.nan, 30], "f4")
+    given = survey(u_ra=np.zeros(4, "f4"), u_dec=u_dec)
+    given.detections.dec[:] = [10.0, 11.0, 12.0, 13.0]
+    with Store(synth.make_database(tmp_path / "sky"), writable=True) as store:
+        table = store.view().photcodes.add("CAT.V", PhotClass.REF)
+        put_photcodes(store, table, "photcode add", {})
+        report = addstar(store, [lambda: [given]], AddstarOptions())
+        assert (report.n_detections, report.n_dropped) == (3, {"proper motion": 1})
+        assert store.view().snapshot.reach.max_motion_arcsec_yr == pytest.approx(0.03)
