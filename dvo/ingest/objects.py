@@ -28,7 +28,6 @@ __all__ = ["Grouped", "ObjectSet"]
 
 Array = NDArray[Any]
 
-_FORESEEN = 2000
 _MEAN_EPOCH_NULL = AVERAGE["mean_epoch"].null
 
 # Columns of Average that association reads and writes, besides the ids.
@@ -153,24 +152,24 @@ class ObjectSet:
                 self._load_means(kind)
         wanted = sorted(set(regions))
         self._n_loads += len(wanted) > 0
-        for done, region in enumerate(wanted):
-            if done % _FORESEEN == 0:
-                self._view.foresee(wanted[done : done + _FORESEEN])
-            if region not in self.catalogs:
-                self._load_region(region)
+        self._load_regions([r for r in wanted if r not in self.catalogs])
+        for region in wanted:
             self._last_use[self._slot_of[region]] = self._n_loads
 
-    def _load_region(self, region: int) -> None:
-        row = self.catalogs[region] = self._view.catalog(region)
-        self._slot_of[region] = len(self.regions)
-        self.regions.append(region)
-        self._last_use.append(0)
-        if row.n_average == 0:
+    def _load_regions(self, regions: list[int]) -> None:
+        known = self._view.catalogs(regions)
+        for region in regions:
+            self.catalogs[region] = known.get(region, CatalogRow(region, 0, 0, 0, is_sorted=True))
+            self._slot_of[region] = len(self.regions)
+            self.regions.append(region)
+            self._last_use.append(0)
+        filled = [r for r in regions if self.catalogs[r].n_average > 0]
+        if not filled:
             return
         names = ["ra", "dec", "ra_err", "mean_epoch", "number_pos", "nmeasure", "obj_id",
                  "cat_id", "ext_id", *_FLOATS]  # fmt: skip
-        table = self._view.read(AVERAGE, region, names)
-        n = len(table)
+        table, edges = self._view.read_many(AVERAGE, filled, names)
+        n, sizes = len(table), np.diff(edges)
         self.reserve(n)
         self._fill_up(self.n + n)
         at = slice(self.n, self.n + n)
@@ -182,13 +181,14 @@ class ObjectSet:
         error = table["ra_err"]
         self.pos_err[at] = np.where(np.isnan(error), np.float32(DEFAULT_POS_ERR_ARCSEC), error)
         self.n_pos[at], self.n_measure[at] = table["number_pos"], table["nmeasure"]
-        self.slot[at], self.ave_ref[at] = self._slot_of[region], np.arange(n)
+        self.slot[at] = np.repeat(self._slot_of[filled], sizes)
+        self.ave_ref[at] = np.arange(n) - np.repeat(edges[:-1], sizes)
         self.obj_id[at], self.cat_id[at] = table["obj_id"], table["cat_id"]
         self.ext_id[at] = table["ext_id"]
         rows = np.arange(self.n, self.n + n)
         self.n += n
         self.note_motions(rows)
-        self._load_secfilt(region, rows, list(self.means))
+        self._load_secfilt(filled, rows, list(self.means))
 
     def copy_region(self, other: ObjectSet, region: int) -> None:
         """Take the objects of a region from another set, without mean magnitudes.
@@ -217,22 +217,22 @@ class ObjectSet:
         self.note_motions(np.arange(self.n - len(rows), self.n))
 
     def _load_means(self, kind: str) -> None:
-        order, edges = group_rows(self.slot[: self.n].astype(np.int64), len(self.regions))
-        for slot in np.flatnonzero(np.diff(edges)):
-            rows = order[edges[slot] : edges[slot + 1]]
-            rows = rows[np.argsort(self.ave_ref[rows])]
-            self._load_secfilt(self.regions[slot], rows, [kind], counts=False)
+        regions = np.array(self.regions, np.int64)[self.slot[: self.n]]
+        stored = self._view.catalogs(self.regions)
+        n_stored = np.zeros(len(self._slot_of), np.int64)
+        n_stored[list(stored)] = [row.n_average for row in stored.values()]
+        # Objects made by the batch at work have nothing stored.
+        rows = np.flatnonzero(self.ave_ref[: self.n] < n_stored[regions])
+        rows = rows[np.lexsort((self.ave_ref[rows], regions[rows]))]
+        self._load_secfilt(np.unique(regions[rows]).tolist(), rows, [kind], counts=False)
 
     def _load_secfilt(
-        self, region: int, rows: Array, kinds: list[str], *, counts: bool = True
+        self, regions: list[int], rows: Array, kinds: list[str], *, counts: bool = True
     ) -> None:
-        """Read the means of a region; `rows` are its objects in the order of their catalog.
-
-        Those made by the batch at work come last, and have nothing stored.
-        """
+        """Read the means of regions; `rows` are their objects in the order of the catalogs."""
         names = [n for kind in kinds for n in self.means[kind].columns()]
-        table = self._view.read(SECFILT, region, [*names, "ncode"])
-        at = self._filter_rows(rows)[: len(table)]
+        table, _ = self._view.read_many(SECFILT, regions, [*names, "ncode"])
+        at = self._filter_rows(rows)
         for kind in kinds:
             for name, values in self.means[kind].columns().items():
                 values[at] = table[name]
