@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from dvo.ingest import kernels
 from dvo.ingest.admission import Admission, Admitted
 from dvo.ingest.associate import Associated, associate_batch
+from dvo.ingest.bands import Spread, spread_bands
 from dvo.ingest.batch import Batch
-from dvo.ingest.detections import InputImage
+from dvo.ingest.detections import InputImage, RefSource
 from dvo.ingest.image_rows import image_rows
 from dvo.ingest.limits import widen_motion, widen_pad
 from dvo.ingest.measures import (
@@ -37,6 +38,7 @@ from dvo.ingest.removal import remove_images
 from dvo.ingest.report import AddstarOptions, AddstarReport
 from dvo.ingest.sources import Source
 from dvo.partition.compact import compact_busy
+from dvo.partition.manifest import ImageRow
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
@@ -170,11 +172,15 @@ class _Run:
         )
         has_motion = add_motions(batch, found, objects)
         filters = add_means(batch, found, objects, self.view.photcodes, kinds)
+        spread = spread_bands(batch, self.view.photcodes)
+        if spread is not None:
+            found, filters = spread.objects_of(found), filters.take(spread.entry)
         kernels.count_rows(found.objects, objects.n_measure)
+        self.report.n_measures += len(found.objects)
         if batch.n:
             groups = objects.group(found.objects)
             # Gathering the rows is most of the rest; it lets go of the interpreter's lock.
-            change.do(partial(self._write_measures, change, batch, found, groups))
+            change.do(partial(self._write_measures, change, batch, found, groups, spread))
             change.do(
                 partial(
                     write_objects, change, objects, found, groups, filters,
@@ -201,9 +207,14 @@ class _Run:
             self.objects.shed(_MOST_BYTES)
 
     def _write_measures(
-        self, change: Transaction, batch: Batch, found: Associated, groups: Grouped
+        self,
+        change: Transaction,
+        batch: Batch,
+        found: Associated,
+        groups: Grouped,
+        spread: Spread | None,
     ) -> None:
-        rows = measure_rows(batch, found, self.objects, groups)
+        rows = measure_rows(batch, found, self.objects, groups, spread)
         change.add_rows(rows, groups.regions, groups.edges)
 
     def _write_images(self, change: Transaction, admitted: Admitted) -> None:
@@ -211,8 +222,22 @@ class _Run:
         if len(rows):
             change.put_global(rows, "Images", replace_all=False)
         n_more = sum(i.meta is not None for i in admitted.images)
-        change.set_images(admitted.manifest_rows(), n_more=n_more)
+        change.set_images([*admitted.manifest_rows(), *self._other_bands(admitted)], n_more=n_more)
         change.set_meta("last_image", str(self.admission.last_number))
+
+    def _other_bands(self, admitted: Admitted) -> list[ImageRow]:
+        """How a catalog is recognised by the photcodes of its bands after the first."""
+        rows = []
+        for image in admitted.images:
+            meta = image.source.meta
+            if not isinstance(meta, RefSource):
+                continue
+            for band in image.source.detections.bands[1:]:
+                self.admission.last_number += 1
+                number = -self.admission.last_number
+                identity = meta.identity(band.photcode)
+                rows.append(ImageRow(number, identity, meta.content, image.match_mjd))
+        return rows
 
     def _log_params(self, admitted: Admitted) -> dict[str, Any]:
         inputs = [[i.source.meta.name, i.source.meta.content] for i in admitted.images]

@@ -219,7 +219,7 @@ class Admission:
 def _identity(meta: ImageMeta | RefSource) -> str:
     """What an image is known by: its number in the system it came from, or its name."""
     if isinstance(meta, RefSource):
-        return f"ref:{meta.photcode}:{meta.name}"
+        return meta.identity()
     if meta.extern_id is not None:
         return f"extern:{meta.source_id}:{meta.extern_id}"
     return f"name:{meta.name}"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dvo.ingest.as_matched import matched_positions, stored_motion, stored_times
 from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta, InputImage, RefSource
 from dvo.ingest.kernels import sky_order
-from dvo.ingest.position_error import position_error
+from dvo.ingest.position_error import motion_error2, position_error, unknown_error
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
 
@@ -184,7 +184,23 @@ class Batch:
             np.array(t[:1] or [0.0]) if len(set(t)) < 2 else self.per_image(t, "f8") for t in terms
         )
         mag_err = self.column("mag_err") if mag_scale.any() else None
-        return position_error(self.n, *self.errors(), mag_err, (sys2, scale, mag_scale))
+        unknown = [unknown_error(c) for c in codes]
+        return position_error(
+            self.n,
+            *self.errors(),
+            mag_err,
+            (sys2, scale, mag_scale),
+            unknown_arcsec=unknown[0] if len(set(unknown)) == 1 else self.per_image(unknown, "f8"),
+            more2=self._motion_error2(),
+        )
+
+    def _motion_error2(self) -> Array | None:
+        """What errors of motions add to the squared errors of positions that were moved."""
+        errors = [self.column(name) for name in ("u_ra_err", "u_dec_err")]
+        if errors[0] is None or errors[1] is None:
+            return None
+        seconds = _joined([_seconds_moved(i) for i in self.images]).take(self.order)
+        return motion_error2(stored_motion(errors[0]), stored_motion(errors[1]), seconds)
 
     def per_image(self, values: Sequence[float], dtype: str) -> Array:
         """Spread one value an image over its detections.
@@ -225,12 +241,26 @@ def _matching_positions(image: BatchImage) -> tuple[Array, Array]:
     u_ra, u_dec = found.columns.get("u_ra"), found.columns.get("u_dec")
     if image.meta is not None or u_ra is None or u_dec is None:
         return found.ra, found.dec
+    motion = stored_motion(u_ra), stored_motion(u_dec)
+    return matched_positions(
+        found.ra, found.dec, *motion, _times_measured(image), stored_times(image.match_mjd)
+    )
+
+
+def _times_measured(image: BatchImage) -> Array:
+    """Times of the rows of a survey, as stored: their own, or that of the catalog."""
+    found = image.source.detections
     epoch = found.columns.get("epoch_mjd")
     start = np.full(len(found), image.mjd) if epoch is None else epoch
-    start = np.where(np.isfinite(start), start, image.mjd)
-    motion = stored_motion(u_ra), stored_motion(u_dec)
-    times = stored_times(start), stored_times(image.match_mjd)
-    return matched_positions(found.ra, found.dec, *motion, *times)
+    return stored_times(np.where(np.isfinite(start), start, image.mjd))
+
+
+def _seconds_moved(image: BatchImage) -> Array:
+    """Time by which `_matching_positions` moves each row [s]."""
+    found = image.source.detections
+    if image.meta is not None or not {"u_ra", "u_dec"} <= found.columns.keys():
+        return np.zeros(len(found))
+    return np.asarray(stored_times(image.match_mjd) - _times_measured(image))
 
 
 def _nulls(name: str, n: int) -> Array:

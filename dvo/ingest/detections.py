@@ -26,6 +26,7 @@ from dvo.tables.measure import MEASURE
 __all__ = [
     "INSTRUMENT_ZERO_POINT",
     "MOTION_COLUMNS",
+    "BandColumns",
     "Detections",
     "ImageMeta",
     "InputImage",
@@ -188,7 +189,7 @@ class RefSource:
     Parameters
     ----------
     photcode : str
-        Name of their REF photcode.
+        Name of their REF photcode; of the first, if the catalog has several bands.
     epoch_mjd : float
         Epoch of their positions, MJD [d], where a row has none of its own.
     name : str
@@ -202,10 +203,61 @@ class RefSource:
     name: str
     content: str
 
+    def identity(self, photcode: str | None = None) -> str:
+        """What the catalog is known by.
+
+        Parameters
+        ----------
+        photcode : str or None
+            REF photcode of one of its bands; None for `photcode`.
+
+        Returns
+        -------
+        str
+            Photcode and name.
+        """
+        return f"ref:{photcode or self.photcode}:{self.name}"
+
+
+@dataclass(slots=True)
+class BandColumns:
+    """What a reference catalog measured in one of its bands.
+
+    Parameters
+    ----------
+    photcode : str
+        Name of the REF photcode of the band.
+    measured : ndarray of bool, shape (n,)
+        Which entries have a measure in the band. An entry without any still has its
+        position, and becomes one measure in the first band.
+    columns : dict of str to ndarray, each of shape (n,)
+        Columns of Measure that differ from band to band, such as mag and phot_flags.
+    """
+
+    photcode: str
+    measured: NDArray[np.bool_]
+    columns: dict[str, NDArray[Any]]
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> BandColumns:
+        """Pick entries.
+
+        Parameters
+        ----------
+        rows : ndarray of bool or int
+            Mask, or row numbers.
+
+        Returns
+        -------
+        BandColumns
+            Those entries, copied.
+        """
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return BandColumns(self.photcode, self.measured[rows], columns)
+
 
 @dataclass(slots=True)
 class Detections:
-    """The detections of one image, or a batch of a reference catalog.
+    """The detections of one image, or the entries of a reference catalog.
 
     Parameters
     ----------
@@ -216,6 +268,9 @@ class Detections:
         MOTION_COLUMNS. Floats are NaN where unknown. Absent columns are null.
     ra_err, dec_err : ndarray of float32 or None
         Error of the position, ra times cos(dec) [arcsec]; None or NaN where unknown.
+    bands : list of BandColumns
+        For a catalog of several bands: an entry is found once, and gives a measure in each
+        band it was measured in. Empty for images, and for catalogs of one photcode.
     """
 
     ra: F64
@@ -223,10 +278,12 @@ class Detections:
     columns: dict[str, NDArray[Any]] = field(default_factory=dict)
     ra_err: F32 | None = None
     dec_err: F32 | None = None
+    bands: list[BandColumns] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         known = measure_columns()
-        for name, values in self.columns.items():
+        of_bands = [(name, values) for b in self.bands for name, values in b.columns.items()]
+        for name, values in [*self.columns.items(), *of_bands]:
             if name not in known:
                 raise ShapeError(f"detections cannot have a column {name!r}")
             if values.shape != self.ra.shape or values.dtype != known[name]:
@@ -272,6 +329,7 @@ class Detections:
             columns={name: values[rows] for name, values in self.columns.items()},
             ra_err=None if self.ra_err is None else self.ra_err[rows],
             dec_err=None if self.dec_err is None else self.dec_err[rows],
+            bands=[band.take(rows) for band in self.bands],
         )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dvo.ingest import kernels
 from dvo.ingest.as_matched import MJD_1970, split_time, stored_motion
 from dvo.ingest.associate import Associated
+from dvo.ingest.bands import Spread
 from dvo.ingest.batch import Batch, BatchImage
 from dvo.ingest.detections import MOTION_COLUMNS
 from dvo.ingest.objects import Grouped, ObjectSet
@@ -39,7 +40,11 @@ _MAGS = {
 
 
 def measure_rows(
-    batch: Batch, found: Associated, objects: ObjectSet, groups: Grouped
+    batch: Batch,
+    found: Associated,
+    objects: ObjectSet,
+    groups: Grouped,
+    spread: Spread | None = None,
 ) -> ColumnTable:
     """Make the Measure rows of a batch.
 
@@ -48,18 +53,21 @@ def measure_rows(
     batch : Batch
         The detections.
     found : Associated
-        Their objects.
+        Objects of the measures.
     objects : ObjectSet
         The objects.
     groups : Grouped
-        The detections in the order of regions and objects.
+        The measures in the order of regions and objects.
+    spread : Spread, optional
+        Which measures the detections give; None for one each.
 
     Returns
     -------
     ColumnTable
         Rows of Measure in that order.
     """
-    order, of = groups.order, found.objects.take(groups.order)
+    of = found.objects.take(groups.order)
+    order = groups.order if spread is None else spread.entry.take(groups.order)
     columns: dict[str, Array] = {
         "ra": batch.measured_ra.take(order),
         "dec": batch.measured_dec.take(order),
@@ -70,10 +78,12 @@ def measure_rows(
         given = batch.column(name, order)
         if given is not None:
             columns[name] = given
-    for name in ("u_ra", "u_dec"):
+    for name in MOTION_COLUMNS.keys() & MEASURE.names:
         motion = batch.column(name, order)
         if motion is not None:
             columns[name] = stored_motion(motion)
+    if spread is not None:
+        columns |= spread.columns(groups.order)
     columns |= {
         "ave_ref": objects.ave_ref.take(of).astype(np.uint32),
         "obj_id": objects.obj_id.take(of),
@@ -84,7 +94,7 @@ def measure_rows(
         if name not in columns:
             columns[name] = one_each.take(image)
     _own_epochs(batch, order, columns)
-    return ColumnTable(MEASURE, columns, batch.n)
+    return ColumnTable(MEASURE, columns, len(order))
 
 
 def _image_columns(images: Sequence[BatchImage]) -> dict[str, Array]:

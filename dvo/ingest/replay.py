@@ -98,7 +98,7 @@ class Replay:
                  average["mean_epoch"].astype(np.float64))  # fmt: skip
         pos_err, n_pos = average["ra_err"].copy(), average["number_pos"].copy()
         n_pos[changed] = 0
-        error = weights(measure, codes)
+        error = weights(measure, codes, times)
         for run in _runs(numbers, gives):
             kernels.remeasure(ref[run], ra[run], dec[run], error[run], times[run], state,
                               pos_err, n_pos)  # fmt: skip

@@ -68,6 +68,8 @@ class AddstarReport:
         Images added, passed over because they are in, and put in the place of others.
     n_detections, n_matched, n_new : int
         Detections added; those of known objects, and those that made new ones.
+    n_measures : int
+        Measures added: as many as detections, but for catalogs of several bands.
     n_commits : int
         Commits made.
     n_dropped : dict of str to int
@@ -84,6 +86,7 @@ class AddstarReport:
     n_detections: int = 0
     n_matched: int = 0
     n_new: int = 0
+    n_measures: int = 0
     n_commits: int = 0
     n_dropped: dict[str, int] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)

@@ -144,6 +144,10 @@ MEASURE = TableSchema(
             "arcsec/yr",
             "pos.pm;pos.eq.dec",
         ),
+        Column("u_ra_err", "f4", "error of u_ra", "arcsec/yr", "stat.error;pos.pm;pos.eq.ra"),
+        Column("u_dec_err", "f4", "error of u_dec", "arcsec/yr", "stat.error;pos.pm;pos.eq.dec"),
+        Column("par", "f4", "parallax that its catalog gives", "arcsec", "pos.parallax.trig"),
+        Column("par_err", "f4", "error of par", "arcsec", "stat.error;pos.parallax.trig"),
         Column("psf_qf", "f4", "fraction of the PSF on unmasked pixels", "", "meta.code.qual"),
         Column(
             "psf_qf_perfect",

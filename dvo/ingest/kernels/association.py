@@ -467,7 +467,7 @@ def remeasure(
     ra, dec : ndarray of float64, shape (n,)
         Measured positions [deg].
     err : ndarray of float32, shape (n,)
-        Position errors [arcsec], above 0.
+        Position errors [arcsec], above 0; measures where it is infinite are passed over.
     time : ndarray of float64, shape (n,)
         Times of the measures [s since 1970].
     objects : tuple of ndarray
@@ -480,6 +480,8 @@ def remeasure(
     o_ra, o_dec, o_pm_ra, o_pm_dec, o_time = objects
     for i in range(len(row)):
         o = row[i]
+        if math.isinf(err[i]):
+            continue
         if n_pos[o] == 0:
             o_ra[o] = ra[i]
             o_dec[o] = dec[i]
