@@ -26,11 +26,9 @@ class ImageMap:
     numbers : ndarray of uint32, shape (greatest number in the source + 1,)
         Number in the database, of images and reference catalogs; 0 where there is none.
     comes : ndarray of bool, shape (greatest number in the source + 1,)
-        Whether the measures of an image are to come; False if they are in already.
+        Whether the measures of an image or catalog are to come; False if they are in already.
     new : list of ImageRow
         Images and catalogs that the database does not know, by their new numbers.
-    refs_coming, refs_known : frozenset of str
-        Photcodes of reference catalogs that are to come, and of those that are in.
     last : int
         Last number that was given.
     """
@@ -38,14 +36,7 @@ class ImageMap:
     numbers: NDArray[np.uint32]
     comes: NDArray[np.bool_]
     new: list[ImageRow]
-    refs_coming: frozenset[str]
-    refs_known: frozenset[str]
     last: int
-
-    @property
-    def anything_comes(self) -> bool:
-        """Whether there is anything to merge."""
-        return bool(self.comes.any() or self.refs_coming)
 
 
 def map_images(
@@ -85,7 +76,6 @@ def map_images(
     n = max((abs(row.image_id) for row in theirs), default=0) + 1
     numbers, comes = np.zeros(max(n, 1), np.uint32), np.zeros(max(n, 1), np.bool_)
     new: list[ImageRow] = []
-    refs: dict[bool, set[str]] = {True: set(), False: set()}
     for row in sorted(theirs, key=lambda r: abs(r.image_id)):
         is_ref = row.image_id < 0
         mine = known.get(row.identity)
@@ -97,12 +87,8 @@ def map_images(
             _compare(mine, row, source)
             number = abs(mine.image_id)
             is_coming = coming is not None and coming[0] <= number <= coming[1]
-        numbers[abs(row.image_id)] = number
-        if is_ref:
-            refs[is_coming].add(row.identity.split(":")[1])
-        else:
-            comes[row.image_id] = is_coming
-    return ImageMap(numbers, comes, new, frozenset(refs[True]), frozenset(refs[False]), last)
+        numbers[abs(row.image_id)], comes[abs(row.image_id)] = number, is_coming
+    return ImageMap(numbers, comes, new, last)
 
 
 def _compare(ours: ImageRow, theirs: ImageRow, source: str) -> None:

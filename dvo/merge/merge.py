@@ -201,7 +201,7 @@ class _Run:
                 source.db_id, self.source.snapshot.id, self.view.snapshot.id, first, images.last
             )
         )
-        self.regions = self.source.regions() if images.anything_comes else []
+        self.regions = self.source.regions() if images.comes.any() else []
         self.report.n_regions = len(self.regions)
         self.base = self._base()
         epoch = common_epoch(self.source, self.base) if self.regions else 0.0
@@ -215,20 +215,12 @@ class _Run:
         last = int(self.store.manifest.meta.get("last_image", "0"))
         coming = None if state is None else (state.first, state.last)
         images = map_images(ours, theirs, last, coming, self.source_name)
-        n_coming = int(images.comes.sum()) + len(images.refs_coming)
         self.report.skipped = 0 if state is not None else len(theirs) - len(images.new)
-        self.report.finished = n_coming == 0
+        self.report.finished = not images.comes.any()
         if self.options.dry_run:
             chips = [row for row in images.new if row.image_id > 0]
             planes = [row for row in chips if row.identity.startswith(PLANE)]
             self.report.n_images = len(chips) - len(planes)
-        both = images.refs_coming & images.refs_known
-        if both:
-            raise ConfigError(
-                f"{self.source_name}: of several reference catalogs with photcode "
-                f"{', '.join(sorted(both))} some are in the database and others are not; their "
-                "measures cannot be told apart. Give each catalog a photcode of its own"
-            )
         return images
 
     def _base(self) -> View:
@@ -273,7 +265,7 @@ class _Run:
 
     def add(self, batch: SourceBatch) -> None:
         """Add a batch of the source, in one commit."""
-        coming = coming_measures(batch, self.names, self.source)
+        coming = coming_measures(batch, self.names)
         state = self.state.with_regions(batch.regions, self.regions)
         if self.options.dry_run:
             self._count(batch, coming)

@@ -98,7 +98,7 @@ def kinds_of(measure: ColumnTable) -> list[str]:
     return [kind for kind, (mag, _, _) in STORED_MAGS.items() if mag in measure]
 
 
-def coming_measures(batch: SourceBatch, names: Translation, view: View) -> Array:
+def coming_measures(batch: SourceBatch, names: Translation) -> Array:
     """Measures of a batch that are not in the database yet.
 
     Parameters
@@ -106,22 +106,17 @@ def coming_measures(batch: SourceBatch, names: Translation, view: View) -> Array
     batch : SourceBatch
         The batch.
     names : Translation
-        Which images come.
-    view : View
-        The source, for the names of its photcodes.
+        Which images and catalogs come.
 
     Returns
     -------
     ndarray of int64
         Rows of its Measure table.
     """
-    measure, images = batch.measure, names.images
-    ids = measure["image_id"].astype(np.int64)
-    comes = np.zeros(65536, np.bool_)
-    comes[[view.photcodes.get(name).code for name in images.refs_coming]] = True
-    is_ref = ids == 0
-    mask = np.where(is_ref, comes[measure["photcode"]], images.comes[ids])
-    return np.flatnonzero(mask)
+    measure, comes = batch.measure, names.images.comes
+    # A measure is of an image or of a reference catalog; they share their numbers.
+    numbers = measure["image_id"].astype(np.int64) + measure["ref_id"].astype(np.int64)
+    return np.flatnonzero(comes[numbers])
 
 
 def add_batch(
@@ -242,9 +237,8 @@ def _update_known(
 ) -> None:
     """Bring means of objects up to date with measures that come to them."""
     codes = names.photcodes.table
-    error = weights(measure, codes, objects.time[found])
     kernels.remeasure(
-        found.astype(np.int64), measure["ra"], measure["dec"], error,
+        found.astype(np.int64), measure["ra"], measure["dec"], weights(measure, codes),
         measured_times(measure), objects.kernel_arrays(), objects.pos_err, objects.n_pos,
     )  # fmt: skip
     k = averaged_filters(measure, codes)
