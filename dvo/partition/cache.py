@@ -92,6 +92,35 @@ class TileCache:
                 f"again, else run: dvo check {self._root}"
             ) from err
 
+    def tile_bounds(
+        self, path: str, names: Sequence[str]
+    ) -> tuple[int, list[tuple[Array, Array]]] | None:
+        """Least and greatest values of columns in each tile of a data file.
+
+        Parameters
+        ----------
+        path : str
+            Path relative to the catdir.
+        names : sequence of str
+            Columns.
+
+        Returns
+        -------
+        tile_rows : int
+            Rows of a tile.
+        bounds : list of (ndarray, ndarray)
+            Minima and maxima of each column; None in place of both if the file does not
+            record them.
+        """
+        # Under the lock: in another thread the file could be closed for one used later.
+        with self._mutex:
+            file = self.file(path)
+            found = [file.tile_bounds(name) for name in names]
+            bounds = [b for b in found if b is not None]
+            if len(bounds) < len(found) or not file.tile_rows:
+                return None
+            return file.tile_rows, bounds
+
     def rows(self, path: str, names: Sequence[str], start: int, stop: int) -> dict[str, Array]:
         """Read some columns of a run of rows.
 
@@ -209,11 +238,14 @@ class TileCache:
             threads = 1 if is_small else self._threads
             data = file.read(wanted, start=first * tile, stop=stop, threads=threads)
             for name, values in data.items():
-                values.flags.writeable = False
                 for t in range(first, last):
-                    self._keep((path, name, t), values[(t - first) * tile : (t - first + 1) * tile])
+                    # A tile of its own: as a piece of all that was read it would keep all of
+                    # that in memory until the last of its neighbours has gone.
+                    piece = values[(t - first) * tile : (t - first + 1) * tile]
+                    self._keep((path, name, t), piece if last - first == 1 else piece.copy())
 
     def _keep(self, key: tuple[str, str, int], values: Array) -> None:
+        values.flags.writeable = False
         if key not in self._tiles:
             self._n_bytes += values.nbytes
         self._tiles[key] = values

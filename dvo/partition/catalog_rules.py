@@ -167,6 +167,13 @@ def _part_faults(view: View, region: int) -> Iterator[Fault]:
         if schema is not SECFILT and reach != n_rows:
             yield Fault(f"the manifest counts {n_rows} rows, its files have {reach}", REMEDY,
                         "", schema.name, name)  # fmt: skip
+    sizes = [p.n_rows for p in view.parts(MEASURE, region) if p.kind == "rows"]
+    if (row.n_parts, row.n_largest) != (len(sizes), max(sizes, default=0)):
+        yield Fault(
+            f"the manifest counts {row.n_parts} parts, the largest of {row.n_largest} rows; there "
+            f"are {len(sizes)}, the largest of {max(sizes, default=0)}", REMEDY, "", MEASURE.name,
+            name,
+        )  # fmt: skip
     whole = stored[AVERAGE.name] * view.n_secfilt
     if stored[SECFILT.name] not in (0, whole):
         yield Fault(

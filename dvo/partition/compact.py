@@ -144,7 +144,8 @@ class _Compaction:
         if not regions and not images:
             return 0
         view = self._view
-        with self._store.begin("resort", {"catalogs": len(regions)}, view) as change:
+        params = {"catalogs": len(regions), "image_parts": len(images)}
+        with self._store.begin("resort", params, view) as change:
             if images:
                 table = view.read_parts(IMAGE, images)
                 change.drop_parts(images)

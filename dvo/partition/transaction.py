@@ -350,7 +350,10 @@ class Transaction:
         """Put together what was said of parts and catalogs; gives the new snapshot."""
         change = self._change
         change.removed_parts = np.concatenate([np.empty((0, 2), np.int64), *self._removed])
-        before = self.base.catalogs(self._catalogs)
+        # Also catalogs of which nothing was said but that their parts are others.
+        regions = np.concatenate([change.removed_parts[:, 0], *(m.regions for m in self._measures)])
+        before = self.base.catalogs(sorted({*self._catalogs, *regions.tolist()}))
+        self._catalogs = before | self._catalogs
         change.catalogs = count_parts(
             self._catalogs.values(), before, self._measures, change.removed_parts,
             self.base.part_table,

@@ -476,11 +476,10 @@ class View:
 
     def _tiles_near(self, part: Part, area: Area) -> list[tuple[int, int]]:
         """Rows of each tile of a part that may touch an area."""
-        file = self._cache.file(part.path)
-        ra, dec = file.tile_bounds("ra"), file.tile_bounds("dec")
-        if ra is None or dec is None or not file.tile_rows:
+        found = self._cache.tile_bounds(part.path, ["ra", "dec"])
+        if found is None:
             return [(part.row_start, part.row_stop)]
-        tile = file.tile_rows
+        tile, (ra, dec) = found
         first, last = part.row_start // tile, -(-part.row_stop // tile)
         near = area.may_hold(
             ra[0][first:last], ra[1][first:last], dec[0][first:last], dec[1][first:last]

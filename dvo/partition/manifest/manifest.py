@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dvo.errors import FormatVersionError, NotACatdirError, StorageError, UnknownSnapshotError
-from dvo.partition.layout import MANIFEST
+from dvo.partition.layout import LOG, MANIFEST
 from dvo.partition.manifest.commits import insert
 from dvo.partition.manifest.connection import connect_reader, connect_writer
 from dvo.partition.manifest.parts import Change, PartTable
@@ -52,9 +52,7 @@ class Manifest:
         self.catdir = catdir
         path = catdir / MANIFEST
         if not path.is_file():
-            raise NotACatdirError(
-                f"{catdir}: no DVO database here (no {MANIFEST}); make one with: dvo init {catdir}"
-            )
+            raise _absent(catdir)
         try:
             self._db = connect_writer(path) if writable else connect_reader(path)
             self.meta = dict(self._db.execute("SELECT key, value FROM meta"))
@@ -371,6 +369,17 @@ class Manifest:
             db.execute("DELETE FROM pending")
             db.executemany("INSERT INTO pending VALUES (?)", [(path,) for path in gone])
         self.meta.update(change.meta)
+
+
+def _absent(catdir: Path) -> NotACatdirError:
+    if any((catdir / LOG).glob("*.fits")):
+        return NotACatdirError(
+            f"{catdir}: its manifest ({MANIFEST}) is gone; make it anew from the records of "
+            f"commits with: dvo check {catdir} --rebuild"
+        )
+    return NotACatdirError(
+        f"{catdir}: no DVO database here (no {MANIFEST}); make one with: dvo init {catdir}"
+    )
 
 
 def _unreadable(catdir: Path, err: Exception) -> StorageError:

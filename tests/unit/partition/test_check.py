@@ -137,6 +137,15 @@ def test_counts_of_the_manifest(catdir):
     assert any("the manifest counts" in text for text in messages(catdir, deep=True))
 
 
+def test_counts_of_parts(catdir):
+    """They say which catalogs are in need of compaction."""
+    with sqlite3.connect(catdir / "dvo.sqlite") as db:
+        db.execute("UPDATE catalog SET n_largest = n_largest + 1 WHERE removed IS NULL")
+    db.close()
+    assert check(catdir).ok
+    assert any("the largest of" in text for text in messages(catdir, deep=True))
+
+
 def spoil(catdir, table, column, row, value):
     """Commit one region's tables with one wrong value; gives the name of the region."""
     with Store(catdir, writable=True) as store:

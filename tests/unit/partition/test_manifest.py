@@ -172,6 +172,14 @@ def test_no_manifest_half_made_and_other_formats(tmp_path):
         Manifest(tmp_path)
 
 
+def test_a_lost_manifest_is_not_taken_for_no_database(tmp_path):
+    """Where commits have left their records, `dvo init` is no advice."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "00000001-abcd.fits").touch()
+    with pytest.raises(NotACatdirError, match=r"is gone; make it anew .*--rebuild"):
+        Manifest(tmp_path)
+
+
 def test_commits_that_do_not_follow_make_no_manifest(tmp_path):
     lost = Change(parts=[part(1, "never-made")])
     with pytest.raises(StorageError, match="cannot be made"):

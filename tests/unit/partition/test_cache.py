@@ -1,0 +1,80 @@
+"""Tiles in memory: within the budget, and right for many threads at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from dvo.partition import cache as module
+from dvo.partition.bounds import Cone
+from dvo.partition.cache import TileCache
+from dvo.partition.compact import resort
+from dvo.partition.store import Store
+from dvo.tables.fits import Field, TableHDU, write_fits
+from dvo.tables.measure import MEASURE
+from dvo.tables.schema import Column
+from tests.synth import filled_database
+
+N_ROWS, TILE = 1000, 50
+
+
+@pytest.fixture
+def values(tmp_path, rng):
+    """A column of twenty tiles, in a file called table."""
+    found = rng.random(N_ROWS)
+    field = Field.from_column(Column("x", "f8", ""))
+    write_fits(tmp_path / "table", [TableHDU("T", (field,), {"x": found}, tile_rows=TILE)])
+    return found
+
+
+def open_cache(folder, n_tiles):
+    return TileCache(folder, budget=n_tiles * TILE * 8, threads=1)
+
+
+def test_rows_of_any_place(tmp_path, values, rng):
+    cache = open_cache(tmp_path, 4)
+    for _ in range(50):
+        start, stop = np.sort(rng.integers(0, N_ROWS + 1, 2)).tolist()
+        np.testing.assert_array_equal(cache.rows("table", ["x"], start, stop)["x"],
+                                      values[start:stop])  # fmt: skip
+        rows = np.flatnonzero(rng.random(N_ROWS) < rng.choice([0.01, 0.5]))
+        found = cache.gather("table", ["x", "absent"], rows)
+        assert found.keys() == ({"x"} if len(rows) else set())
+        np.testing.assert_array_equal(found.get("x", np.empty(0)), values[rows])
+    cache.close()
+
+
+def test_what_is_kept_is_no_more_than_allowed(tmp_path, values):
+    """One tile of a long read must not hold the whole of it in memory."""
+    cache = open_cache(tmp_path, 3)
+    cache.rows("table", ["x"], 0, N_ROWS)
+    held = {id(v.base if v.base is not None else v): v.base if v.base is not None else v
+            for v in cache._tiles.values()}  # fmt: skip
+    assert 0 < sum(v.nbytes for v in held.values()) <= 3 * TILE * 8
+    with pytest.raises(ValueError, match="read-only"):
+        cache.rows("table", ["x"], 0, 10)["x"][0] = 1.0
+    cache.close()
+
+
+def test_threads_share_a_database(tmp_path, monkeypatch):
+    """Files are closed and opened again all the time; nobody reads from a closed one."""
+    import dvo.partition.transaction as writing
+
+    monkeypatch.setattr(module, "_MAX_OPEN", 1)
+    monkeypatch.setattr(writing, "TILE_ROWS", 16)
+    catdir = filled_database(tmp_path / "sky", n_images=3)
+    with Store(catdir, writable=True) as store:
+        resort(store, own_file_rows=1)
+    area = Cone(112.5, 15.0, 0.2)
+
+    def count(store):
+        view = store.view()
+        found = [view.read_area(MEASURE, r, ["mag"], area) for r in view.regions(area)]
+        return sum(map(len, found))
+
+    with Store(catdir) as store, ThreadPoolExecutor(8) as pool:
+        expected = count(store)
+        assert expected > 0
+        assert set(pool.map(lambda _: count(store), range(200))) == {expected}
