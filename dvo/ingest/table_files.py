@@ -1,13 +1,15 @@
 """Columns of any table file: FITS (compressed too), Parquet, VOTable and CSV.
 
-The kind of file is told by its first bytes, not by its name. Missing values are NaN.
+The kind of file is told by its first bytes, not by its name; gzip and bzip2 are unpacked.
+Missing values are NaN, those of text are empty. Lines of a CSV file before its line of names
+may be comments, with # in front, as in ECSV.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,18 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError, CorruptTableError, StorageError
+from dvo.ingest.packed_files import unpacked
 from dvo.tables.fits.hdu import FitsFile
 from dvo.tables.fits.reader import TableFile
 
-__all__ = ["RawTable", "read_table"]
+__all__ = ["Choice", "RawTable", "first_bytes", "read_chosen", "read_table"]
 
 Array = NDArray[Any]
 
+Choice = Callable[[Sequence[str]], Sequence[str]]
+"""Picks the columns wanted from those that a file has."""
+
+_FIRST_BYTES = 4096
 # A constant column packs well, positions do not: beyond this a Parquet file is a bomb.
 _MAX_ROWS_PER_BYTE = 100
 _MAX_CSV_BLOCK = 1 << 24
@@ -73,24 +80,71 @@ def read_table(path: Path | str, names: Sequence[str], *, hdu: int | str | None 
     BadCatalogError
         If the file cannot be read, or lacks a column.
     """
+    return read_chosen(path, lambda _: names, hdu=hdu)
+
+
+def read_chosen(path: Path | str, choose: Choice, *, hdu: int | str | None = None) -> RawTable:
+    """Read columns of a table file that are chosen when its columns are known.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    choose : callable
+        Given the names of the columns that the file has, says which are wanted.
+    hdu : int, str or None
+        HDU of a FITS file; None takes its first table.
+
+    Returns
+    -------
+    RawTable
+        The columns.
+
+    Raises
+    ------
+    BadCatalogError
+        If the file cannot be read, or lacks a column.
+    """
     path = Path(path)
+    with unpacked(path) as file:
+        start = first_bytes(file)
+        if start.startswith(b"SIMPLE"):
+            return _read_fits(file, path, choose, hdu)
+        if start.startswith(b"PAR1"):
+            return _read_parquet(file, path, choose)
+        if start.lstrip().startswith((b"<?xml", b"<VOTABLE", b"<!DOCTYPE")):
+            return _read_votable(file, path, choose)
+        if b"\0" in start or not start.strip():
+            raise BadCatalogError(
+                f"{path}: {'no table' if start else 'the file is empty'}; FITS, Parquet, VOTable "
+                "and CSV files are read, packed by gzip or bzip2 too"
+            )
+        return _read_csv(file, path, choose)
+
+
+def first_bytes(path: Path) -> bytes:
+    """Read the beginning of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, unpacked.
+
+    Returns
+    -------
+    bytes
+        Up to 4096 of them.
+
+    Raises
+    ------
+    BadCatalogError
+        If it cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            start = file.read(512)
+            return file.read(_FIRST_BYTES)
     except OSError as error:
         raise BadCatalogError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if start.startswith(b"SIMPLE"):
-        return _read_fits(path, names, hdu)
-    if start.startswith(b"PAR1"):
-        return _read_parquet(path, names)
-    if start.lstrip().startswith((b"<?xml", b"<VOTABLE", b"<!DOCTYPE")):
-        return _read_votable(path, names)
-    if b"\0" in start or not start.strip():
-        raise BadCatalogError(
-            f"{path}: {'no table' if start else 'the file is empty'}; FITS, Parquet, VOTable and "
-            "CSV files are read (unpacked)"
-        )
-    return _read_csv(path, names)
 
 
 def _resolve(
@@ -113,10 +167,10 @@ def _resolve(
     return found
 
 
-def _read_fits(path: Path, names: Sequence[str], hdu: int | str | None) -> RawTable:
+def _read_fits(file: Path, path: Path, choose: Choice, hdu: int | str | None) -> RawTable:
     try:
-        with TableFile(path, _first_table(path) if hdu is None else hdu) as table:
-            found = _resolve(path, names, table.names)
+        with TableFile(file, _first_table(file) if hdu is None else hdu) as table:
+            found = _resolve(path, choose(table.names), table.names)
             fields = {f.name: f for f in reversed(table.fields)}
             columns = table.read(list(dict.fromkeys(found.values())))
             units = {name: fields[real].unit for name, real in found.items()}
@@ -156,15 +210,15 @@ def _to_numpy(column: pa.ChunkedArray[Any]) -> Array:
     return values if values.flags.writeable else values.copy()
 
 
-def _read_parquet(path: Path, names: Sequence[str]) -> RawTable:
+def _read_parquet(file: Path, path: Path, choose: Choice) -> RawTable:
     try:
-        with pa.parquet.ParquetFile(path, memory_map=True) as file:
-            n_rows = file.metadata.num_rows
-            if n_rows > _MAX_ROWS_PER_BYTE * path.stat().st_size:
+        with pa.parquet.ParquetFile(file, memory_map=True) as reader:
+            n_rows = reader.metadata.num_rows
+            if n_rows > _MAX_ROWS_PER_BYTE * file.stat().st_size:
                 raise BadCatalogError(f"{path}: claims {n_rows} rows, far too many for its size")
-            schema = file.schema_arrow
-            found = _resolve(path, names, schema.names)
-            table = file.read(columns=list(dict.fromkeys(found.values())), use_threads=False)
+            schema = reader.schema_arrow
+            found = _resolve(path, choose(schema.names), schema.names)
+            table = reader.read(columns=list(dict.fromkeys(found.values())), use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:  # names may be no UTF-8
         raise BadCatalogError(f"{path}: damaged Parquet file: {error}") from error
     units = {}
@@ -174,18 +228,21 @@ def _read_parquet(path: Path, names: Sequence[str]) -> RawTable:
     return RawTable({n: _to_numpy(table[real]) for n, real in found.items()}, units, len(table))
 
 
-def _read_csv(path: Path, names: Sequence[str]) -> RawTable:
-    block = pa.csv.ReadOptions(use_threads=False, block_size=_MAX_CSV_BLOCK)
+def _read_csv(file: Path, path: Path, choose: Choice) -> RawTable:
+    n_comments = _count_comments(file)
+    block = pa.csv.ReadOptions(use_threads=False, block_size=_MAX_CSV_BLOCK, skip_rows=n_comments)
     try:
-        with pa.csv.open_csv(path, read_options=block) as reader:
+        with pa.csv.open_csv(file, read_options=block) as reader:
             present = reader.schema.names
-            found = _resolve(path, names, present, _csv_hint(present))
+            found = _resolve(path, choose(present), present, _csv_hint(present))
         columns = list(dict.fromkeys(found.values()))
         # An empty cell is a missing number; float columns that begin with whole numbers must
         # not be taken for integers, so the type is settled over the whole file.
         table = pa.csv.read_csv(
-            path,
-            read_options=pa.csv.ReadOptions(use_threads=False, block_size=_csv_block(path)),
+            file,
+            read_options=pa.csv.ReadOptions(
+                use_threads=False, block_size=_csv_block(file), skip_rows=n_comments
+            ),
             convert_options=pa.csv.ConvertOptions(include_columns=columns),
         )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -193,6 +250,15 @@ def _read_csv(path: Path, names: Sequence[str]) -> RawTable:
             f"{path}: not a table as CSV, a line of names and one line a row: {error}"
         ) from error
     return RawTable({n: _to_numpy(table[real]) for n, real in found.items()}, {}, len(table))
+
+
+def _count_comments(file: Path) -> int:
+    """Lines with # in front before the line of names."""
+    n = 0
+    with file.open("rb") as lines:
+        while lines.readline(_MAX_CSV_BLOCK).startswith(b"#"):
+            n += 1
+    return n
 
 
 def _csv_hint(present: Sequence[str]) -> str:
@@ -208,23 +274,26 @@ def _csv_block(path: Path) -> int:
     return min(max(path.stat().st_size + 1, 1 << 16), 2**31 - 1)
 
 
-def _read_votable(path: Path, names: Sequence[str]) -> RawTable:
+def _read_votable(file: Path, path: Path, choose: Choice) -> RawTable:
     from astropy.io import votable  # noqa: PLC0415  # slow to import, and few catalogs need it
     from astropy.io.votable.exceptions import VOWarning  # noqa: PLC0415
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VOWarning)
-            table = votable.parse_single_table(str(path))
+            table = votable.parse_single_table(str(file))
     except (ArithmeticError, LookupError, OSError, TypeError, ValueError, VOWarning) as error:
         raise BadCatalogError(f"{path}: damaged VOTable: {error}") from error
     # Columns are known by their name; the ID is often made up by the writer.
     by_name = {field.name: field for field in reversed(table.fields)}
-    found = _resolve(path, names, list(by_name))
+    present = list(by_name)
+    found = _resolve(path, choose(present), present)
     columns: dict[str, Array] = {}
     for name, real in found.items():
         values = table.array[by_name[real].ID]
-        if np.ma.is_masked(values):
+        if values.dtype.kind in "OSU":
+            values = np.ma.filled(values, "")
+        elif np.ma.is_masked(values):
             values = values.astype(np.float64).filled(np.nan)
         columns[name] = np.ascontiguousarray(values)  # a column of a record array has gaps
     units = {name: str(by_name[real].unit or "") for name, real in found.items()}

@@ -1,5 +1,6 @@
 """Plain tables of every kind, column maps, exposure lists, and what can be wrong with them."""
 
+import bz2
 import gzip
 from pathlib import Path
 from typing import Any
@@ -268,7 +269,8 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
     for name, data in [
         ("empty", b""),
         ("binary", bytes(range(256)) * 10),
-        ("gz", gzip.compress(b"ra,dec\n1,2\n") + b"\0"),
+        ("gz", gzip.compress(b"ra,dec\n1,2\n")[:-4]),
+        ("bz2", bz2.compress(b"ra,dec\n1,2\n")[:-4]),
         ("fakefits", b"SIMPLE" + b"x" * 5000),
         ("fakeparquet", b"PAR1" + b"x" * 5000 + b"PAR1"),
         ("fakexml", b"<?xml version='1.0'?><VOTABLE><a></b>"),
@@ -463,3 +465,24 @@ def test_bad_lists(tmp_path: Path) -> None:
     with pytest.raises(BadCatalogError, match=r"b\.csv"):
         read_exposure_list(tmp_path / "b.csv")
     assert read_exposure_list(write_list(tmp_path)) == []
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_packed_files_are_unpacked(tmp_path: Path, writer: Any, pack: Any) -> None:
+    writer(tmp_path / "table", columns())
+    (tmp_path / "packed").write_bytes(pack((tmp_path / "table").read_bytes()))
+    got, _, content = read_detections(tmp_path / "packed", MAP)
+    assert content == read_detections(tmp_path / "table", MAP)[2]
+    assert len(got) == 50
+
+
+def test_what_grows_beyond_measure_is_not_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "bomb").write_bytes(gzip.compress(b"1,2\n" * 10_000_000))
+    check_bad(tmp_path / "bomb", "ra=ra,dec=dec", "bomb", "200 times")
+
+
+def test_comments_before_the_names_of_a_csv(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("# %ECSV 1.0\n# ---\nra,dec\n1,2\n3,4\n")
+    got, _, _ = read_detections(tmp_path / "t", parse_column_map("ra=ra,dec=dec"))
+    assert got.dec.tolist() == [2.0, 4.0]
