@@ -237,8 +237,9 @@ def _update_known(
 ) -> None:
     """Bring means of objects up to date with measures that come to them."""
     codes = names.photcodes.table
+    error = weights(measure, codes, objects.time[found])
     kernels.remeasure(
-        found.astype(np.int64), measure["ra"], measure["dec"], weights(measure, codes),
+        found.astype(np.int64), measure["ra"], measure["dec"], error,
         measured_times(measure), objects.kernel_arrays(), objects.pos_err, objects.n_pos,
     )  # fmt: skip
     k = averaged_filters(measure, codes)
