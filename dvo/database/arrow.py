@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dvo.database import kernels
 from dvo.tables.schema import Column
 
 __all__ = ["OutputColumn", "to_arrow"]
@@ -71,11 +72,16 @@ def _to_array(column: Column, values: Array) -> pa.Array[Any]:
 
 
 def _words(values: Array) -> pa.Array[Any]:
+    n = len(values)
+    chars = np.ascontiguousarray(values).view(np.uint8).reshape(n, values.dtype.itemsize)
+    ends = np.zeros(n + 1, np.int32)
+    if kernels.word_ends(chars, ends):
+        data = np.empty(ends[-1], np.uint8)
+        kernels.join_words(chars, ends, data)
+        return pa.StringArray.from_buffers(n, pa.py_buffer(ends.data), pa.py_buffer(data.data))
     words = [v.decode("ascii", "replace").encode() for v in values.tolist()]
-    ends = np.zeros(len(words) + 1, np.int32)
     np.cumsum([len(w) for w in words], out=ends[1:])
-    data = pa.py_buffer(b"".join(words))
-    return pa.StringArray.from_buffers(len(words), pa.py_buffer(ends.data), data)
+    return pa.StringArray.from_buffers(n, pa.py_buffer(ends.data), pa.py_buffer(b"".join(words)))
 
 
 def _numbers(values: Array, is_null: Array | None = None) -> pa.Array[Any]:
