@@ -11,6 +11,7 @@ from dvo.tables.fits.header import Header
 from dvo.tables.fits.pack import pack
 from dvo.tables.fits.reader import TableFile
 from dvo.tables.fits.report import describe, verify
+from dvo.tables.fits.stream import PlainStream
 from dvo.tables.fits.unpack import unpack
 from dvo.tables.fits.writer import TableHDU, WrittenFile, write_fits
 
@@ -18,6 +19,7 @@ __all__ = [
     "Field",
     "Header",
     "Level",
+    "PlainStream",
     "TableFile",
     "TableHDU",
     "WrittenFile",

@@ -29,7 +29,8 @@ from dvo.tables.fits.kernels import sum_column
 from dvo.tables.fits.plain import rows_bytes
 from dvo.tables.fits.values import Layout, words_of
 
-__all__ = ["FileWriter", "TableHDU", "WrittenFile", "tile_bounds", "write_fits", "z_cards"]
+__all__ = ["FileWriter", "TableHDU", "WrittenFile", "plain_cards", "primary_cards", "tile_bounds",
+           "write_fits", "z_cards"]  # fmt: skip
 
 Array = NDArray[Any]
 Buffers = Iterable[bytes | memoryview]
@@ -318,20 +319,58 @@ def _head(row_bytes: int, n_rows: int, heap: int, n_fields: int) -> list[str]:
     )
 
 
-def _tail(table: TableHDU) -> list[str]:
-    clash = sorted(k for k in table.header if k.upper() in _STRUCTURE)
+def _tail(extname: str, header: Mapping[str, Any]) -> list[str]:
+    clash = sorted(k for k in header if k.upper() in _STRUCTURE)
     if clash:
         raise SchemaError(
-            f"table {table.extname}: header keyword(s) {', '.join(clash)} belong to the format"
+            f"table {extname}: header keyword(s) {', '.join(clash)} belong to the format"
         )
-    return [format_card("EXTNAME", table.extname, "name of the table"), *format_cards(table.header)]
+    return [format_card("EXTNAME", extname, "name of the table"), *format_cards(header)]
 
 
-def _plain_cards(table: TableHDU, row_bytes: int) -> list[str]:
-    cards = _head(row_bytes, table.n_rows, 0, len(table.fields))
-    for i, f in enumerate(table.fields):
+def plain_cards(
+    extname: str, fields: Sequence[Field], n_rows: int, header: Mapping[str, Any]
+) -> list[str]:
+    """Cards of an uncompressed table, without its sums.
+
+    Parameters
+    ----------
+    extname : str
+        EXTNAME.
+    fields : sequence of Field
+        Its columns.
+    n_rows : int
+        Number of rows.
+    header : mapping of str to value or (value, comment)
+        More keywords.
+
+    Returns
+    -------
+    list of str
+        The cards; how many there are does not depend on the number of rows.
+    """
+    cards = _head(sum(f.width for f in fields), n_rows, 0, len(fields))
+    for i, f in enumerate(fields):
         cards += f.cards(i + 1)
-    return cards + _tail(table)
+    return cards + _tail(extname, header)
+
+
+def primary_cards(header: Mapping[str, Any] | None = None) -> list[str]:
+    """Cards of a primary HDU without data, and without its sums.
+
+    Parameters
+    ----------
+    header : mapping of str to value or (value, comment), optional
+        More keywords; those of the structure are passed over.
+
+    Returns
+    -------
+    list of str
+        The cards.
+    """
+    keys = {k: v for k, v in (header or {}).items() if k.upper() not in _STRUCTURE}
+    head = [("SIMPLE", (True, "FITS 4.0")), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
+    return format_cards(head) + format_cards(keys)
 
 
 def _write_plain(out: FileWriter, table: TableHDU) -> None:
@@ -346,7 +385,8 @@ def _write_plain(out: FileWriter, table: TableHDU) -> None:
         piece = rows_bytes(table.fields, words, start, stop).data
         sums = add_sums(sums, sum_bytes(piece))
         pieces.append(piece)
-    out.write(header_bytes(checksum_cards(_plain_cards(table, row_bytes), sums)))
+    cards = plain_cards(table.extname, table.fields, table.n_rows, table.header)
+    out.write(header_bytes(checksum_cards(cards, sums)))
     for piece in pieces:
         out.write(piece)
     out.pad()
@@ -424,7 +464,7 @@ def _write_tiles(
         total = add_sums(total, place_sum(piece_sum, at))
         at += len(piece)
 
-    plain_cards = _plain_cards(table, row_bytes)
+    as_plain = plain_cards(table.extname, table.fields, table.n_rows, table.header)
     cards = _head(16 * n_fields, n_tiles, heap, n_fields)
     longest = sizes.max(axis=1).tolist()
     for i, f in enumerate(table.fields):
@@ -436,9 +476,9 @@ def _write_tiles(
         "ZNAXIS2": (table.n_rows, _COMMENTS["NAXIS2"]),
         "ZPCOUNT": (0, _COMMENTS["PCOUNT"]),
     }
-    cards += _tail(table) + z_cards(table.fields, forms, counts)
+    cards += _tail(table.extname, table.header) + z_cards(table.fields, forms, counts)
     # With the sums of the plain table funpack restores its header to the last byte.
-    plain = checksum_cards(plain_cards, packed.plain_sum)[-2:]
+    plain = checksum_cards(as_plain, packed.plain_sum)[-2:]
     cards += [
         plain[0].replace("CHECKSUM", "ZHECKSUM", 1),
         plain[1].replace("DATASUM ", "ZDATASUM", 1),
@@ -500,10 +540,7 @@ def write_fits(
     """
     out = FileWriter(path)
     try:
-        keys = {k: v for k, v in (primary or {}).items() if k.upper() not in _STRUCTURE}
-        head = [("SIMPLE", (True, "FITS 4.0")), ("BITPIX", 8), ("NAXIS", 0), ("EXTEND", True)]
-        cards = format_cards(head) + format_cards(keys)
-        out.write(header_bytes(checksum_cards(cards, 0)))
+        out.write(header_bytes(checksum_cards(primary_cards(primary), 0)))
         for table in hdus:
             _write_table(out, table, threads, level)
         return out.finish(fsync=fsync)
