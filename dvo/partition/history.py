@@ -48,8 +48,8 @@ def rollback(store: Store, snapshot: int) -> SnapshotRow:
     view = store.view()
     old = store.manifest.snapshot(snapshot)
     regions = store.manifest.changed_regions(old.id, view.snapshot.id)
-    before = _State(store.manifest, old.id, regions)
-    now = _State(store.manifest, view.snapshot.id, regions)
+    before = _State(store.manifest, old.id, view.snapshot.id, regions)
+    now = _State(store.manifest, view.snapshot.id, old.id, regions)
     is_other, was_other = _differing(now.parts, before.parts)
     catalogs = before.catalogs_over(now)
     gone = [image.image_id for image in now.images - before.images]
@@ -69,12 +69,14 @@ def rollback(store: Store, snapshot: int) -> SnapshotRow:
 
 
 class _State:
-    """What one snapshot is made of, in regions that may differ from another."""
+    """What one snapshot is made of, as far as it may differ from another."""
 
-    def __init__(self, manifest: Manifest, snapshot: int, regions: Iterable[int]) -> None:
+    def __init__(
+        self, manifest: Manifest, snapshot: int, other: int, regions: Iterable[int]
+    ) -> None:
         self.parts = manifest.part_table(snapshot, regions)
         self.catalogs = {row.region: row for row in manifest.catalogs(snapshot, regions)}
-        self.images = set(manifest.images(snapshot))
+        self.images = set(manifest.images(snapshot, other=other))
 
     def catalogs_over(self, newer: _State) -> list[CatalogRow]:
         """Counts of the catalogs that differ, as they are to be after `newer`.
@@ -257,7 +259,8 @@ def diff(store: Store, old: int, new: int) -> SnapshotDiff:
     """
     first, last = store.manifest.snapshot(old), store.manifest.snapshot(new)
     regions = store.manifest.changed_regions(old, new)
-    before, after = (_State(store.manifest, number, regions) for number in (old, new))
+    before = _State(store.manifest, old, new, regions)
+    after = _State(store.manifest, new, old, regions)
     was_other, is_other = _differing(before.parts, after.parts)
     rows: dict[str, int] = {}
     for sign, parts in ((-1, before.parts), (1, after.parts)):

@@ -18,7 +18,7 @@ from dvo.errors import StorageError
 from dvo.partition.layout import MANIFEST
 from dvo.partition.manifest.parts import Change, PartRun
 from dvo.partition.manifest.rows import SnapshotRow
-from dvo.partition.manifest.schema import FORMAT, SCHEMA
+from dvo.partition.manifest.schema import FORMAT, LIVE, SCHEMA
 
 __all__ = ["build_manifest", "insert", "place_manifest"]
 
@@ -108,7 +108,7 @@ def insert(db: sqlite3.Connection, snapshot: SnapshotRow, change: Change) -> lis
     _insert_snapshot(db, snapshot)
     file_ids = _insert_files(db, snapshot.id, change)
     db.executemany(
-        f"UPDATE part SET removed = {snapshot.id} WHERE region = ? AND id = ?",
+        f"UPDATE part SET removed = {snapshot.id} WHERE region = ? AND removed = {LIVE} AND id = ?",
         change.removed_parts.tolist(),
     )
     for run in change.parts:
@@ -153,18 +153,18 @@ def _insert_files(db: sqlite3.Connection, snapshot: int, change: Change) -> dict
 def _insert_parts(db: sqlite3.Connection, snapshot: int, run: PartRun, file: int) -> None:
     columns = (run.regions, run.ids, run.starts, run.stops, run.targets)
     db.executemany(
-        f"INSERT INTO part VALUES (?, ?, {file}, ?, ?, nullif(?, 0), {snapshot}, NULL)",
+        f"INSERT INTO part VALUES (?, {LIVE}, ?, {file}, ?, ?, nullif(?, 0), {snapshot})",
         zip(*(c.tolist() for c in columns), strict=True),
     )
 
 
 def _insert_catalogs(db: sqlite3.Connection, snapshot: int, change: Change) -> None:
     db.executemany(
-        f"UPDATE catalog SET removed = {snapshot} WHERE region = ? AND removed IS NULL",
+        f"UPDATE catalog SET removed = {snapshot} WHERE region = ? AND removed = {LIVE}",
         [(c.region,) for c in change.catalogs],
     )
     db.executemany(
-        f"INSERT INTO catalog VALUES (?, {snapshot}, ?, ?, ?, ?, ?, ?, NULL)",
+        f"INSERT INTO catalog VALUES (?, {LIVE}, ?, ?, ?, ?, ?, ?, {snapshot})",
         [
             (c.region, c.n_average, c.next_obj_id, c.n_measure, int(c.is_sorted), c.n_parts,
              c.n_largest)
@@ -175,11 +175,11 @@ def _insert_catalogs(db: sqlite3.Connection, snapshot: int, change: Change) -> N
 
 def _insert_images(db: sqlite3.Connection, snapshot: int, change: Change) -> None:
     db.executemany(
-        f"UPDATE image SET removed = {snapshot} WHERE image_id = ? AND removed IS NULL",
+        f"UPDATE image SET removed = {snapshot} WHERE image_id = ? AND removed = {LIVE}",
         [(i,) for i in change.dropped_images],
     )
     db.executemany(
-        f"INSERT INTO image VALUES (?, {snapshot}, ?, ?, ?, NULL)",
+        f"INSERT INTO image VALUES (?, {LIVE}, ?, ?, ?, {snapshot})",
         [(i.image_id, i.identity, i.content, i.match_mjd) for i in change.images],
     )
 
@@ -189,7 +189,7 @@ def _forget(db: sqlite3.Connection, snapshots: Sequence[int]) -> list[str]:
     db.executemany("UPDATE snapshot SET kept = 0 WHERE id = ?", [(s,) for s in snapshots])
     for table in ("part", "catalog", "image"):
         db.execute(
-            f"DELETE FROM {table} WHERE removed IS NOT NULL AND NOT EXISTS (SELECT 1 "
+            f"DELETE FROM {table} WHERE removed < {LIVE} AND NOT EXISTS (SELECT 1 "
             "FROM snapshot WHERE kept AND snapshot.id >= added AND snapshot.id < removed)"
         )
     unused = "FROM file WHERE id NOT IN (SELECT file FROM part)"

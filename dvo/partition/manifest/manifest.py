@@ -18,7 +18,7 @@ from dvo.partition.manifest.commits import insert
 from dvo.partition.manifest.connection import connect_reader, connect_writer
 from dvo.partition.manifest.parts import Change, PartTable
 from dvo.partition.manifest.rows import CatalogRow, FileRow, ImageRow, Part, Reach, SnapshotRow
-from dvo.partition.manifest.schema import FORMAT, VISIBLE
+from dvo.partition.manifest.schema import FORMAT, LIVE, VISIBLE
 
 __all__ = ["Manifest"]
 
@@ -171,6 +171,8 @@ class Manifest:
             f"FROM {source} WHERE {VISIBLE}"
         )
         rows = np.array(self._query(sql, {"s": snapshot, **given}), np.int64).reshape(-1, 6)
+        # What an older snapshot has comes in the order in which it was removed since.
+        rows = rows[np.lexsort((rows[:, 0], rows[:, 2]))]
         ids, files, of, starts, stops, targets = rows.T.copy()
         facts = self._facts(np.unique(files).tolist())
         self._assert_kept(snapshot)
@@ -194,7 +196,7 @@ class Manifest:
 
     def changed_regions(self, one: int, two: int) -> list[int]:
         """Regions of which two snapshots do not have the same parts and counts, ascending."""
-        of = "(added <= {0} AND (removed IS NULL OR removed > {0}))"
+        of = "(added <= {0} AND removed > {0})"
         differs = f"{of.format(':one')} <> {of.format(':two')}"
         sql = (
             f"SELECT region FROM part WHERE {differs} UNION "
@@ -250,7 +252,7 @@ class Manifest:
             Regions with so many parts of which the loose ones have grown to half of the
             largest, or that are very many; ascending.
         """
-        sql = "SELECT region FROM catalog WHERE removed IS NULL AND busy > 1 AND busy >= ?"
+        sql = f"SELECT region FROM catalog WHERE removed = {LIVE} AND busy > 1 AND busy >= ?"
         return sorted(region for (region,) in self._query(sql, (at_least,)))
 
     def image(self, snapshot: int, identity: str) -> ImageRow | None:
@@ -258,10 +260,11 @@ class Manifest:
         sql = f"SELECT {_IMAGE} FROM image WHERE identity = :i AND {VISIBLE}"
         return next((ImageRow(*row) for row in self._visible(snapshot, sql, i=identity)), None)
 
-    def images(self, snapshot: int) -> list[ImageRow]:
-        """All images in a snapshot."""
-        sql = f"SELECT {_IMAGE} FROM image WHERE {VISIBLE} ORDER BY image_id"
-        return [ImageRow(*row) for row in self._visible(snapshot, sql)]
+    def images(self, snapshot: int, *, other: int | None = None) -> list[ImageRow]:
+        """All images in a snapshot, or those whose rows it does not share with another."""
+        unlike = "" if other is None else " AND NOT (added <= :o AND removed > :o)"
+        sql = f"SELECT {_IMAGE} FROM image WHERE {VISIBLE}{unlike} ORDER BY image_id"
+        return [ImageRow(*row) for row in self._visible(snapshot, sql, o=other)]
 
     def reference_catalogs(self, snapshot: int) -> list[ImageRow]:
         """All reference catalogs in a snapshot; their numbers are below 0."""

@@ -2,12 +2,13 @@
 
 What is the same for all parts of a file (its table, kind and columns) is said once, with
 the file: a survey of bright stars has half a million parts of a few rows each. Parts and
-catalogs lie in the order of their regions, so that many regions are read in one sweep.
+catalogs lie in the order of their regions, and within a region what is in the newest
+snapshot comes last: whoever asks for that passes over nothing of the history.
 """
 
 from __future__ import annotations
 
-__all__ = ["FORMAT", "SCHEMA", "VISIBLE"]
+__all__ = ["FORMAT", "LIVE", "SCHEMA", "VISIBLE"]
 
 FORMAT = 2
 """Version of the format on disk."""
@@ -18,7 +19,10 @@ _MOST_PARTS = 128
 _BUSY = f"""CASE WHEN 2 * (n_measure - n_largest) >= n_largest OR n_parts >= {_MOST_PARTS}
         THEN n_parts ELSE 0 END"""
 
-VISIBLE = "added <= :s AND (removed IS NULL OR removed > :s)"
+LIVE = 2**31 - 1
+"""Snapshot that "removed" what is still there; four bytes, and more commits than will be."""
+
+VISIBLE = "added <= :s AND removed > :s"
 """Rows that belong to snapshot ``:s``."""
 
 SCHEMA = (
@@ -34,21 +38,22 @@ SCHEMA = (
         kind TEXT NOT NULL, columns TEXT NOT NULL, n_bytes INTEGER NOT NULL,
         digest TEXT NOT NULL, snapshot INTEGER NOT NULL)""",
     """CREATE TABLE part (
-        region INTEGER NOT NULL, id INTEGER NOT NULL, file INTEGER NOT NULL,
-        row_start INTEGER NOT NULL, row_stop INTEGER NOT NULL, target INTEGER,
-        added INTEGER NOT NULL, removed INTEGER, PRIMARY KEY (region, id)) WITHOUT ROWID""",
+        region INTEGER NOT NULL, removed INTEGER NOT NULL, id INTEGER NOT NULL,
+        file INTEGER NOT NULL, row_start INTEGER NOT NULL, row_stop INTEGER NOT NULL,
+        target INTEGER, added INTEGER NOT NULL, PRIMARY KEY (region, removed, id))
+        WITHOUT ROWID""",
     f"""CREATE TABLE catalog (
-        region INTEGER NOT NULL, added INTEGER NOT NULL, n_average INTEGER NOT NULL,
+        region INTEGER NOT NULL, removed INTEGER NOT NULL, n_average INTEGER NOT NULL,
         next_obj_id INTEGER NOT NULL, n_measure INTEGER NOT NULL, is_sorted INTEGER NOT NULL,
-        n_parts INTEGER NOT NULL, n_largest INTEGER NOT NULL, removed INTEGER,
+        n_parts INTEGER NOT NULL, n_largest INTEGER NOT NULL, added INTEGER NOT NULL,
         busy INTEGER GENERATED ALWAYS AS ({_BUSY}) VIRTUAL,
-        PRIMARY KEY (region, added)) WITHOUT ROWID""",
+        PRIMARY KEY (region, removed)) WITHOUT ROWID""",
     # Holds only what may be due: asking costs as much as there is to compact.
-    "CREATE INDEX catalog_busy ON catalog (busy) WHERE removed IS NULL AND busy > 1",
+    f"CREATE INDEX catalog_busy ON catalog (busy) WHERE removed = {LIVE} AND busy > 1",
     """CREATE TABLE image (
-        image_id INTEGER NOT NULL, added INTEGER NOT NULL, identity TEXT NOT NULL,
-        content TEXT NOT NULL, match_mjd REAL, removed INTEGER,
-        PRIMARY KEY (image_id, added)) WITHOUT ROWID""",
+        image_id INTEGER NOT NULL, removed INTEGER NOT NULL, identity TEXT NOT NULL,
+        content TEXT NOT NULL, match_mjd REAL, added INTEGER NOT NULL,
+        PRIMARY KEY (image_id, removed)) WITHOUT ROWID""",
     "CREATE INDEX image_identity ON image (identity)",
     "CREATE TABLE pending (path TEXT PRIMARY KEY) WITHOUT ROWID",
 )

@@ -148,6 +148,30 @@ def test_busy_catalogs_are_those_that_have_grown(manifest):
     assert "USING INDEX catalog_busy" in str(manifest._query(f"EXPLAIN QUERY PLAN {asked[0]}"))
 
 
+def test_the_newest_snapshot_is_found_without_its_history(manifest):
+    """What a region costs to look up does not grow with the commits that changed it."""
+    add_parts(manifest)
+    asked = []
+    manifest._db.set_trace_callback(asked.append)
+    manifest.part_table(3, [7])
+    manifest.catalogs(3, [7])
+    manifest._db.set_trace_callback(None)
+    for table in ("part", "catalog"):
+        (sql,) = (text for text in asked if f"CROSS JOIN {table} " in text)
+        plan = str(manifest._query(f"EXPLAIN QUERY PLAN {sql}"))
+        assert f"SEARCH {table} USING PRIMARY KEY (region=? AND removed>?)" in plan
+
+
+def test_parts_of_old_snapshots_come_in_order(manifest):
+    """Also where the earlier one was removed later."""
+    runs = [part(1, "a"), part(2, "b")]
+    manifest.apply(snapshot(2), Change(files=[file("a"), file("b")], parts=runs))
+    for number, gone in ((3, 2), (4, 1)):
+        manifest.apply(snapshot(number), Change(removed_parts=np.array([[7, gone]])))
+    assert [p.path for p in manifest.parts(2, region=7)] == ["a", "b"]
+    assert [p.path for p in manifest.parts(3, region=7)] == ["a"]
+
+
 def test_reach_covers_what_is_joined():
     still, slow = Reach(0.5), Reach(0.1, 1.0, 10.0, 20.0)
     fast = Reach(0.2, 9.0, 15.0, 40.0)
