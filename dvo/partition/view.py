@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from dvo.partition.manifest import (
     PartTable,
     SnapshotRow,
 )
+from dvo.partition.newest import newest_values
 from dvo.partition.sky_table import SkyTable
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
@@ -263,7 +264,8 @@ class View:
         parts = self.parts(schema, region)
         stored = sum(p.n_rows for p in parts if p.kind == "rows")
         if any(p.kind == "patch" for p in parts) or stored != self.n_rows(schema, region):
-            return self._patched(schema, region, names, parts)
+            n_rows = self.n_rows(schema, region)
+            return newest_values(schema, names, n_rows, parts, partial(self._stored, schema))
         return ColumnTable.concatenate(
             schema,
             [self._rows(schema, p, names, p.row_start, p.row_stop, parts)
@@ -513,70 +515,8 @@ class View:
                 columns |= self._cache.rows(over.path, names, start + shift, stop + shift)
         return ColumnTable(schema, columns, stop - start)
 
-    def _patched(
-        self, schema: TableSchema, region: int, names: Sequence[str], parts: Sequence[Part]
-    ) -> ColumnTable:
-        """Rows with patches and overlays applied.
-
-        The newest value of a row counts, so parts are gone through from the newest on and
-        what is older than all that is still wanted is not read: a catalog whose objects
-        are measured again and again costs no more with every patch.
-        """
-        n_rows = self.n_rows(schema, region)
-        starts = _row_starts(parts)
-        columns: dict[str, Array] = {}
-        # Columns that lack the same rows, and which rows these are; None means all.
-        wanted: list[tuple[list[str], Array | None]] = [(list(names), None)]
-        for part in reversed(parts):
-            rest: list[tuple[list[str], Array | None]] = []
-            for group, lacks in wanted:
-                if part.columns and not any(n in part.columns for n in group):
-                    rest.append((group, lacks))
-                    continue
-                new, rows = self._part_columns(schema, part, group, starts)
-                here = None if lacks is None else np.flatnonzero(lacks[rows])
-                for name, values in new.items():
-                    if name not in columns:
-                        columns[name] = schema[name].nulls(n_rows)
-                    if here is None:
-                        columns[name][rows] = values
-                    elif len(here):
-                        columns[name][rows[here]] = values[here]
-                other = [n for n in group if n not in new]
-                if other:
-                    rest.append((other, lacks))
-                if new:
-                    still = np.ones(n_rows, np.bool_) if lacks is None else lacks.copy()
-                    still[rows] = False
-                    if still.any():
-                        rest.append((list(new), still))
-            wanted = rest
-            if not wanted:
-                break
-        return ColumnTable(schema, columns, n_rows)
-
-    def _part_columns(
-        self,
-        schema: TableSchema,
-        part: Part,
-        names: Sequence[str],
-        starts: dict[int | None, int],
-    ) -> tuple[dict[str, Array], Array]:
-        """Columns that a part has of those wanted, and the rows of the table they are for."""
+    def _stored(self, schema: TableSchema, part: Part, names: list[str]) -> dict[str, Array]:
+        """Columns of one part, of those that it has, without what changes them."""
         if part.kind == "patch":
-            new = self._cache.rows(part.path, [ROW, *names], part.row_start, part.row_stop)
-            return new, new.pop(ROW)
-        new = self._rows(schema, part, names, part.row_start, part.row_stop, ()).columns
-        first = starts[part.id if part.kind == "rows" else part.target]
-        return new, np.arange(first, first + part.n_rows)
-
-
-def _row_starts(parts: Sequence[Part]) -> dict[int | None, int]:
-    """Where the rows of each part of kind ``rows`` begin in the table."""
-    starts: dict[int | None, int] = {}
-    at = 0
-    for part in parts:
-        if part.kind == "rows":
-            starts[part.id] = at
-            at += part.n_rows
-    return starts
+            return self._cache.rows(part.path, names, part.row_start, part.row_stop)
+        return self._rows(schema, part, names, part.row_start, part.row_stop, ()).columns
