@@ -85,7 +85,9 @@ def dvomerge(
                         raise ConfigError(f"{path}: no merge of it into {catdir} was cut short")
                 view = source.view()
                 picked = tuple(view.regions(box)) if box is not None else None
-                options = MergeOptions(radius, batch_rows, picked, dry_run)
+                options = MergeOptions(
+                    radius, batch_rows=batch_rows, regions=picked, dry_run=dry_run
+                )
 
                 def tell(report: MergeReport, path: Path = path) -> None:
                     show(f"{path}: {_words(report)}")

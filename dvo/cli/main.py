@@ -20,6 +20,8 @@ __all__ = ["dvo_command", "main", "run", "run_program"]
 _COMMANDS = {
     "check": "dvo.cli.check",
     "cone": "dvo.cli.cone",
+    "delete": "dvo.cli.delete",
+    "extract": "dvo.cli.extract",
     "fits": "dvo.cli.fits",
     "images": "dvo.cli.images",
     "info": "dvo.cli.info",
@@ -30,6 +32,7 @@ _COMMANDS = {
     "regions": "dvo.cli.regions",
     "resort": "dvo.cli.resort",
     "rollback": "dvo.cli.rollback",
+    "secfilt": "dvo.cli.secfilt",
     "vacuum": "dvo.cli.vacuum",
 }
 

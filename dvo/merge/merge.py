@@ -25,6 +25,7 @@ from dvo.merge.pairs import Matching, find_pairs
 from dvo.merge.photcodes import map_photcodes
 from dvo.merge.progress import COMMAND, Progress, find_progress
 from dvo.merge.rows import Added, Translation, add_batch, coming_measures, kinds_of
+from dvo.merge.selection import Selection
 from dvo.merge.source import SourceBatch, common_epoch, in_batches, read_batch
 from dvo.partition.compact import compact_busy
 from dvo.partition.manifest import ALL_SKY
@@ -51,7 +52,10 @@ class MergeOptions:
     batch_rows : int
         Measures of a commit, about.
     regions : tuple of int or None
-        Regions of the source to merge now; None for all. The rest can follow later.
+        Regions of the source to merge now; None for all. The rest can follow later, but for
+        that of a selection.
+    selection : Selection or None
+        Which rows are to come; None for all. Images of which nothing comes are left out.
     dry_run : bool
         Find out what would come, and change nothing.
     compact_parts : int
@@ -61,6 +65,7 @@ class MergeOptions:
     radius_arcsec: float = 1.0
     batch_rows: int = 1_000_000
     regions: tuple[int, ...] | None = None
+    selection: Selection | None = None
     dry_run: bool = False
     compact_parts: int = 24
 
@@ -201,7 +206,7 @@ class _Run:
                 source.db_id, self.source.snapshot.id, self.view.snapshot.id, first, images.last
             )
         )
-        self.regions = self.source.regions() if images.comes.any() else []
+        self.regions = self._extent() if images.comes.any() else []
         self.report.n_regions = len(self.regions)
         self.base = self._base()
         epoch = common_epoch(self.source, self.base) if self.regions else 0.0
@@ -250,6 +255,14 @@ class _Run:
         self.report.n_images = n_chips
         self._is_begun = True
 
+    def _extent(self) -> list[int]:
+        """Regions of the source that are to be merged, now or later."""
+        found = self.source.regions()
+        if self.options.selection is None or self.options.regions is None:
+            return found
+        wanted = set(self.options.regions)
+        return [region for region in found if region in wanted]
+
     def batches(self) -> list[list[int]]:
         """Regions that are to be gone through, in batches."""
         wanted = None if self.options.regions is None else set(self.options.regions)
@@ -266,6 +279,9 @@ class _Run:
     def add(self, batch: SourceBatch) -> None:
         """Add a batch of the source, in one commit."""
         coming = coming_measures(batch, self.names)
+        if self.options.selection is not None:
+            wanted = self.options.selection.measures(batch, self.source.n_secfilt)
+            coming = coming[wanted[coming]]
         state = self.state.with_regions(batch.regions, self.regions)
         if self.options.dry_run:
             self._count(batch, coming)
@@ -341,8 +357,30 @@ class _Run:
                 change.commit(**self.state.with_regions([], []).as_params())
             self.report.finished = True
             self._follow()
+        if self.options.selection is not None and self.report.finished:
+            self._drop_unused_images()
         if self.report.n_commits and self.options.compact_parts:
             compact_busy(self.store, at_least=self.options.compact_parts)
+
+    def _drop_unused_images(self) -> None:
+        """Leave out images of this merge of which no measure was wanted."""
+        images = self.view.read(IMAGE, ALL_SKY)
+        ids = images["image_id"].astype(np.int64)
+        mine = (ids >= self.state.first) & (ids <= self.state.last)
+        used = (images["nstar"] > 0) | (images["photcode"] == 0)
+        # A focal plane stays as long as one of its chips does.
+        planes = np.isin(ids, images["parent_id"][used & (images["photcode"] != 0)])
+        stays = ~mine | (used & ((images["photcode"] != 0) | planes))
+        if stays.all():
+            return
+        gone = ids[~stays].tolist()
+        n_chips = int(np.count_nonzero(~stays & (images["photcode"] != 0)))
+        with self._change() as change:
+            change.put_global(images.take(stays), "Images.kept", replace_all=True)
+            change.set_images(dropped=gone, n_more=-n_chips)
+            change.commit(**self.state.as_params())
+        self.report.n_images -= n_chips
+        self._follow()
 
 
 def _open_source(source: Store, state: Progress | None) -> View:

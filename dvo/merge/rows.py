@@ -162,14 +162,20 @@ def add_batch(
     rows = rows.copy()
     rows[new] = _append(objects, batch.average.take(new), view)
     found = rows[of_source]
-    is_known = found < n_known
     kernels.count_rows(found, objects.n_measure)
     has_motion = _give_motions(objects, batch.average, old, rows[old])
-    if is_known.any():
-        _update_known(change, objects, measure.take(is_known), found[is_known], names, has_motion)
+    # Where not all measures of an object come, its means are made of those that do.
+    is_part = objects.n_measure[rows[new]] < batch.average["nmeasure"][new]
+    objects.n_pos[rows[new[is_part]]] = 0
+    is_redone = np.zeros(objects.n, np.bool_)
+    is_redone[:n_known] = True
+    is_redone[rows[new[is_part]]] = True
+    redo = is_redone[found]
     if len(new):
-        _write_new(change, objects, batch, new, rows[new], names)
+        _write_new(change, objects, batch, new, rows[new], is_part, names)
         has_motion |= bool(np.isfinite(batch.average["u_ra"][new]).any())
+    if redo.any():
+        _update_known(change, objects, measure.take(redo), found[redo], names, has_motion)
     groups = objects.group(found)
     pad = _write_measures(change, objects, measure, found, groups, view)
     change.set_catalogs(changed_catalogs(groups, objects))
@@ -260,11 +266,15 @@ def _write_new(
     batch: SourceBatch,
     source: Array,
     rows: Array,
+    is_part: Array,
     names: Translation,
 ) -> None:
-    """Write objects that are new, with all that the source knows of them."""
+    """Write objects that are new, with all that the source knows of them.
+
+    Those of which only a part comes (`is_part`) are without their mean magnitudes.
+    """
     groups = objects.group(rows)
-    source, rows = source[groups.order], rows[groups.order]
+    source, rows, is_part = source[groups.order], rows[groups.order], is_part[groups.order]
     picked = batch.average.take(source).without_nulls()
     columns = {name: picked[name] for name in picked if name not in _OWN}
     columns |= {
@@ -284,9 +294,11 @@ def _write_new(
     order = np.argsort(filters)
     at = (source[:, None] * n_source + order).ravel()
     to = (place[:, None] * n_ours + filters[order]).ravel()
-    secfilt = batch.secfilt.take(at).without_nulls()
-    if secfilt.columns:
-        change.patch_rows(to, secfilt, groups.regions, groups.edges * n_source, label="n")
+    stays = np.repeat(~is_part, n_source)
+    edges = np.concatenate([[0], np.cumsum(stays)])[groups.edges * n_source]
+    secfilt = batch.secfilt.take(at[stays]).without_nulls()
+    if secfilt.columns and len(secfilt):
+        change.patch_rows(to[stays], secfilt, groups.regions, edges, label="n")
 
 
 def _write_measures(

@@ -101,7 +101,7 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
     columns = {n.lower(): v for n, v in photcodes.to_columns().items()}
     digest, n_bytes = _write_plainly(catdir / path, PHOTCODE, columns, db_id)
     part = PartRun(path, *(np.array([n]) for n in (1, ALL_SKY, 0, len(photcodes), 0)))
-    meta = {"db_id": db_id, "level": str(level), "n_secfilt": str(len(photcodes.sec))}
+    meta = {"db_id": db_id, "level": str(level)}
     file = FileRow(path, PHOTCODE.name, "rows", tuple(columns), n_bytes, digest)
     change = Change(files=[file], parts=[part], meta=meta)
     first = SnapshotRow(

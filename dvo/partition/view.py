@@ -100,7 +100,7 @@ class View:
     @property
     def n_secfilt(self) -> int:
         """Average filters, so SecFilt rows of each object."""
-        return int(self._manifest.meta["n_secfilt"])
+        return len(self.photcodes.sec)
 
     def regions(self, area: Area | None = None) -> list[int]:
         """Regions that have a catalog, those that may touch an area.

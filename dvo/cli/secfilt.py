@@ -1,0 +1,40 @@
+"""``dvo secfilt``: average filters of a database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["secfilt"]
+
+
+@click.command()
+@click.argument("catdir", type=click.Path(path_type=Path))
+@click.option("--add", "name", help="Add this average filter.")
+@click.option("--after", help="Filter that the new one is to follow; else the last.")
+@click.option("--drop", help="Drop this average filter and its means; measures stay.")
+def secfilt(catdir: Path, *, name: str | None, after: str | None, drop: str | None) -> None:
+    """Add or drop an average filter of CATDIR, in one commit.
+
+    Without an option the filters are listed, in the order of the rows of SecFilt.
+
+    \b
+    Examples:
+      dvo secfilt sky
+      dvo secfilt sky --add w --after y
+      dvo secfilt sky --drop w
+    """
+    from dvo.partition.store import Store  # noqa: PLC0415 - keeps --help quick
+    from dvo.reshape.filters import add_filter, drop_filter  # noqa: PLC0415
+
+    if name and drop:
+        raise click.UsageError("--add and --drop exclude each other: one commit, one change")
+    if after and not name:
+        raise click.UsageError("--after says where --add puts the new filter")
+    with Store(catdir, writable=bool(name or drop), command="dvo secfilt") as store:
+        if name:
+            add_filter(store, name, after)
+        elif drop:
+            drop_filter(store, drop)
+        click.echo(",".join(p.name for p in store.view().photcodes.sec))

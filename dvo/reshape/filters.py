@@ -1,0 +1,139 @@
+"""Average filters added to a database, or dropped: SecFilt is laid out anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.errors import PhotcodeError
+from dvo.partition.store import Store
+from dvo.partition.transaction import Transaction
+from dvo.partition.view import View
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.photcode import PHOTCODE, PhotClass, PhotcodeTable
+from dvo.tables.secfilt import SECFILT
+
+__all__ = ["add_filter", "drop_filter"]
+
+_FORESEEN = 2000
+_FILE_ROWS = 1_000_000
+
+
+def add_filter(store: Store, name: str, after: str | None = None) -> int:
+    """Add an average filter, in one commit.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing.
+    name : str
+        Name of the filter.
+    after : str, optional
+        Filter that it is to follow; None for the last.
+
+    Returns
+    -------
+    int
+        The newest snapshot now.
+
+    Raises
+    ------
+    PhotcodeError
+        If the name is taken, or there is no such filter to follow.
+    """
+    view = store.view()
+    longer = view.photcodes.add(name, PhotClass.SEC)
+    *rest, new = longer.photcodes
+    last = view.photcodes.sec[-1].name if after is None else after
+    before = view.photcodes.get(last, PhotClass.SEC)
+    if before.kind is not PhotClass.SEC:
+        raise PhotcodeError(f"{last} is no average filter, so {name} cannot follow it")
+    at = rest.index(before) + 1
+    table = PhotcodeTable((*rest[:at], new, *rest[at:]))
+    return _lay_out(store, view, table, {"add": name, "after": last})
+
+
+def drop_filter(store: Store, name: str) -> int:
+    """Drop an average filter and its means, in one commit; measures stay.
+
+    Photcodes that belonged to it stay, too, and belong to no average.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing.
+    name : str
+        Name of the filter.
+
+    Returns
+    -------
+    int
+        The newest snapshot now.
+
+    Raises
+    ------
+    PhotcodeError
+        If there is no such filter, it is the only one, or a colour term needs it.
+    """
+    view = store.view()
+    gone = view.photcodes.get(name, PhotClass.SEC)
+    if gone.kind is not PhotClass.SEC:
+        raise PhotcodeError(f"{name} is no average filter")
+    if len(view.photcodes.sec) == 1:
+        raise PhotcodeError(f"{name} is the only average filter; a database needs one")
+    users = [p.name for p in view.photcodes if gone.code in p.color_codes and p.color_terms]
+    if users:
+        raise PhotcodeError(
+            f"colour terms of {', '.join(users)} are made with {name}; change these first"
+        )
+    kept = []
+    for photcode in view.photcodes:
+        if photcode == gone or (photcode.kind is PhotClass.ALT and photcode.code == gone.code):
+            continue
+        kept.append(replace(photcode, equiv=0) if photcode.equiv == gone.code else photcode)
+    return _lay_out(store, view, PhotcodeTable(tuple(kept)), {"drop": name})
+
+
+def _lay_out(store: Store, view: View, table: PhotcodeTable, params: dict[str, str]) -> int:
+    """Write SecFilt of every region for other filters."""
+    old = [p.name for p in view.photcodes.sec]
+    # Row of the old filter that each new one takes over; -1 for none.
+    source = np.array([old.index(p.name) if p.name in old else -1 for p in table.sec])
+    with store.begin("secfilt", params, view) as change:
+        columns = {n.lower(): v for n, v in table.to_columns().items()}
+        change.put_global(ColumnTable(PHOTCODE, columns), "Photcodes", replace_all=True)
+        regions = view.regions()
+        held: list[tuple[int, ColumnTable]] = []
+        for i, region in enumerate(regions):
+            if i % _FORESEEN == 0:
+                view.foresee(regions[i : i + _FORESEEN])
+            change.drop_parts(view.parts(SECFILT, region))
+            held.append((region, _with_filters(view, region, source)))
+            if sum(len(t) for _, t in held) > _FILE_ROWS:
+                _write(change, held, i)
+                held = []
+        _write(change, held, len(regions))
+        return change.commit().id
+
+
+def _with_filters(view: View, region: int, source: NDArray[np.int64]) -> ColumnTable:
+    n_old, n_new = view.n_secfilt, len(source)
+    n_objects = view.catalog(region).n_average
+    stored = view.read(SECFILT, region)
+    columns = {}
+    for name, values in stored.columns.items():
+        out = SECFILT[name].nulls(n_objects * n_new).reshape(n_objects, n_new)
+        out[:, source >= 0] = values.reshape(n_objects, n_old)[:, source[source >= 0]]
+        columns[name] = out.ravel()
+    return ColumnTable(SECFILT, columns, n_objects * n_new)
+
+
+def _write(change: Transaction, held: list[tuple[int, ColumnTable]], number: int) -> None:
+    rows = ColumnTable.concatenate(SECFILT, [table for _, table in held])
+    if len(rows) == 0 or not rows.without_nulls().columns:
+        return
+    edges = np.cumsum([0, *(len(table) for _, table in held)])
+    change.add_rows(rows, [region for region, _ in held], edges, label=f"f{number}")
+    change.wait()
