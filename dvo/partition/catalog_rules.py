@@ -174,11 +174,13 @@ def _part_faults(view: View, region: int) -> Iterator[Fault]:
             f"are {len(sizes)}, the largest of {max(sizes, default=0)}", REMEDY, "", MEASURE.name,
             name,
         )  # fmt: skip
-    whole = stored[AVERAGE.name] * view.n_secfilt
-    if stored[SECFILT.name] not in (0, whole):
+    # Rows of Average may be there as patches while those of SecFilt are whole.
+    n_secfilt, n_stored = view.n_secfilt, stored[SECFILT.name]
+    is_right = stored[AVERAGE.name] <= n_stored / n_secfilt <= row.n_average
+    if n_stored and (n_stored % n_secfilt or not is_right):
         yield Fault(
-            f"files have {stored[SECFILT.name]} rows, not {view.n_secfilt} for each of the "
-            f"{stored[AVERAGE.name]} rows of Average", REMEDY, "", SECFILT.name, name,
+            f"files have {n_stored} rows, not {n_secfilt} for each of {stored[AVERAGE.name]} "
+            f"to {row.n_average} objects", REMEDY, "", SECFILT.name, name,
         )  # fmt: skip
 
 
