@@ -12,10 +12,13 @@ import click
 
 from dvo.cli.main import run_program
 from dvo.cli.output import progress_line
+from dvo.ingest.surveys.names import SURVEY_NAMES
 
 if TYPE_CHECKING:
     from dvo.ingest.report import AddstarReport
     from dvo.ingest.sources import Source
+    from dvo.ingest.surveys.forms import Survey
+    from dvo.partition.store import Store
 
 __all__ = ["addstar", "main"]
 
@@ -34,13 +37,21 @@ __all__ = ["addstar", "main"]
 @click.option(
     "--ref", "ref", help="FILES are reference catalogs of this REF photcode; needs --map."
 )
-@click.option("--epoch", type=float, help="Julian epoch of the positions of --ref [yr].")
-@click.option("--name", help="What the catalog of --ref is known by; else the name of its file.")
+@click.option(
+    "--epoch",
+    type=float,
+    help="Julian epoch of the positions of --ref, or of those of --survey that have none [yr].",
+)
+@click.option(
+    "--name", help="What the catalog of --ref or --survey is known by; else the name of its file."
+)
 @click.option(
     "--survey",
-    type=click.Choice(["gaia", "hipparcos", "tycho1", "tycho2"]),
-    help="Add a survey by its own reader; FILE is its file, or none for that of its package.",
+    type=click.Choice(SURVEY_NAMES),
+    help="FILES are of this survey, as it is published; none for those that a package brings.",
 )
+@click.option("--bands", metavar="B,…", help="Bands of --survey to take, such as J,K; else all.")
+@click.option("--system", help="First word of the photcodes of --survey, instead of its own.")
 @click.option(
     "--match-epoch",
     type=float,
@@ -79,6 +90,8 @@ def addstar(
     epoch: float | None,
     name: str | None,
     survey: str | None,
+    bands: str | None,
+    system: str | None,
     match_epoch: float | None,
     photcode: str | None,
     radius: float,
@@ -98,7 +111,8 @@ def addstar(
     VOTable, CSV) come by an exposure list (--images) or as reference catalogs (--ref).
     Images are taken in the order given. A run that was stopped goes on when it is run
     again: images that are in are skipped. Batches are committed as they are done.
-    A reference catalog is known by its photcode and its name (--name).
+    A reference catalog is known by its photcode and its name (--name). Surveys (--survey)
+    bring their photcodes with them; an entry gives a measure in every band it was measured in.
 
     \b
     Examples:
@@ -106,6 +120,8 @@ def addstar(
       addstar sky --images exposures.csv --map ra=ra,dec=dec,mag=mag,mag_err=magerr
       addstar sky psc.csv --ref 2MASS.J --name 2MASS --epoch 2000 --map ra=ra,dec=dec,mag=j_m
       addstar sky --survey hipparcos --match-epoch 2016
+      addstar sky GaiaSource_*.csv.gz --survey gaia
+      addstar sky psc_aaa.gz --survey 2mass --bands J,K
     """
     from dvo.ingest.addstar import addstar as add  # noqa: PLC0415 - keeps --help quick
     from dvo.ingest.options import make_options  # noqa: PLC0415
@@ -125,9 +141,12 @@ def addstar(
         max_cerror_arcsec=max_cerror,
         accept_bad_astrometry=accept_astrom,
     )
-    if name is not None and ref is None:
-        raise click.UsageError("--name is for a reference catalog (--ref)")
-    sources = _sources(files, lists, column_map, ref, epoch, name, survey, photcode)
+    if name is not None and ref is None and survey is None:
+        raise click.UsageError("--name is for a reference catalog (--ref, --survey)")
+    if survey is None and (bands is not None or system is not None):
+        raise click.UsageError("--bands and --system are for a survey (--survey)")
+    known = None if survey is None else _survey(survey, bands, system)
+    sources = _sources(files, lists, column_map, ref, epoch, name, known, photcode)
     has_images = ref is None and survey is None
     show = progress_line()
 
@@ -147,6 +166,8 @@ def addstar(
         and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
     with Store(catdir, writable=True, command="addstar") as store:
+        if known is not None:
+            _add_photcodes(store, *known)
         report = add(store, sources, options, params={"options": given}, progress=tell)
     show("")
     if as_json:
@@ -161,8 +182,10 @@ def _lines(report: AddstarReport, n_added: int, *, has_images: bool) -> Iterator
     """What was done, in words; a reference catalog has rows, and is no image."""
     what, rows = ("image", "detection") if has_images else ("reference catalog", "row")
     skipped = f", {report.n_skipped} skipped, being in already" if report.n_skipped else ""
+    bands = report.n_measures != report.n_detections
+    measures = f" ({_count(report.n_measures, 'measure')})" if bands else ""
     yield (
-        f"{_count(n_added, what)} added{skipped}; {_count(report.n_detections, rows)}: "
+        f"{_count(n_added, what)} added{skipped}; {_count(report.n_detections, rows)}{measures}: "
         f"{report.n_matched} of known objects, {_count(report.n_new, 'new object')}; "
         f"{report.seconds:.1f} s"
     )
@@ -177,6 +200,22 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
+def _survey(name: str, bands: str | None, system: str | None) -> tuple[Survey, list[str] | None]:
+    """A survey, and the bands of it that are wanted."""
+    from dvo.ingest.surveys.registry import find_survey  # noqa: PLC0415
+
+    wanted = None if bands is None else [b.strip() for b in bands.split(",") if b.strip()]
+    return find_survey(name, system), wanted
+
+
+def _add_photcodes(store: Store, survey: Survey, bands: list[str] | None) -> None:
+    from dvo.ingest.photcodes import add_survey_photcodes  # noqa: PLC0415
+
+    added = add_survey_photcodes(store, survey, bands)
+    if added:
+        click.echo(f"photcodes added: {', '.join(added)}", err=True)
+
+
 def _sources(
     files: Sequence[Path],
     lists: Sequence[Path],
@@ -184,7 +223,7 @@ def _sources(
     ref: str | None,
     epoch: float | None,
     name: str | None,
-    survey: str | None,
+    survey: tuple[Survey, list[str] | None] | None,
     photcode: str | None,
 ) -> list[Source]:
     from dvo.ingest import sources  # noqa: PLC0415
@@ -193,9 +232,8 @@ def _sources(
     if sum([bool(lists), ref is not None, survey is not None]) > 1:
         raise click.UsageError("--images, --ref and --survey exclude each other")
     if survey is not None:
-        if len(files) > 1:
-            raise click.UsageError("--survey takes one FILE at most")
-        return [sources.survey_source(survey, files[0] if files else None)]
+        which, bands = survey
+        return sources.survey_sources(which, files, bands=bands, epoch=epoch, name=name)
     if lists or ref is not None:
         if column_map is None:
             raise click.UsageError("plain tables need --map, such as --map ra=RA,dec=DEC,mag=MAG")

@@ -146,7 +146,7 @@ def parse_column_map(text: str) -> ColumnMap:
 
 def _factor(key: str, unit: str) -> float | None:
     """Factor from a unit to ours; None where the unit is not known for this column."""
-    unit = unit.strip().lower()
+    unit = unit.strip().lower().replace(" / ", "/")  # as astropy writes it
     own = _UNIT_OF.get(key) or _PER_YEAR.get(key)
     if own is None:
         return {"mag": 1.0, "mmag": 1e-3}.get(unit) if "mag" in key or key[:2] == "m_" else None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from dvo.errors import PhotcodeError
+from dvo.errors import ConfigError, PhotcodeError
+from dvo.ingest.surveys.forms import Survey
+from dvo.ingest.surveys.registry import photcode_of
 from dvo.partition.store import Store
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.photcode import PHOTCODE, PhotClass, Photcode, PhotcodeTable
 
-__all__ = ["add_photcode", "import_photcodes", "put_photcodes"]
+__all__ = ["add_photcode", "add_survey_photcodes", "import_photcodes", "put_photcodes"]
 
 
 def put_photcodes(store: Store, table: PhotcodeTable, command: str, params: dict[str, Any]) -> None:
@@ -110,6 +113,58 @@ def add_photcode(
             f"({_differences(wanted, old)}); choose another name: measures may stand on this one"
         )
     return old, False
+
+
+def add_survey_photcodes(
+    store: Store, survey: Survey, bands: Sequence[str] | None = None
+) -> list[str]:
+    """Add the photcodes of a survey that are not in the database yet, in one commit.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing.
+    survey : Survey
+        The survey.
+    bands : sequence of str or None
+        Names of the bands wanted; None for all.
+
+    Returns
+    -------
+    list of str
+        Names of those that were added. One that is there stays as it is: whoever made it may
+        have given it a filter or errors of his own.
+
+    Raises
+    ------
+    ConfigError
+        If a band is unknown.
+    PhotcodeError
+        If a name is there and is no REF.
+    """
+    wanted = {b.name.lower() for b in survey.bands}
+    if bands is not None:
+        wanted &= {b.lower() for b in bands}
+        if len(wanted) < len({b.lower() for b in bands}):
+            names = ", ".join(b.name for b in survey.bands)
+            raise ConfigError(f"bands {', '.join(bands)}: survey {survey.name} has {names}")
+    table, added = store.view().photcodes, []
+    for band in survey.bands:
+        if band.name.lower() not in wanted:
+            continue
+        if band.photcode not in table:
+            code = table.next_code()
+            table = table.extend([photcode_of(survey, band, code)])
+            added.append(band.photcode)
+        elif table.get(band.photcode).kind is not PhotClass.REF:
+            raise PhotcodeError(
+                f"photcode {band.photcode} is a {table.get(band.photcode).kind.name} in this "
+                f"database, but the survey {survey.name} needs a ref of this name; name those of "
+                "the survey otherwise (--system)"
+            )
+    if added:
+        put_photcodes(store, table, "photcode add", {"survey": survey.name, "names": added})
+    return added
 
 
 def _differences(wanted: Photcode, there: Photcode) -> str:

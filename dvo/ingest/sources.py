@@ -15,28 +15,23 @@ from dvo.ingest.catalogs import read_catalog
 from dvo.ingest.column_map import ColumnMap
 from dvo.ingest.detections import InputImage
 from dvo.ingest.exposures import Exposure, read_exposure, read_exposure_list
-from dvo.ingest.surveys.gaia import read_gaia
-from dvo.ingest.surveys.hipparcos import read_hipparcos
+from dvo.ingest.surveys.forms import Survey
 from dvo.ingest.surveys.motion import epoch_to_mjd
-from dvo.ingest.surveys.tycho1 import read_tycho1
-from dvo.ingest.surveys.tycho2 import read_tycho2
+from dvo.ingest.surveys.read import read_survey
 from dvo.ingest.tables import read_reference
 
-__all__ = ["SURVEYS", "Source", "catalog_sources", "exposure_sources", "reference_sources",
-           "survey_source"]  # fmt: skip
+__all__ = [
+    "Source",
+    "catalog_sources",
+    "exposure_sources",
+    "reference_sources",
+    "survey_sources",
+]
 
 _MAX_NAME = 128
 
 Source = Callable[[], Iterable[InputImage]]
 """Reads one file when it is called."""
-
-SURVEYS: dict[str, Callable[..., InputImage]] = {
-    "gaia": read_gaia,
-    "hipparcos": read_hipparcos,
-    "tycho1": read_tycho1,
-    "tycho2": read_tycho2,
-}
-"""Readers of the surveys that are known by name."""
 
 
 def catalog_sources(paths: Sequence[Path], *, photcode: str | None) -> list[Source]:
@@ -109,8 +104,7 @@ def reference_sources(
     ConfigError
         If the epoch is no year, or the name cannot be, or there is one name for many files.
     """
-    if not 1859.0 <= epoch <= 2258.0:  # the times that a measure can have
-        raise ConfigError(f"epoch {epoch}; give a Julian year, 1859 to 2258, such as 2016.0")
+    _check_epoch(epoch)
     if name is not None:
         _check_catalog_name(name, paths)
     mjd = float(epoch_to_mjd(epoch))
@@ -127,29 +121,50 @@ def _check_catalog_name(name: str, paths: Sequence[Path]) -> None:
         raise ConfigError(f"catalog name {name!r}; use 1 to {_MAX_NAME} ASCII characters")
 
 
-def survey_source(name: str, path: Path | None) -> Source:
-    """Source for a survey that has a reader of its own.
+def survey_sources(
+    survey: Survey,
+    paths: Sequence[Path],
+    *,
+    bands: Sequence[str] | None = None,
+    epoch: float | None = None,
+    name: str | None = None,
+) -> list[Source]:
+    """Sources for files of a survey that has a reader of its own.
 
     Parameters
     ----------
-    name : str
-        One of `SURVEYS`.
-    path : Path or None
-        Its file; None takes that of the installed package.
+    survey : Survey
+        The survey.
+    paths : sequence of Path
+        Its files; none takes that of the installed package.
+    bands : sequence of str or None
+        Names of the bands wanted; None for all.
+    epoch : float or None
+        Julian epoch of positions that have none of their own [yr].
+    name : str or None
+        What the catalog is known by, if it is one file; None takes the name of each file.
 
     Returns
     -------
-    Source
-        The survey.
+    list of Source
+        One a file.
 
     Raises
     ------
     ConfigError
-        If there is no such survey.
+        If the epoch is no year, or the name cannot be, or there is one name for many files.
     """
-    if name not in SURVEYS:
-        raise ConfigError(f"no survey {name!r}; there are {', '.join(SURVEYS)}")
-    return partial(_survey, name, path)
+    if epoch is not None:
+        _check_epoch(epoch)
+    if name is not None:
+        _check_catalog_name(name, paths)
+    files: list[Path | None] = [_existing(p) for p in paths]
+    return [partial(_survey, survey, path, bands, epoch, name) for path in files or [None]]
+
+
+def _check_epoch(epoch: float) -> None:
+    if not 1859.0 <= epoch <= 2258.0:  # the times that a measure can have
+        raise ConfigError(f"epoch {epoch}; give a Julian year, 1859 to 2258, such as 2016.0")
 
 
 def _existing(path: Path) -> Path:
@@ -172,5 +187,11 @@ def _reference(
     return [read_reference(path, column_map, photcode=photcode, epoch_mjd=mjd, name=name)]
 
 
-def _survey(name: str, path: Path | None) -> list[InputImage]:
-    return [SURVEYS[name](path)]
+def _survey(
+    survey: Survey,
+    path: Path | None,
+    bands: Sequence[str] | None,
+    epoch: float | None,
+    name: str | None,
+) -> list[InputImage]:
+    return [read_survey(survey, path, bands=bands, epoch=epoch, name=name)]

@@ -401,7 +401,7 @@ class PhotcodeTable:
         """
         equiv = 0 if filter_name is None else self.get(filter_name, PhotClass.SEC).code
         photcode = Photcode(
-            code=self._next_code() if code is None else code,
+            code=self.next_code() if code is None else code,
             name=name,
             kind=kind,
             zero_point=zero_point,
@@ -430,7 +430,19 @@ class PhotcodeTable:
         """
         return PhotcodeTable((*self.photcodes, *photcodes))
 
-    def _next_code(self) -> int:
+    def next_code(self) -> int:
+        """Find a number for a new photcode.
+
+        Returns
+        -------
+        int
+            The one after the highest, or the lowest free one.
+
+        Raises
+        ------
+        PhotcodeError
+            If all are taken.
+        """
         highest = max(self._by_code, default=0)
         if highest < _MAX_CODE:
             return highest + 1

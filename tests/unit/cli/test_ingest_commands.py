@@ -125,3 +125,60 @@ def test_photcodes_go_out_and_in(catdir, tmp_path):
     assert run("photcode", "export", catdir, tmp_path / "codes.txt").endswith(", 5 photcodes\n")
     said = run("photcode", "import", catdir, tmp_path / "codes.txt")
     assert said == "0 photcodes added, 5 were there\n"
+
+
+def psc(path: Path) -> Path:
+    path.write_text(
+        "ra,dec,j_m,j_msigcom,h_m,h_msigcom,k_m,k_msigcom,ph_qual\n"
+        "10.0,20.0,12.0,0.02,11.0,0.02,10.0,0.02,AAA\n"
+        "10.1,20.0,12.5,0.02,11.5,0.02,10.5,,AAU\n"
+    )
+    return path
+
+
+def test_a_survey_brings_its_photcodes(catdir, tmp_path):
+    file = psc(tmp_path / "psc.csv")
+    said = add(catdir, "--survey", "2mass", file)
+    assert "photcodes added: 2MASS.J, 2MASS.H, 2MASS.K" in said
+    assert "1 reference catalog added; 2 rows (5 measures): 0 of known objects" in said
+    assert "0.08 arcsec" in said  # no position errors in the file
+    listed = run("photcode", "list", catdir)
+    assert listed.count(" ref ") == 4
+    said = add(catdir, "--survey", "2mass", file)
+    assert "photcodes added" not in said
+    assert "1 skipped" in said
+
+
+def test_bands_and_system_of_a_survey(catdir, tmp_path):
+    file = psc(tmp_path / "psc.csv")
+    said = json.loads(
+        add(catdir, "--survey", "2mass", file, "--bands", "h, K", "--system", "MY", "--json")
+        .splitlines()[-1]
+    )  # fmt: skip
+    assert (said["n_detections"], said["n_measures"]) == (2, 3)
+    assert "MY.K" in run("photcode", "list", catdir)
+    assert "MY.J" not in run("photcode", "list", catdir)
+    assert "survey 2mass has J, H, K" in add(
+        catdir, "--survey", "2mass", file, "--bands", "Q", code=1
+    )
+    assert "are for a survey" in add(catdir, file, "--bands", "J", code=2)
+
+
+def test_a_photcode_that_the_user_made_is_left_as_it_is(catdir, tmp_path):
+    run("photcode", "add", catdir, "2MASS.J", "--class", "ref", "--filter", "g")
+    run("photcode", "add", catdir, "OLD.H", "--class", "dep", "--filter", "g", "--zero", 25)
+    add(catdir, "--survey", "2mass", psc(tmp_path / "psc.csv"))
+    row = next(r for r in run("photcode", "list", catdir).splitlines() if "2MASS.J" in r)
+    assert row.split()[10] == "g"
+    said = add(catdir, "--survey", "2mass", psc(tmp_path / "b.csv"), "--system", "OLD", code=1)
+    assert "OLD.H is a DEP" in said
+
+
+def test_files_of_a_survey_are_catalogs_of_their_own(catdir, tmp_path):
+    one, two = psc(tmp_path / "psc_aaa"), psc(tmp_path / "psc_aab")
+    two.write_text(two.read_text().replace("10.0,20.0", "50.0,20.0"))
+    assert "2 reference catalogs added; 4 rows" in add(catdir, "--survey", "2mass", one, two)
+    assert "one file at a time" in add(
+        catdir, "--survey", "2mass", one, two, "--name", "PSC", code=1
+    )
+    assert "no such file" in add(catdir, "--survey", "2mass", tmp_path / "gone", code=1)
