@@ -129,7 +129,8 @@ def _mjd(_: View, table: ColumnTable) -> Array:
 
 
 def _photcode_names(view: View, table: ColumnTable) -> Array:
-    names = np.zeros(65536, "S32")
+    width = max((len(p.name) for p in view.photcodes), default=1)  # all 32 would cost memory
+    names = np.zeros(65536, f"S{width}")
     for photcode in view.photcodes:
         # An ALT has the code of the average filter that it is another form of.
         if photcode.kind is not PhotClass.ALT:
