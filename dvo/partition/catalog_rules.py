@@ -73,7 +73,7 @@ def read_catalog(view: View, region: int) -> Catalog:
     """
     return Catalog(
         region,
-        view.sky.region(region).name,
+        view.sky.names([region])[0],
         view.read(AVERAGE, region, _AVERAGE_COLUMNS),
         view.read(MEASURE, region, _MEASURE_COLUMNS),
     )
@@ -143,7 +143,7 @@ def _path_of(view: View, schema: TableSchema, region: int, row: int) -> str:
 def _part_faults(view: View, region: int) -> Iterator[Fault]:
     """Parts that do not make up tables of the length that the manifest states."""
     row = view.catalog(region)
-    name = view.sky.region(region).name
+    name = view.sky.names([region])[0]
     expected = {
         AVERAGE.name: row.n_average,
         SECFILT.name: row.n_average * view.n_secfilt,

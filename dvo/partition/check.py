@@ -236,7 +236,7 @@ class _Checker:
         except UnknownSnapshotError:
             raise
         except StorageError as err:
-            self._add_unread(err, bad, view.sky.region(region).name)
+            self._add_unread(err, bad, view.sky.names([region])[0])
             return None
         self._add(faults)
         return catalog
