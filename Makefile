@@ -12,7 +12,7 @@ STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fmt lint test fault interop e2e bench docs demo demo-hatp32 check lock clean \
+.PHONY: help setup fmt lint test fault interop e2e bench docs demo demo-hatp32 demo-surveys check lock clean \
   lint-ruff lint-types lint-layers lint-docs
 
 help:  ## show this list
@@ -80,11 +80,14 @@ docs: $(STAMP)  ## build the documentation into site/
 demo: $(STAMP)  ## real and simulated surveys become a database; writes demo/
 	$(BIN)/python tools/demo.py
 
+demo-surveys: $(STAMP)  ## four real surveys of the whole sky become databases and are merged
+	$(BIN)/python tools/demo_surveys.py
+
 demo-hatp32: $(STAMP)  ## 48 real exposures of HAT-P-32 and its light curve
 	$(BIN)/python tools/demo_hatp32.py
 
 check: lint test fault interop e2e docs  ## everything
 
 clean:  ## remove what was made, and the environment
-	rm -rf $(VENV) .venv-lock build dist site demo bench *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-lock build dist site demo demo-data bench *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find dvo ipp_pipeline tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

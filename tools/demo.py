@@ -93,9 +93,6 @@ def _make_database(session: Session, sky: Path, sim: Path, options: argparse.Nam
     session.step("Make a database and tell it the photometric systems")
     session.run("dvo", "init", sky, "--level", str(options.level), "--filters", "g,r,i,z,y")
     session.run("dvo", "photcode", "import", sky, sim / "photcodes.txt")
-    if not options.synthetic:
-        session.run("dvo", "photcode", "add", sky, "GAIA.G", "--class", "ref")
-        session.run("dvo", "photcode", "add", sky, "HIP.HP", "--class", "ref")
 
 
 def _add_references(session: Session, sky: Path) -> None:
