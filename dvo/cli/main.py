@@ -20,8 +20,10 @@ __all__ = ["dvo_command", "main", "run", "run_program"]
 _COMMANDS = {
     "check": "dvo.cli.check",
     "cone": "dvo.cli.cone",
+    "coverage": "dvo.cli.coverage",
     "delete": "dvo.cli.delete",
     "extract": "dvo.cli.extract",
+    "export": "dvo.cli.export",
     "fits": "dvo.cli.fits",
     "images": "dvo.cli.images",
     "info": "dvo.cli.info",
@@ -47,7 +49,8 @@ class _LazyGroup(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        found: click.Command = getattr(importlib.import_module(module), cmd_name)
+        # Functions are called as their modules: `import` cannot be the name of either.
+        found: click.Command = getattr(importlib.import_module(module), module.rpartition(".")[2])
         return found
 
 

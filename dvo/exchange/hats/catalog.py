@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import healpy
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -20,6 +18,7 @@ from dvo.exchange.hats.shards import Heap
 from dvo.exchange.hats.tiling import ORDER, RowCounts
 from dvo.exchange.new_path import folder_bytes
 from dvo.exchange.parquet import ROW_GROUP, arrow_schema, packing
+from dvo.tables.fits import Field, TableHDU, write_fits
 from dvo.tables.schema import Column
 
 __all__ = ["PLACE", "Catalog", "write_properties"]
@@ -136,13 +135,17 @@ class Catalog:
         """Write how many rows there are in each pixel of a coarse order; gives the order."""
         order = min(_SKYMAP_ORDER, counts.order)
         pixels, n_rows = counts.totals()
-        sky = np.zeros(12 << 2 * order, np.int64)
-        np.add.at(sky, pixels >> 2 * (counts.order - order), n_rows)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a file that is not there yet
-            healpy.write_map(
-                self.folder / "skymap.fits", sky, nest=True, dtype=np.int64, overwrite=True
-            )
+        cells, which = np.unique(pixels >> 2 * (counts.order - order), return_inverse=True)
+        total = np.bincount(which, n_rows).astype(np.int64)
+        # By hand: the library of HATS wants 64-bit pixels, which healpy does not write.
+        columns = {"pixel": cells, "value": total}
+        fields = tuple(Field.from_array(n.upper(), v) for n, v in columns.items())
+        header = {
+            "PIXTYPE": "HEALPIX", "INDXSCHM": "EXPLICIT", "ORDERING": "NESTED", "COORDSYS": "C",
+            "NSIDE": 1 << order, "OBS_NPIX": len(cells),
+        }  # fmt: skip
+        table = TableHDU("SKYMAP", fields, columns, header, tile_rows=None)
+        write_fits(self.folder / "skymap.fits", [table], fsync=False)
         return order
 
 
