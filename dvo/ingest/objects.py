@@ -190,21 +190,26 @@ class ObjectSet:
         self.note_motions(rows)
         self._load_secfilt(filled, rows, list(self.means))
 
-    def copy_region(self, other: ObjectSet, region: int) -> None:
-        """Take the objects of a region from another set, without mean magnitudes.
+    def copy(self, other: ObjectSet, regions: list[int], wanted: NDArray[np.bool_]) -> None:
+        """Take objects of some regions from another set, without mean magnitudes.
 
         Parameters
         ----------
         other : ObjectSet
-            A set that has the region.
-        region : int
-            A region that this set has not.
+            A set that has the regions.
+        regions : list of int
+            Regions that this set has not.
+        wanted : ndarray of bool
+            Which objects of the other set to take.
         """
-        rows = np.flatnonzero(other.slot[: other.n] == other._slot_of[region])
-        self.catalogs[region] = other.catalogs[region]
-        self._slot_of[region] = len(self.regions)
-        self.regions.append(region)
-        self._last_use.append(self._n_loads)
+        for region in regions:
+            self.catalogs[region] = other.catalogs[region]
+            self._slot_of[region] = len(self.regions)
+            self.regions.append(region)
+            self._last_use.append(self._n_loads)
+        is_asked = np.zeros(len(other.regions), np.bool_)
+        is_asked[other._slot_of[regions]] = True
+        rows = np.flatnonzero(is_asked[other.slot[: other.n]] & wanted[: other.n])
         self.reserve(len(rows))
         self._fill_up(self.n + len(rows))
         at = slice(self.n, self.n + len(rows))
@@ -212,7 +217,7 @@ class ObjectSet:
             getattr(self, name)[at] = getattr(other, name)[rows]
         for name, values in self.motion.items():
             values[at] = other.motion[name][rows]
-        self.slot[at] = self._slot_of[region]
+        self.slot[at] = self._slot_of[np.array(other.regions)[other.slot[rows]]]
         self.n += len(rows)
         self.note_motions(np.arange(self.n - len(rows), self.n))
 

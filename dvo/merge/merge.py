@@ -23,7 +23,7 @@ from dvo.ingest.limits import widen_motion, widen_pad
 from dvo.merge.images import ImageMap, image_table, map_images
 from dvo.merge.pairs import Matching, find_pairs
 from dvo.merge.photcodes import map_photcodes
-from dvo.merge.progress import COMMAND, Progress, find_progress
+from dvo.merge.progress import COMMAND, Progress, find_progress, is_undisturbed
 from dvo.merge.rows import Added, Translation, add_batch, coming_measures, kinds_of
 from dvo.merge.selection import Selection
 from dvo.merge.source import SourceBatch, common_epoch, in_batches, read_batch
@@ -198,19 +198,23 @@ class _Run:
         images = self._map_images(source, state if is_open else None)
         photcodes = map_photcodes(self.view.photcodes, self.source.photcodes, self.source_name)
         self.names = Translation(images, photcodes)
-        first = images.last + 1 - len(images.new)
-        self.state = (
-            state
-            if is_open and state is not None
-            else Progress(
-                source.db_id, self.source.snapshot.id, self.view.snapshot.id, first, images.last
-            )
-        )
         self.regions = self._extent() if images.comes.any() else []
         self.report.n_regions = len(self.regions)
-        self.base = self._base()
-        epoch = common_epoch(self.source, self.base) if self.regions else 0.0
-        self.rule = Matching(self.base, options.radius_arcsec, epoch)
+        if is_open and state is not None:
+            self.state = state
+        else:
+            first = images.last + 1 - len(images.new)
+            epoch = common_epoch(self.source, self.view) if self.regions else 0.0
+            self.state = Progress(
+                source.db_id, self.source.snapshot.id, self.view.snapshot.id, first, images.last,
+                epoch,
+            )  # fmt: skip
+        is_alone = is_undisturbed(store.manifest.log(), self.state)
+        base = store.view(self.state.base) if is_alone else None
+        numbers = (self.state.first, self.state.last)
+        self.rule = Matching(base, numbers, options.radius_arcsec, self.state.epoch)
+        # Regions whose objects are no rivals any more, if what they took is passed over.
+        self._settled = {r for r in self.regions if self.state.is_done(r)}
         # Photcodes and images come with the first batch.
         self._is_begun = is_open
 
@@ -227,18 +231,6 @@ class _Run:
             planes = [row for row in chips if row.identity.startswith(PLANE)]
             self.report.n_images = len(chips) - len(planes)
         return images
-
-    def _base(self) -> View:
-        if self.state.base == self.view.snapshot.id:
-            return self.view
-        try:
-            return self.store.view(self.state.base)
-        except UnknownSnapshotError:
-            self.report.notes.append(
-                f"the state before this merge began (snapshot {self.state.base}) has been "
-                "vacuumed: objects near the edges of batches are matched against the newest"
-            )
-            return self.view
 
     def _begin(self, change: Transaction, per_image: Any) -> None:
         """Make photcodes and images known."""
@@ -274,7 +266,10 @@ class _Run:
 
     def read(self, regions: list[int]) -> SourceBatch:
         """Read a batch of regions of the source."""
-        return read_batch(self.source, regions, self.rule.epoch, self.rule.halo_deg)
+        settled = self._settled if self.rule.base is None else set[int]()
+        found = read_batch(self.source, regions, self.rule.epoch, self.rule.halo_deg, settled)
+        self._settled.update(regions)
+        return found
 
     def add(self, batch: SourceBatch) -> None:
         """Add a batch of the source, in one commit."""

@@ -2,7 +2,10 @@
 
 Objects are matched as the detections of one image are: within the match radius, in order
 of distance, each at most once. They are matched against the objects as they were before
-the merge began, so that it does not matter where a batch ends.
+the merge began, so that it does not matter where a batch ends. If other commands have changed
+the database since, they are matched against those of now that this merge has not touched,
+and objects of the source that are in are no rivals any more: what is left of a matching in
+order of distance is such a matching of what is left.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from dvo.ingest.objects import ObjectSet
 from dvo.merge.source import SourceBatch
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
+from dvo.tables.measure import MEASURE
 
 __all__ = ["Matching", "find_pairs"]
 
@@ -34,15 +38,19 @@ class Matching:
 
     Parameters
     ----------
-    base : View
-        The database before the merge began.
+    base : View or None
+        The database before the merge began; None if others have changed it since. Then the
+        newest counts, without what this merge has done.
+    numbers : (int, int)
+        First and last number of the images of this merge.
     radius_arcsec : float
         Match radius.
     epoch : float
         Time at which objects are compared [s since 1970].
     """
 
-    base: View
+    base: View | None
+    numbers: tuple[int, int]
     radius_arcsec: float
     epoch: float
 
@@ -81,23 +89,54 @@ def find_pairs(
     near = regions_near(ra, dec, view.sky.locate(ra, dec, view.level), view, reach_deg)
     objects = ObjectSet(view)
     objects.load(near, kinds)
-    before = _as_before(objects, near, rule.base, view)
+    before = _as_before(objects, near, rule, view)
     found = match_objects(ra, dec, rule.epoch, rule.radius_arcsec, before)[: len(batch.average)]
     return objects, found if before is objects else _rows_now(found, before, objects)
 
 
-def _as_before(now: ObjectSet, regions: list[int], base: View, view: View) -> ObjectSet:
-    """Objects of some regions as they were; most are as they are now."""
-    is_same = [base.parts(AVERAGE, r) == view.parts(AVERAGE, r) for r in regions]
-    if all(is_same):
+def _as_before(now: ObjectSet, regions: list[int], rule: Matching, view: View) -> ObjectSet:
+    """Objects that the source may be matched to: those of before the merge began."""
+    if rule.base is None:
+        before = ObjectSet(view)
+        before.copy(now, regions, ~_touched(now, regions, rule.numbers, view))
+        return before
+    changed = _changed(regions, rule.base, view)
+    if not changed:
         return now
-    before = ObjectSet(base)
-    for region, same in zip(regions, is_same, strict=True):
-        if same:
-            before.copy_region(now, region)
-        else:
-            before.load([region], [])
+    # Most are as they are now.
+    before = ObjectSet(rule.base)
+    before.copy(now, sorted(set(regions) - changed), np.ones(now.n, np.bool_))
+    before.load(changed, [])
     return before
+
+
+def _changed(regions: list[int], base: View, view: View) -> set[int]:
+    """Regions whose objects have changed."""
+    pairs = []
+    for each in (base, view):
+        parts = each.part_table(regions)
+        parts = parts.take(parts.are(table=AVERAGE.name))
+        pairs.append(set(zip(parts.regions.tolist(), parts.ids.tolist(), strict=True)))
+    return {region for region, _ in pairs[0] ^ pairs[1]}
+
+
+def _touched(
+    now: ObjectSet, regions: list[int], numbers: tuple[int, int], view: View
+) -> NDArray[np.bool_]:
+    """Which objects have measures of this merge: they are spoken for."""
+    out = np.zeros(now.n, np.bool_)
+    filled = [r for r in regions if now.catalogs[r].n_average > 0]
+    if not filled:
+        return out
+    measure, edges = view.read_many(MEASURE, filled, ["image_id", "ref_id", "ave_ref"])
+    number = measure["image_id"].astype(np.int64) + measure["ref_id"]
+    is_mine = (number >= numbers[0]) & (number <= numbers[1])
+    # The objects of a region lie together, in the order of their catalog.
+    slots = np.repeat(now.slots(np.array(filled)), np.diff(edges))[is_mine]
+    first = np.zeros(len(now.regions), np.int64)
+    first[now.slot[: now.n][::-1]] = np.arange(now.n)[::-1]
+    out[first[slots] + measure["ave_ref"][is_mine]] = True
+    return out
 
 
 def _rows_now(found: Array, before: ObjectSet, now: ObjectSet) -> NDArray[np.int32]:

@@ -8,10 +8,12 @@ from typing import Any
 
 from dvo.partition.manifest import SnapshotRow
 
-__all__ = ["COMMAND", "Progress", "effective_log", "find_progress"]
+__all__ = ["COMMAND", "Progress", "effective_log", "find_progress", "is_undisturbed"]
 
 COMMAND = "dvomerge"
 _KEY = "merge"
+# Commands that change files and no objects.
+_HARMLESS = ("resort", "vacuum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Progress:
         Snapshot of the database before this merge began.
     first, last : int
         Numbers given to images of the source; last < first if none.
+    epoch : float
+        Time at which objects are compared [s since 1970].
     done : tuple of (int, int)
         Runs of regions of the source that are in, first and last, ascending.
     finished : bool
@@ -39,6 +43,7 @@ class Progress:
     base: int
     first: int
     last: int
+    epoch: float
     done: tuple[tuple[int, int], ...] = ()
     finished: bool = False
 
@@ -121,3 +126,27 @@ def find_progress(log: Iterable[SnapshotRow], db_id: str) -> Progress | None:
             done = tuple((int(a), int(b)) for a, b in state["done"])
             return Progress(**{**state, "done": done})
     return None
+
+
+def is_undisturbed(log: Iterable[SnapshotRow], state: Progress) -> bool:
+    """Tell whether nothing but a merge has changed objects since it began.
+
+    Parameters
+    ----------
+    log : iterable of SnapshotRow
+        The log of the database.
+    state : Progress
+        How far the merge has got.
+
+    Returns
+    -------
+    bool
+        False also if the state before it is not among those that led to the newest.
+    """
+    for row in effective_log(log):
+        if row.id <= state.base:
+            return row.id == state.base and row.kept
+        mine = row.params.get(_KEY) if row.command == COMMAND else None
+        if row.command not in _HARMLESS and (mine is None or mine["db_id"] != state.db_id):
+            return False
+    return False

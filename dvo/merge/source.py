@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest.associate import regions_near
+from dvo.ingest.kernels import near_edge
 from dvo.ingest.surveys.motion import move_to_epoch
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
@@ -84,7 +85,9 @@ def in_batches(view: View, regions: Sequence[int], most_rows: int) -> Iterator[l
         yield batch
 
 
-def read_batch(view: View, regions: list[int], epoch: float, halo_deg: float) -> SourceBatch:
+def read_batch(
+    view: View, regions: list[int], epoch: float, halo_deg: float, settled: set[int]
+) -> SourceBatch:
     """Read some regions.
 
     Parameters
@@ -92,34 +95,28 @@ def read_batch(view: View, regions: list[int], epoch: float, halo_deg: float) ->
     view : View
         The source.
     regions : list of int
-        Which.
+        Which, ascending.
     epoch : float
         Time for positions [s since 1970].
     halo_deg : float
         How far around the objects to look for others.
+    settled : set of int
+        Regions around them whose objects are no rivals any more.
 
     Returns
     -------
     SourceBatch
         All rows and stored columns.
     """
-    view.foresee(regions)
-    tables: dict[str, list[ColumnTable]] = {s.name: [] for s in (AVERAGE, SECFILT, MEASURE)}
-    n_objects = 0
-    for region in regions:
-        for schema in (AVERAGE, SECFILT, MEASURE):
-            table = view.read(schema, region, schema.stored_names)
-            if schema is MEASURE:
-                moved = dict(table.columns)
-                moved["ave_ref"] = table["ave_ref"] + np.uint32(n_objects)
-                table = ColumnTable(schema, moved, len(table))
-            tables[schema.name].append(table)
-        n_objects += len(tables[AVERAGE.name][-1])
-    average, secfilt, measure = (
-        ColumnTable.concatenate(s, tables[s.name]) for s in (AVERAGE, SECFILT, MEASURE)
-    )
+    average, of_objects = view.read_many(AVERAGE, regions, AVERAGE.stored_names)
+    secfilt, _ = view.read_many(SECFILT, regions, SECFILT.stored_names)
+    measure, of_measures = view.read_many(MEASURE, regions, MEASURE.stored_names)
+    moved = dict(measure.columns)
+    first = np.repeat(of_objects[:-1], np.diff(of_measures))
+    moved["ave_ref"] = (measure["ave_ref"] + first).astype(np.uint32)
+    measure = ColumnTable(MEASURE, moved, len(measure))
     ra, dec = _places(average, epoch)
-    more_ra, more_dec = _neighbours(view, regions, ra, dec, halo_deg, epoch)
+    more_ra, more_dec = _neighbours(view, regions, ra, dec, halo_deg, epoch, settled)
     ra, dec = np.concatenate([ra, more_ra]), np.concatenate([dec, more_dec])
     return SourceBatch(regions, average, secfilt, measure, ra, dec)
 
@@ -147,15 +144,13 @@ class _Epochs:
 def _read_epochs(view: View, regions: Sequence[int]) -> _Epochs:
     """Find when the objects of some regions are where they are said to be."""
     days = np.zeros((2, _DAYS), np.int64)
-    for i, region in enumerate(regions):
-        if i % _FORESEEN == 0:
-            view.foresee(regions[i : i + _FORESEEN])
-        table = view.read(AVERAGE, region, ["mean_epoch", "u_ra"])
+    for i in range(0, len(regions), _FORESEEN):
+        table, _ = view.read_many(AVERAGE, regions[i : i + _FORESEEN], ["mean_epoch", "u_ra"])
         epoch = table["mean_epoch"]
         day = np.clip(epoch // _DAY_S - _FIRST_DAY, 0, _DAYS - 1)
         known = ~AVERAGE["mean_epoch"].is_null(epoch)
         for k, mask in enumerate((np.isnan(table["u_ra"]), ~np.isnan(table["u_ra"]))):
-            np.add.at(days[k], day[mask & known], 1)
+            days[k] += np.bincount(day[mask & known], minlength=_DAYS)
     n_still, n_moving = (int(counts.sum()) for counts in days)
     return _Epochs(n_still, n_moving, _median_day(days[0]), _median_day(days[1]))
 
@@ -213,43 +208,43 @@ def _places(average: ColumnTable, epoch: float) -> tuple[Array, Array]:
 
 
 def _neighbours(
-    view: View, regions: list[int], ra: Array, dec: Array, reach_deg: float, epoch: float
+    view: View,
+    regions: list[int],
+    ra: Array,
+    dec: Array,
+    reach_deg: float,
+    epoch: float,
+    settled: set[int],
 ) -> tuple[Array, Array]:
     """Positions of the objects around some regions, and perhaps of a few more."""
     own = view.sky.locate(ra, dec, view.level)
     near = regions_near(ra, dec, own, view, reach_deg + view.motion_pad_deg(np.array([epoch])))
-    others = sorted(set(near) - set(regions))
-    found_ra, found_dec = [np.empty(0)], [np.empty(0)]
+    others = set(near) - set(regions) - settled
+    filled = [r for r, row in view.catalogs(sorted(others)).items() if row.n_average > 0]
+    if not filled:
+        return np.empty(0), np.empty(0)
     columns = ["ra", "dec", "u_ra", "u_dec", "mean_epoch"]
-    for region in others:
-        if view.catalog(region).n_average == 0:
-            continue
-        table = view.read(AVERAGE, region, columns)
-        at_ra, at_dec = _places(table, epoch)
-        rows = _near_regions(at_ra, at_dec, region, regions, view, reach_deg)
-        found_ra.append(at_ra[rows])
-        found_dec.append(at_dec[rows])
-    return np.concatenate(found_ra), np.concatenate(found_dec)
+    table, _ = view.read_many(AVERAGE, filled, columns)
+    ra, dec = _places(table, epoch)
+    rows = _near_regions(ra, dec, regions, view, reach_deg)
+    return ra[rows], dec[rows]
 
 
-def _near_regions(
-    ra: Array, dec: Array, region: int, regions: list[int], view: View, reach_deg: float
-) -> Array:
-    """Positions in a region that lie within reach of some others, and perhaps a few more."""
-    low_ra, high_ra, low_dec, high_dec = view.sky.bounds([region])[0]
-    reach_ra = reach_deg / np.maximum(
-        np.cos(np.radians(np.minimum(np.abs(dec) + reach_deg, 90))), 1e-9
-    )
-    edge = (dec - low_dec < reach_deg) | (high_dec - dec < reach_deg)
-    edge |= (ra - low_ra < reach_ra) | (high_ra - ra < reach_ra)
-    rows = np.flatnonzero(edge)
-    polar = np.abs(dec[rows]) + 2 * reach_deg > 89.0
-    is_near = polar.copy()
+def _near_regions(ra: Array, dec: Array, regions: list[int], view: View, reach_deg: float) -> Array:
+    """Positions that lie within reach of some regions, and perhaps a few more."""
     wanted = np.zeros(len(view.sky), np.bool_)
     wanted[regions] = True
-    for dx in (-1.01, 0.0, 1.01):
+    own = view.sky.locate(ra, dec, view.level)
+    found, place = np.unique(own, return_inverse=True)
+    bounds = view.sky.bounds(found.tolist())
+    is_near = wanted[own]
+    is_polar = np.abs(dec) + 2 * reach_deg > 89.0
+    is_edge = near_edge(ra, dec, place.astype(np.int32), bounds, reach_deg) & ~is_near
+    rows = np.flatnonzero(is_edge & ~is_polar)
+    step = 1.01 * reach_deg / np.cos(np.radians(np.abs(dec[rows]) + reach_deg))
+    for dx in (-1.0, 0.0, 1.0):
         for dy in (-1.01, 0.0, 1.01):
-            a = (ra[rows] + dx * reach_ra[rows]) % 360.0
+            a = (ra[rows] + dx * step) % 360.0
             d = np.clip(dec[rows] + dy * reach_deg, -90.0, 90.0)
-            is_near |= wanted[view.sky.locate(a, d, view.level)]
-    return rows[is_near]
+            is_near[rows] |= wanted[view.sky.locate(a, d, view.level)]
+    return np.flatnonzero(is_near | (is_polar & is_edge))

@@ -18,7 +18,8 @@ from dvo.merge import merge as merge_module
 from dvo.merge.merge import MergeOptions, MergeReport, merge
 from dvo.merge.source import SourceBatch
 from dvo.partition.check import check
-from dvo.partition.history import rollback
+from dvo.partition.compact import resort
+from dvo.partition.history import rollback, vacuum
 from dvo.partition.store import Store, create_store
 from dvo.tables.average import AVERAGE
 from dvo.tables.image import IMAGE
@@ -246,6 +247,34 @@ def test_only_some_regions_and_the_rest_later(tmp_path: Path) -> None:
     (rest,) = merged(target, source)
     assert rest.finished
     assert groups(target) == groups(source)
+
+
+@pytest.mark.parametrize("between", ["addstar", "merge", "rollback", "resort and vacuum"])
+def test_the_rest_of_a_merge_sees_what_came_between(tmp_path: Path, between: str) -> None:
+    images = synth.make_images(1, 80, 6)
+    source = database(tmp_path / "a", images[:3])
+    other = database(tmp_path / "b", images[3:])
+    target = synth.make_database(tmp_path / "m")
+    with Store(source) as store:
+        regions = store.view().regions()
+    merged(target, source, regions=tuple(regions[:2]))
+    if between == "addstar":
+        with Store(target, writable=True) as store:
+            synth.add_images(store, images[3:])
+    elif between == "resort and vacuum":
+        with Store(target, writable=True) as store:
+            resort(store)
+            vacuum(store, 1)
+        merged(target, other)
+    else:
+        merged(target, other)
+    if between == "rollback":
+        with Store(target, writable=True) as store:
+            rollback(store, 2)  # the first half of the merge
+        merged(target, other)
+    (rest,) = merged(target, source)
+    assert rest.finished
+    assert groups(target) == groups(database(tmp_path / "one", images))
 
 
 def test_a_photcode_of_the_same_name_must_be_the_same(tmp_path: Path) -> None:
