@@ -40,6 +40,7 @@ fmt: $(STAMP)  ## format, mend what ruff can, write the reference pages
 	$(BIN)/ruff check --fix
 	$(BIN)/python tools/docs_commands.py
 	$(BIN)/python tools/docs_tables.py
+	$(BIN)/python tools/docs_surveys.py
 
 lint: lint-ruff lint-types lint-layers lint-docs  ## ruff, mypy, import-linter, numpydoc, reference pages
 
@@ -57,6 +58,7 @@ lint-docs: $(STAMP)
 	$(BIN)/python tools/check_docstrings.py dvo ipp_pipeline
 	$(BIN)/python tools/docs_commands.py --check
 	$(BIN)/python tools/docs_tables.py --check
+	$(BIN)/python tools/docs_surveys.py --check
 
 test: $(STAMP)  ## all fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' --doctest-modules dvo ipp_pipeline \

