@@ -65,6 +65,7 @@ _OWNED_BY_INGEST = frozenset(
     }
 )
 _MAX_NAME = 128
+_MOST_RA = 720.0
 
 
 @cache
@@ -368,7 +369,8 @@ def clean_positions(ra: F64, dec: F64) -> tuple[F64, F64, NDArray[np.bool_], dic
     good : ndarray of bool, shape (n,)
         Rows with a position.
     dropped : dict of str to int
-        Numbers of rows without one, by reason: ``nan position`` and ``dec out of range``.
+        Numbers of rows without one, by reason: ``nan position``, ``ra out of range`` (more
+        than two turns: no angle in degrees) and ``dec out of range``.
     """
     is_finite = np.isfinite(ra) & np.isfinite(dec)
     is_far = is_finite & (np.abs(dec) > 90.0 + 1e-6)
@@ -377,6 +379,9 @@ def clean_positions(ra: F64, dec: F64) -> tuple[F64, F64, NDArray[np.bool_], dic
     with np.errstate(invalid="ignore"):
         # Most inputs are in range, and np.mod is the slowest step of a fast reader.
         if not bool(np.all((ra >= 0.0) & (ra < 360.0))):
+            is_wild = is_finite & ~is_far & (np.abs(ra) > _MOST_RA)
+            dropped["ra out of range"] = int(np.count_nonzero(is_wild))
+            is_far |= is_wild
             ra = np.mod(ra, 360.0)
             ra[ra >= 360.0] = 0.0
     good = is_finite & ~is_far
