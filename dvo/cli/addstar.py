@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from dvo.cli.ingest_lines import report_lines
 from dvo.cli.main import run_program
 from dvo.cli.output import progress_line
 from dvo.ingest.surveys.names import SURVEY_NAMES
@@ -174,30 +175,8 @@ def addstar(
         click.echo(json.dumps(report.as_dict()))
         return
     n_added = report.n_images if has_images else len(sources) - report.n_skipped
-    for line in _lines(report, n_added, has_images=has_images):
+    for line in report_lines(report, n_added, has_images=has_images):
         click.echo(line)
-
-
-def _lines(report: AddstarReport, n_added: int, *, has_images: bool) -> Iterator[str]:
-    """What was done, in words; a reference catalog has rows, and is no image."""
-    what, rows = ("image", "detection") if has_images else ("reference catalog", "row")
-    skipped = f", {report.n_skipped} skipped, being in already" if report.n_skipped else ""
-    bands = report.n_measures != report.n_detections
-    measures = f" ({_count(report.n_measures, 'measure')})" if bands else ""
-    yield (
-        f"{_count(n_added, what)} added{skipped}; {_count(report.n_detections, rows)}{measures}: "
-        f"{report.n_matched} of known objects, {_count(report.n_new, 'new object')}; "
-        f"{report.seconds:.1f} s"
-    )
-    for reason, n in report.n_dropped.items():
-        yield f"left out: {n} ({reason})"
-    for note, names in report.notes.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        yield f"note: {names[0]}{more}: {note}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _survey(name: str, bands: str | None, system: str | None) -> tuple[Survey, list[str] | None]:

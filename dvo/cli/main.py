@@ -26,6 +26,7 @@ _COMMANDS = {
     "export": "dvo.cli.export",
     "fits": "dvo.cli.fits",
     "images": "dvo.cli.images",
+    "import": "dvo.cli.import_tables",
     "info": "dvo.cli.info",
     "init": "dvo.cli.init",
     "lightcurve": "dvo.cli.lightcurve",

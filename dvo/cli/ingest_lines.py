@@ -1,0 +1,48 @@
+"""What was added, in words: for every command that adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dvo.ingest.report import AddstarReport
+
+__all__ = ["report_lines"]
+
+
+def report_lines(report: AddstarReport, n_added: int, *, has_images: bool) -> Iterator[str]:
+    """Say what was added, in words; a reference catalog has rows, and is no image.
+
+    Parameters
+    ----------
+    report : AddstarReport
+        What was done.
+    n_added : int
+        Images, or catalogs.
+    has_images : bool
+        Which of them.
+
+    Yields
+    ------
+    str
+        A line for people.
+    """
+    what, rows = ("image", "detection") if has_images else ("reference catalog", "row")
+    skipped = f", {report.n_skipped} skipped, being in already" if report.n_skipped else ""
+    bands = report.n_measures != report.n_detections
+    measures = f" ({_count(report.n_measures, 'measure')})" if bands else ""
+    yield (
+        f"{_count(n_added, what)} added{skipped}; {_count(report.n_detections, rows)}{measures}: "
+        f"{report.n_matched} of known objects, {_count(report.n_new, 'new object')}; "
+        f"{report.seconds:.1f} s"
+    )
+    for reason, n in report.n_dropped.items():
+        yield f"left out: {n} ({reason})"
+    for note, names in report.notes.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"note: {names[0]}{more}: {note}"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
