@@ -9,11 +9,18 @@ Numba counts references to arrays, atomically, wherever they are handed to a fun
 taken out of a tuple; inside a loop that can cost ten times the work itself. So a kernel
 unpacks its arrays before its loop, and what it calls for each row takes scalars, or is a
 ``@kernel_part``, which becomes part of the kernel's own code.
+
+Where neither the folder of the source nor the user's cache can be written to, compiled
+code is kept in a private folder for temporary files; if that cannot be, it is not kept.
 """
 
 from __future__ import annotations
 
+import os
+import stat
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 import numba
@@ -37,8 +44,33 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     callable
         The compiled function, called just as the original.
     """
-    compiled = numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy")(function)
+    try:
+        compiled = _compile(function, cache=True)
+    except RuntimeError:  # numba found no folder for the compiled code
+        compiled = _compile(function, cache=_use_private_folder())
+    return compiled
+
+
+def _compile(function: Callable[P, R], *, cache: bool) -> Callable[P, R]:
+    compiled = numba.njit(nogil=True, cache=cache, fastmath=False, error_model="numpy")(function)
     return cast("Callable[P, R]", compiled)
+
+
+def _use_private_folder() -> bool:
+    """Have numba keep compiled code among temporary files; whether it can."""
+    folder = Path(tempfile.gettempdir(), f"dvo-compiled-{os.getuid()}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return False
+    # What is in it will be run: nobody else may have made it, or may write to it.
+    own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    if not own or found.st_mode & 0o077 or not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)  # for processes started by this one, too
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    return True
 
 
 def kernel_part(function: Callable[P, R]) -> Callable[P, R]:
