@@ -139,8 +139,14 @@ def _common_epoch(ours: Catalog, theirs: Catalog) -> float:
     """The epoch of those without known motion: of theirs, or of ours if most of theirs move."""
     moves = theirs.moves
     if 2 * moves.sum() > len(theirs) and not ours.moves.all():
-        return float(np.median(ours.epoch[~ours.moves]))
-    return float(np.median(theirs.epoch[~moves] if not moves.all() else theirs.epoch))
+        return _day(ours.epoch[~ours.moves])
+    return _day(theirs.epoch[~moves] if not moves.all() else theirs.epoch)
+
+
+def _day(epochs: Array) -> float:
+    """The day of the median; a common epoch is a whole day."""
+    days = np.floor(float(np.median(epochs) - 2000.0) * 365.25 + 0.5) - 0.5
+    return float(2000.0 + days / 365.25)
 
 
 def _pairs(ours: Array, theirs: Array, radius_arcsec: float) -> tuple[Array, Array]:

@@ -135,4 +135,4 @@ def test_real_fields(tmp_path: Path, field: str) -> None:
         errors = table[error].to_numpy() / 1e3 if isinstance(error, str) else error
         sources.append(make_source(name, epoch, columns, errors))
     got, expected = merged_counts(tmp_path, sources, 4), brute_counts(sources)
-    assert np.abs(np.subtract(got, expected)).max() <= 1, (got, expected)
+    assert np.array_equal(got, expected), (got, expected)
