@@ -72,15 +72,12 @@ def in_batches(view: View, regions: Sequence[int], most_rows: int) -> Iterator[l
     """
     batch: list[int] = []
     n_rows = 0
-    for i, region in enumerate(regions):
-        if i % _FORESEEN == 0:
-            view.foresee(regions[i : i + _FORESEEN])
-        size = view.catalog(region).n_measure
-        if batch and n_rows + size > most_rows:
+    for region, row in view.catalogs(regions).items():
+        if batch and n_rows + row.n_measure > most_rows:
             yield batch
             batch, n_rows = [], 0
         batch.append(region)
-        n_rows += size
+        n_rows += row.n_measure
     if batch:
         yield batch
 
