@@ -93,11 +93,12 @@ class Cone:
 
     def __post_init__(self) -> None:
         if not -90.0 <= self.dec <= 90.0:
-            raise QueryError(f"cone: declination {self.dec} is not within -90..90")
+            raise QueryError(f"declination {self.dec} is not within -90..90 degrees")
         if not 0.0 <= self.radius_deg <= 180.0:
-            raise QueryError(f"cone: radius {self.radius_deg} deg is not within 0..180")
+            arcsec = f"{self.radius_deg * 3600.0:.12g}"
+            raise QueryError(f"radius {arcsec} arcsec is not within 0..648000 (180 degrees)")
         if not np.isfinite(self.ra):
-            raise QueryError(f"cone: right ascension {self.ra} is not a number")
+            raise QueryError(f"right ascension {self.ra} is not a number")
         object.__setattr__(self, "ra", float(self.ra) % 360.0)
 
     def regions(self, sky: SkyTable, level: int, pad_deg: float) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ IMAGE = TableSchema(
             "u2",
             "photcode of its measurements; 0 for a mosaic row",
             "",
-            "instr.filter",
+            "meta.id;instr.filter",
             null=0,
         ),
         Column(
@@ -116,12 +116,12 @@ IMAGE = TableSchema(
             "f4",
             "astrometric error of the header's solution",
             "arcsec",
-            "stat.error;pos.wcs",
+            "stat.error;pos.eq",
         ),
         Column("fwhm_x", "f4", "PSF width, x", "pixel", "phys.angSize;instr.det.psf"),
         Column("fwhm_y", "f4", "PSF width, y", "pixel", "phys.angSize;instr.det.psf"),
         Column("trate", "f4", "tracking rate", "", ""),
-        Column("ccdnum", "i4", "number of the chip", "", "instr.det", null=-1),
+        Column("ccdnum", "i4", "number of the chip", "", "meta.id;instr.det", null=-1),
         Column("flags", "u4", "image flags (ImageFlag)", "", "meta.code"),
         Column("parent_id", "u4", "image_id of its mosaic row; 0 if none", "", "meta.id", null=0),
         Column(

@@ -55,7 +55,13 @@ MEASURE = TableSchema(
             "phot.calib",
         ),
         Column("m_flat", "f4", "flat-field correction; subtracted. Null: 0", "mag", "phot.calib"),
-        Column("m_time", "f4", "2.5 log10 of the exposure time in seconds", "mag", "obs.exposure"),
+        Column(
+            "m_time",
+            "f4",
+            "2.5 log10 of the exposure time in seconds",
+            "mag",
+            "time.duration;obs.exposure",
+        ),
         Column("flux_psf", "f4", "PSF flux", "ct/s", "phot.count"),
         Column("flux_psf_err", "f4", "error of flux_psf", "ct/s", "stat.error;phot.count"),
         Column("flux_kron", "f4", "Kron flux", "ct/s", "phot.count"),
@@ -168,7 +174,7 @@ MEASURE = TableSchema(
         Column("myy", "f4", "second moment yy", "pixel**2", "src.morph.param"),
         Column("posangle", "f4", "position angle of the chip's y axis", "deg", "pos.posAng"),
         Column("pltscale", "f4", "plate scale", "arcsec/pixel", "instr.scale"),
-        Column("photcode", "u2", "photcode of the measurement", "", "instr.filter", null=0),
+        Column("photcode", "u2", "photcode of the measurement", "", "meta.id;instr.filter", null=0),
         Column("phot_flags", "u4", "flags of the photometry program (PhotFlag)", "", "meta.code"),
         Column(
             "phot_flags2", "u4", "more flags of the photometry program (PhotFlag2)", "", "meta.code"

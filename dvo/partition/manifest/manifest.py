@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dvo.errors import FormatVersionError, NotACatdirError, StorageError, UnknownSnapshotError
-from dvo.partition.layout import LOG, MANIFEST
+from dvo.partition.layout import LOCK, LOG, MANIFEST
 from dvo.partition.manifest.commits import insert
 from dvo.partition.manifest.connection import connect_reader, connect_writer
 from dvo.partition.manifest.parts import Change, PartTable
@@ -277,6 +277,22 @@ class Manifest:
         """Greatest part id given so far; ids are never given twice."""
         return int(dict(self._query("SELECT key, value FROM meta")).get("last_part", 0))
 
+    def last_numbers(self) -> list[tuple[str, int, int]]:
+        """Numbers given so far, as ``meta`` has them, and the greatest that rows have.
+
+        Returns
+        -------
+        list of (str, int, int)
+            Key of ``meta``, its value, and the greatest number of a row, of any snapshot.
+        """
+        # One statement: a commit between two would look like a fault.
+        sql = (
+            "SELECT key, (SELECT value FROM meta WHERE meta.key = given.key), most FROM ("
+            "SELECT 'last_image' AS key, max(abs(image_id)) AS most FROM image "
+            "UNION ALL SELECT 'last_part', max(id) FROM part) AS given"
+        )
+        return [(key, int(last or 0), int(most or 0)) for key, last, most in self._query(sql)]
+
     def files(self) -> list[FileRow]:
         """All files that some kept snapshot uses."""
         return [_file_row(row) for row in self._query(f"SELECT {_FILE} FROM file ORDER BY id")]
@@ -380,9 +396,13 @@ def _absent(catdir: Path) -> NotACatdirError:
             f"{catdir}: its manifest ({MANIFEST}) is gone; make it anew from the records of "
             f"commits with: dvo check {catdir} --rebuild"
         )
-    return NotACatdirError(
-        f"{catdir}: no DVO database here (no {MANIFEST}); make one with: dvo init {catdir}"
-    )
+    what = f"{catdir}: no DVO database here (no {MANIFEST})"
+    if catdir.is_file():
+        return NotACatdirError(f"{catdir}: is a file; a DVO database is a folder")
+    # The lock file may stay behind from a reader that looked too early.
+    if catdir.is_dir() and any(p.name != LOCK for p in catdir.iterdir()):
+        return NotACatdirError(f"{what}, but other files; name the folder of a database")
+    return NotACatdirError(f"{what}; make one with: dvo init {catdir}")
 
 
 def _unreadable(catdir: Path, err: Exception) -> StorageError:

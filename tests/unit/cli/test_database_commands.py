@@ -106,6 +106,7 @@ def test_check_rebuild(catdir):
         (["vacuum", "{}"], 2, "--keep"),
         (["vacuum", "{}", "--keep", "0"], 2, "--keep"),
         (["resort", "{}", "--region", "n9999/none"], 1, "n9999/none"),
+        (["cone", "{}", "1", "2", "-5"], 1, "radius -5 arcsec is not within 0..648000"),
         (["info", "{}/absent"], 1, "no DVO database here"),
         (["check", "{}/absent"], 1, "no DVO database here"),
     ],

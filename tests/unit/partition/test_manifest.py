@@ -204,6 +204,15 @@ def test_a_lost_manifest_is_not_taken_for_no_database(tmp_path):
         Manifest(tmp_path)
 
 
+def test_where_no_database_can_be_made_none_is_advised(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(NotACatdirError, match="but other files") as found:
+        Manifest(tmp_path)
+    assert "dvo init" not in str(found.value)
+    with pytest.raises(NotACatdirError, match="is a file; a DVO database is a folder"):
+        Manifest(tmp_path / "notes.txt")
+
+
 def test_commits_that_do_not_follow_make_no_manifest(tmp_path):
     lost = Change(parts=[part(1, "never-made")])
     with pytest.raises(StorageError, match="cannot be made"):

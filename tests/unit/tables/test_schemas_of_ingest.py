@@ -8,10 +8,13 @@ from astropy import units
 from astropy.io.votable.ucd import check_ucd
 
 from dvo.tables import flags
+from dvo.tables.average import AVERAGE
 from dvo.tables.flatcorr import FLAT_CORRECTION, FLAT_CORRECTION_IMAGE
 from dvo.tables.galphot import GALPHOT
+from dvo.tables.image import IMAGE
 from dvo.tables.lensing import LENSING
 from dvo.tables.lensobj import LENSOBJ
+from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE
 from dvo.tables.schema import TableSchema
 from dvo.tables.skyregion import SKY_REGION
@@ -27,6 +30,12 @@ SCHEMAS = [
     FLAT_CORRECTION,
     FLAT_CORRECTION_IMAGE,
 ]
+
+
+@pytest.mark.parametrize("schema", [AVERAGE, MEASURE, IMAGE], ids=lambda s: s.name)
+def test_ucds_of_the_main_tables_are_of_the_standard(schema: TableSchema) -> None:
+    words = {column.ucd for column in schema.columns if column.ucd}
+    assert {w for w in words if not check_ucd(w, check_controlled_vocabulary=True)} == set()
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda s: s.name)
