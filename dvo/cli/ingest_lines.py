@@ -30,6 +30,9 @@ def report_lines(report: AddstarReport, n_added: int, *, has_images: bool) -> It
     """
     what, rows = ("image", "detection") if has_images else ("reference catalog", "row")
     skipped = f", {report.n_skipped} skipped, being in already" if report.n_skipped else ""
+    if report.n_replaced:
+        removed = _count(report.n_removed, "measure")
+        skipped = f", {report.n_replaced} replaced ({removed} removed){skipped}"
     bands = report.n_measures != report.n_detections
     measures = f" ({_count(report.n_measures, 'measure')})" if bands else ""
     yield (

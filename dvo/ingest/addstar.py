@@ -24,7 +24,7 @@ from dvo.ingest.associate import Associated, associate_batch
 from dvo.ingest.bands import Spread, spread_bands
 from dvo.ingest.batch import Batch
 from dvo.ingest.detections import InputImage, RefSource
-from dvo.ingest.image_rows import image_rows
+from dvo.ingest.image_rows import ImageNames, image_rows
 from dvo.ingest.limits import widen_motion, widen_pad
 from dvo.ingest.measures import (
     add_means,
@@ -132,8 +132,8 @@ class _Run:
         self.options = options
         self.params = params
         self.report = AddstarReport()
-        self.admission = Admission(store.manifest, options, self.report)
         self.view: View = store.view()
+        self.admission = Admission(store.manifest, options, self.report, ImageNames(self.view))
         # Objects that an earlier run left in memory are good if nothing has changed since;
         # they are taken out, for they are wrong as soon as a batch fails half-way.
         known: tuple[int, ObjectSet] | None = store.kept.pop(_KEPT, None)
@@ -150,11 +150,14 @@ class _Run:
     def commit(self, admitted: Admitted) -> None:
         """Associate, write and commit a batch."""
         batch = Batch(admitted.images)
+        n_before = self.view.snapshot.counts["measures"]
         with self.store.begin("addstar", self._log_params(admitted), self.view) as change:
             if admitted.replaced:
                 self.view = remove_images(change, self.view, admitted.replaced)
                 self.objects = ObjectSet(self.view)
+            n_added = self.report.n_measures
             n_new = self._add(change, batch, may_rewrite=not admitted.replaced)
+            n_added = self.report.n_measures - n_added
             self._write_images(change, admitted)
             change.commit()
         self.report.n_images += sum(i.meta is not None for i in admitted.images)
@@ -163,6 +166,8 @@ class _Run:
         self.report.n_matched += batch.n - n_new
         self.report.n_commits += 1
         self._follow_up()
+        n_after = self.view.snapshot.counts["measures"]
+        self.report.n_removed += n_before + n_added - n_after
 
     def _add(self, change: Transaction, batch: Batch, *, may_rewrite: bool) -> int:
         """Give the detections of a batch their objects and write the rows; counts new objects."""

@@ -2,12 +2,13 @@
 
 An image is known by its number in the system it came from, or by its name; its content by
 a checksum. The same content again is passed over, other content under the same name is
-refused or replaces what was there.
+refused or replaces what was there. A number that belongs to an image of another name or time
+is a mistake of the input, and replaces nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dvo.errors import DuplicateImageError, PhotcodeError
@@ -21,6 +22,8 @@ from dvo.tables.photcode import PhotClass, PhotcodeTable
 __all__ = ["PLANE", "Admission", "Admitted"]
 
 _BATCH_IMAGES = 2000
+_SAME_START_S = 1.0  # starts farther apart than this are of two exposures
+_DAY_S = 86400.0
 
 PLANE = "plane:"
 """How the identity of a focal plane begins; it has an Image row, and is no image."""
@@ -73,15 +76,25 @@ class Admission:
         What to do with them.
     report : AddstarReport
         Where images passed over and detections left out are counted.
+    find_image : callable
+        Gives name and start (MJD [d]) of an image that is in, by its number.
     """
 
-    def __init__(self, manifest: Manifest, options: AddstarOptions, report: AddstarReport) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        options: AddstarOptions,
+        report: AddstarReport,
+        find_image: Callable[[int], tuple[str, float]],
+    ) -> None:
         self._manifest = manifest
+        self._find_image = find_image
         self._options = options
         self._report = report
         self.last_number = int(manifest.meta.get("last_image", "0"))
         # What this run has admitted so far: it may not be in the manifest yet.
         self._contents: dict[str, str] = {}
+        self._images: dict[str, tuple[str, float]] = {}
         self._planes: dict[str, int] = {}
 
     def batches(
@@ -140,6 +153,8 @@ class Admission:
                 "catalog; give it a photcode of class ref, so that its magnitudes stay as they are"
             )
         if content is not None:
+            if isinstance(meta, ImageMeta) and meta.extern_id is not None:
+                self._check_same(meta, self._images.get(identity), known)
             self._replace(meta, None if identity in self._contents else known, batch)
             self._report.n_replaced += 1
         source = select_detections(source, self._options.selection)
@@ -154,9 +169,30 @@ class Admission:
             self._plane(meta.parent, batch) if has_plane else 0,  # type: ignore[union-attr,arg-type]
         )
         self._contents[identity] = meta.content
+        if isinstance(meta, ImageMeta):
+            self._images[identity] = (meta.name, meta.mjd)
         batch.images.append(image)
         batch.identities.append(identity)
         batch.n_rows += len(source.detections)
+
+    def _check_same(
+        self, meta: ImageMeta, given: tuple[str, float] | None, known: ImageRow | None
+    ) -> None:
+        """Refuse an image that has the number of another one: replacing would lose that."""
+        if given is None and known is not None:
+            given = self._find_image(known.image_id)
+        if given is None:
+            return
+        name, mjd = given
+        if name == meta.name and abs(mjd - meta.mjd) * _DAY_S <= _SAME_START_S:
+            return
+        raise DuplicateImageError(
+            f"SOURCEID {meta.source_id}, IMAGEID {meta.extern_id} belong already to {name} "
+            f"(MJD {mjd:.5f}); this file is {meta.name} (MJD {meta.mjd:.5f}): two images cannot "
+            "have the same numbers. Correct SOURCEID or IMAGEID in the header of this file; if "
+            "it is the same exposure under a new name or time, delete the old image first "
+            "(dvo delete images)"
+        )
 
     def _replace(
         self, meta: ImageMeta | RefSource, known: ImageRow | None, batch: Admitted
@@ -173,8 +209,8 @@ class Admission:
             )
         if not self._options.replace:
             raise DuplicateImageError(
-                f"image {meta.name} is in the database with other content "
-                f"({known.content}, not {meta.content}); to replace it use --replace"
+                f"image {meta.name} is in the database with other content: its header or its "
+                "detections have changed since; to put the new ones in their place use --replace"
             )
         batch.replaced.append(known.image_id)
 

@@ -1,4 +1,7 @@
-"""Image rows of a batch: one a chip image, and one a focal plane for mosaic exposures."""
+"""Image rows of a batch: one a chip image, and one a focal plane for mosaic exposures.
+
+Also names and times of images that are in, for messages.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest.as_matched import split_time
+from dvo.ingest.as_matched import MJD_1970, split_time
 from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.batch import BatchImage
 from dvo.ingest.detections import Detections, ImageMeta
 from dvo.ingest.kernels import circle
+from dvo.partition.manifest import ALL_SKY
+from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE, N_POLYTERMS
 from dvo.tables.magnitudes import image_offset
 
-__all__ = ["image_rows"]
+__all__ = ["ImageNames", "image_rows"]
 
 Array = NDArray[Any]
 
 _COORD_COLUMNS = ("crval1", "crval2", "crpix1", "crpix2", "cdelt1", "cdelt2",
                   "pc1_1", "pc1_2", "pc2_1", "pc2_2")  # fmt: skip
+
+
+class ImageNames:
+    """Names and times of the images of a snapshot, read when one is asked for.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._known: dict[int, tuple[str, float]] | None = None
+
+    def __call__(self, image_id: int) -> tuple[str, float]:
+        """Name and start of an image, MJD UTC [d]."""
+        if self._known is None:
+            rows = self._view.read(IMAGE, ALL_SKY, ["image_id", "name", "time", "time_msec"])
+            mjd = MJD_1970 + (rows["time"] + rows["time_msec"] / 1000.0) / 86400.0
+            names = [name.decode() for name in rows["name"].tolist()]
+            found = zip(names, mjd.tolist(), strict=True)
+            self._known = dict(zip(rows["image_id"].tolist(), found, strict=True))
+        return self._known[image_id]
 
 
 def image_rows(

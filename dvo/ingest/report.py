@@ -66,6 +66,8 @@ class AddstarReport:
     ----------
     n_images, n_skipped, n_replaced : int
         Images added, passed over because they are in, and put in the place of others.
+    n_removed : int
+        Measures that went with the images that were replaced.
     n_detections, n_matched, n_new : int
         Detections added; those of known objects, and those that made new ones.
     n_measures : int
@@ -83,6 +85,7 @@ class AddstarReport:
     n_images: int = 0
     n_skipped: int = 0
     n_replaced: int = 0
+    n_removed: int = 0
     n_detections: int = 0
     n_matched: int = 0
     n_new: int = 0

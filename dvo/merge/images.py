@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,6 +45,7 @@ def map_images(
     last: int,
     coming: tuple[int, int] | None,
     source: str,
+    find_image: Callable[[int], tuple[str, float]],
 ) -> ImageMap:
     """Find or give a number for each image of a source.
 
@@ -61,6 +62,8 @@ def map_images(
         First and last number of images that an earlier run gave and did not finish.
     source : str
         Name of the source, for messages.
+    find_image : callable
+        Gives name and start (MJD [d]) of an image of the source by its number, for messages.
 
     Returns
     -------
@@ -84,20 +87,31 @@ def map_images(
             number, is_coming = last, True
             new.append(replace(row, image_id=-last if is_ref else last))
         else:
-            _compare(mine, row, source)
+            if mine.content != row.content:
+                raise _unlike(row, source, find_image)
             number = abs(mine.image_id)
             is_coming = coming is not None and coming[0] <= number <= coming[1]
         numbers[abs(row.image_id)], comes[abs(row.image_id)] = number, is_coming
     return ImageMap(numbers, comes, new, last)
 
 
-def _compare(ours: ImageRow, theirs: ImageRow, source: str) -> None:
-    if ours.content != theirs.content:
-        raise DuplicateImageError(
-            f"{source}: image {theirs.identity.partition(':')[2]} is in the database with other "
-            f"content ({ours.content}, not {theirs.content}). One of the two is to be replaced "
-            "first, from its catalog (addstar --replace)"
-        )
+def _unlike(
+    row: ImageRow, source: str, find_image: Callable[[int], tuple[str, float]]
+) -> DuplicateImageError:
+    """What to say of an image or catalog that the database has with other content."""
+    kind, _, known_as = row.identity.partition(":")
+    name = known_as
+    hint = "One of the two is to be replaced first, from its catalog (addstar --replace)"
+    if row.image_id > 0:
+        name, mjd = find_image(row.image_id)
+        name = f"{name} (MJD {mjd:.5f})"
+    if kind == "extern":
+        origin, _, number = known_as.partition(":")
+        name += f" of SOURCEID {origin}, IMAGEID {number}"
+        hint += "; if they are two images, correct the numbers in the header of one"
+    return DuplicateImageError(
+        f"{source}: image {name} is in the database with other content. {hint}"
+    )
 
 
 def image_table(

@@ -19,6 +19,7 @@ import numpy as np
 
 from dvo.errors import ConfigError, UnknownSnapshotError
 from dvo.ingest.admission import PLANE
+from dvo.ingest.image_rows import ImageNames
 from dvo.ingest.limits import widen_motion, widen_pad
 from dvo.merge.images import ImageMap, image_table, map_images
 from dvo.merge.pairs import Matching, find_pairs
@@ -223,7 +224,8 @@ class _Run:
         theirs = source.manifest.images(self.source.snapshot.id)
         last = int(self.store.manifest.meta.get("last_image", "0"))
         coming = None if state is None else (state.first, state.last)
-        images = map_images(ours, theirs, last, coming, self.source_name)
+        names = ImageNames(self.source)
+        images = map_images(ours, theirs, last, coming, self.source_name, names)
         self.report.skipped = 0 if state is not None else len(theirs) - len(images.new)
         self.report.finished = not images.comes.any()
         if self.options.dry_run:

@@ -98,6 +98,46 @@ def test_replace_puts_other_content_in_one_commit(catdir: Path, compacted: bool)
         assert check(store, deep=True).ok
 
 
+def numbered(source: InputImage, name: str, mjd: float) -> InputImage:
+    """An image of SOURCEID 1, IMAGEID 7."""
+    meta = source.meta
+    assert isinstance(meta, ImageMeta)
+    meta = replace(meta, name=name, mjd=mjd, source_id=1, extern_id=7)
+    return InputImage(meta, source.detections, {})
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(("name", "mjd"), [("o2[XY00]", 57000.0), ("o1[XY00]", 57015.5)])
+def test_another_image_of_the_same_number_replaces_nothing(
+    catdir: Path, name: str, mjd: float, together: bool
+) -> None:
+    first = numbered(image(1, [10.0], [5.0]), "o1[XY00]", 57000.0)
+    other = numbered(image(2, [20.0], [5.0]), name, mjd)
+    with Store(catdir, writable=True) as store:
+        if not together:
+            synth.add_images(store, [first])
+        before = store.view().snapshot
+        with pytest.raises(DuplicateImageError) as error:
+            synth.add_images(store, [first, other], replace=True)
+        assert store.view().snapshot == before
+    said = str(error.value)
+    assert "SOURCEID 1, IMAGEID 7 belong already to o1[XY00] (MJD 57000.00000)" in said
+    assert f"this file is {name} (MJD {mjd:.5f})" in said
+    assert "Correct SOURCEID or IMAGEID" in said
+
+
+def test_a_numbered_image_is_replaced_and_its_measures_counted(catdir: Path) -> None:
+    first = numbered(image(1, [10.0, 10.1, 10.2], [5.0] * 3), "o1[XY00]", 57000.123456)
+    other = numbered(image(2, [10.0], [5.0]), "o1[XY00]", 57000.123456)
+    with Store(catdir, writable=True) as store:
+        synth.add_images(store, [first])
+        with pytest.raises(DuplicateImageError) as error:
+            synth.add_images(store, [other])
+        assert first.meta.content not in str(error.value)
+        report = synth.add_images(store, [other], replace=True)
+        assert (report.n_replaced, report.n_removed, report.n_measures) == (1, 3, 1)
+
+
 def test_object_numbers_are_not_used_again_after_a_replacement(catdir: Path) -> None:
     with Store(catdir, writable=True) as store:
         synth.add_images(store, [image(1, [10.0, 10.02], [5.0, 5.0])])

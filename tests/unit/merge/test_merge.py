@@ -327,7 +327,7 @@ def test_an_image_with_other_content_is_refused(tmp_path: Path) -> None:
     target = database(tmp_path / "m", images)
     meta = replace(images[0].meta, content="0" * 32)
     source = database(tmp_path / "a", [InputImage(meta, images[0].detections, {})])
-    with pytest.raises(DuplicateImageError, match="synth-0000 is in the database"):
+    with pytest.raises(DuplicateImageError, match=r"synth-0000 \(MJD 57000.25\d+\) is in"):
         merged(target, source)
 
 
