@@ -44,7 +44,9 @@ class TextFile:
         if about is not None:
             self._file.write(_ecsv_header(columns, about))
         nothing = self._flat({c.name: c.like.nulls(0) for c in columns})
-        options = pa.csv.WriteOptions(quoting_style="needed")
+        # pyarrow would put all names into quotes.
+        self._file.write((",".join(c.name for c in columns) + "\n").encode())
+        options = pa.csv.WriteOptions(quoting_style="needed", include_header=False)
         self._writer = pa.csv.CSVWriter(self._file, nothing.schema, write_options=options)
 
     def _flat(self, values: Values) -> pa.Table:
