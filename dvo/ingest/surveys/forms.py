@@ -254,7 +254,12 @@ def letters(which: str) -> Test:
         The test.
     """
 
+    is_meant = np.zeros(256, np.bool_)
+    is_meant[np.frombuffer(which.encode(), np.uint8)] = True
+
     def test(values: Array) -> NDArray[np.bool_]:
+        if values.dtype.itemsize == 1:
+            return np.asarray(is_meant[values.view(np.uint8)])
         found = [np.char.find(values, c.encode()) >= 0 for c in which]
         return np.asarray(np.any(found, axis=0))
 

@@ -21,6 +21,7 @@ __all__ = ["bars", "fixed_bytes"]
 Array = NDArray[Any]
 
 _MOST_BYTES = 1 << 34
+_BLOCK = 1 << 22
 _NULLS = ("", "\\N", "null")
 
 
@@ -50,14 +51,12 @@ def bars(names: Sequence[str]) -> Reader:
 
 
 def _read_bars(path: Path, names: Sequence[str], wanted: list[str]) -> pa.Table:
-    size = path.stat().st_size
     try:
         return pa.csv.read_csv(
             path,
             read_options=pa.csv.ReadOptions(
                 column_names=list(names),
-                use_threads=False,
-                block_size=min(max(size + 1, 1 << 16), 2**31 - 1),
+                block_size=_BLOCK,  # all columns are words, so no block can find other types
                 encoding="latin-1",
             ),
             parse_options=pa.csv.ParseOptions(delimiter="|", quote_char=False),
@@ -72,9 +71,12 @@ def _read_bars(path: Path, names: Sequence[str], wanted: list[str]) -> pa.Table:
 
 
 def _words(column: pa.ChunkedArray[Any]) -> Array:
-    words = pc.utf8_trim_whitespace(column).to_numpy()
-    words[np.isin(words.astype(np.str_), _NULLS)] = ""
-    return np.char.encode(words.astype(np.str_), "ascii", "replace")
+    trimmed = pc.utf8_trim_whitespace(column)
+    is_null = pc.is_in(trimmed, value_set=pa.array(_NULLS))
+    # Distinct words are few: letters of flags.
+    coded = pc.if_else(is_null, "", trimmed).combine_chunks().dictionary_encode()
+    distinct = np.array([w.encode("ascii", "replace") for w in coded.dictionary.to_pylist()], "S")
+    return np.asarray(distinct[coded.indices.to_numpy()])
 
 
 def _numbers(column: pa.ChunkedArray[Any], where: str) -> Array:
