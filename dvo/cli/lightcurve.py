@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dvo.cli.negative_numbers import NumbersCommand
 from dvo.cli.output import Output, check_folder, format_option, output_option
 from dvo.errors import StorageError
 
@@ -18,7 +19,7 @@ __all__ = ["lightcurve"]
 _PICTURES = (".png", ".pdf", ".svg")
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=NumbersCommand)
 @click.argument("catdir", type=click.Path(path_type=Path))
 @click.argument("ra", type=float)
 @click.argument("dec", type=float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 import importlib
 import sys
@@ -39,6 +40,8 @@ _COMMANDS = {
     "vacuum": "dvo.cli.vacuum",
 }
 
+_PROGRAMS = ("addstar", "dvomerge", "ipp-sim")
+
 
 class _LazyGroup(click.Group):
     """A group that imports a subcommand when it is asked for."""
@@ -53,6 +56,18 @@ class _LazyGroup(click.Group):
         # Functions are called as their modules: `import` cannot be the name of either.
         found: click.Command = getattr(importlib.import_module(module), module.rpartition(".")[2])
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in _COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
+            if word in _PROGRAMS:
+                raise click.UsageError(f"{word} is a program of its own: {word} --help", ctx)
+            near = difflib.get_close_matches(word, _COMMANDS)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f"No such command '{word}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=_LazyGroup, name="dvo")
@@ -85,7 +100,7 @@ def run(command: Callable[..., Any]) -> None:
         The click command.
     """
     try:
-        command(standalone_mode=False)
+        command(standalone_mode=False, help_option_names=["-h", "--help"])
     except click.ClickException as err:
         err.show()
         sys.exit(2 if isinstance(err, click.UsageError) else 1)

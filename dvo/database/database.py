@@ -93,6 +93,11 @@ class Database:
             self._store.close()
             raise
 
+    def __repr__(self) -> str:
+        row = self.view.snapshot
+        counts = ", ".join(f"{row.counts[k]} {k}" for k in ("images", "objects", "measures"))
+        return f"<Database {str(self._store.catdir)!r}, snapshot {row.id}: {counts}>"
+
     @property
     def snapshot(self) -> SnapshotRow:
         """The state that is open."""

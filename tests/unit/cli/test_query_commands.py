@@ -143,3 +143,31 @@ def test_a_query_loads_only_what_it_needs(catdir, star, tmp_path, words):
 
 def test_no_object(catdir):
     assert "look further with --radius" in run("lightcurve", catdir, 10, -80, code=1).output
+
+
+def test_a_mistyped_option_is_no_number(catdir):
+    wrong = run("cone", catdir, 1, -2, 3, "--colums", "ra", code=2)
+    assert "Did you mean '--columns'?" in wrong.stderr
+    assert "-x" in run("lightcurve", catdir, 1, -2, "-x", code=2).stderr
+    asked = run("cone", catdir, "-1e1", "-2.5", 3, "-fcsv", "--columns=ra,dec")
+    assert asked.stdout.split() == ['"ra","dec"']
+    assert asked.stderr == "no object within 3 arcsec of -10.0 -2.5\n"
+
+
+def test_a_mistyped_command_gets_a_suggestion():
+    assert "Did you mean cone?" in run("con", code=2).stderr
+    assert "addstar --help" in run("addstar", code=2).stderr
+
+
+def test_a_radius_needs_a_position(catdir):
+    assert "--at RA DEC" in run("images", catdir, "--radius", 5, code=2).stderr
+
+
+def test_what_people_see_of_a_database(catdir):
+    assert dir(dvo) == ["Database", "__version__", "open", "to_astropy"]
+    with dvo.open(catdir) as db:
+        counts = db.snapshot.counts
+        assert repr(db) == (
+            f"<Database {str(catdir)!r}, snapshot {db.snapshot.id}: {counts['images']} images, "
+            f"{counts['objects']} objects, {counts['measures']} measures>"
+        )
