@@ -208,10 +208,10 @@ class Survey:
         Its bands; the first stands for the survey.
     forms : tuple of Form
         The forms of its files, the fullest first.
-    rules : tuple of Rule
-        What its flags mean.
     source : tuple of str
         Where the forms and rules are laid down.
+    rules : tuple of Rule
+        What its flags mean.
     notes : tuple of str
         What a user should know.
     pos_err_arcsec : float
