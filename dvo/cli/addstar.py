@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from dvo.partition.store import Store
 
 __all__ = ["addstar", "main"]
+
+_MAX_RADIUS = 3600.0  # arcsec; that of AddstarOptions
 
 
 @click.command()
@@ -65,7 +66,19 @@ __all__ = ["addstar", "main"]
 @click.option(
     "--all-matches", is_flag=True, help="Let an object take several detections of an image."
 )
-@click.option("--replace", is_flag=True, help="Replace images that are in with other content.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Replace images that are in with other content. Only the file counts: the same file with "
+    "other options of selection is skipped; to change these, delete the image first "
+    "(dvo delete images).",
+)
+@click.option(
+    "--skip-bad",
+    is_flag=True,
+    help="Leave out files that cannot be read and images of bad astrometry, and list them at the "
+    "end, instead of stopping.",
+)
 @click.option("--min-snr", type=float, default=0.0, help="Least signal to noise of a detection.")
 @click.option("--exclude-flags", default="0", help="phot_flags bits that exclude a detection, 0x….")
 @click.option(
@@ -98,6 +111,7 @@ def addstar(
     radius: float,
     all_matches: bool,
     replace: bool,
+    skip_bad: bool,
     min_snr: float,
     exclude_flags: str,
     area: tuple[float, float, float, float] | None,
@@ -128,12 +142,15 @@ def addstar(
     from dvo.ingest.options import make_options  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
-    if not 0 < radius < math.inf:
-        raise click.BadParameter("must be a number above 0", param_hint="--radius")
+    if not 0 < radius < _MAX_RADIUS:
+        raise click.BadParameter(
+            f"{radius:g} arcsec; it must be above 0 and below 3600", param_hint="--radius"
+        )
     options = make_options(
         radius_arcsec=radius,
         one_to_one=not all_matches,
         replace=replace,
+        skip_bad=skip_bad,
         batch_rows=batch_rows,
         match_epoch=match_epoch,
         min_snr=min_snr,

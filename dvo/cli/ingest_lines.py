@@ -42,6 +42,8 @@ def report_lines(report: AddstarReport, n_added: int, *, has_images: bool) -> It
     )
     for reason, n in report.n_dropped.items():
         yield f"left out: {n} ({reason})"
+    for problem in report.left_out:
+        yield f"left out as bad: {problem}"
     for note, names in report.notes.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         yield f"note: {names[0]}{more}: {note}"

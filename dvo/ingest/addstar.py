@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.errors import BadCatalogError
 from dvo.ingest import kernels
 from dvo.ingest.admission import Admission, Admitted
 from dvo.ingest.associate import Associated, associate_batch
@@ -84,14 +85,16 @@ def addstar(
     Raises
     ------
     BadCatalogError
-        If a file is malformed; batches committed before it stay.
+        If a file is malformed, unless such files are to be left out; batches committed
+        before it stay.
     DuplicateImageError
         If an image is in with other content, unless it is to be replaced.
     """
     began = time.perf_counter()
     run = _Run(store, options, params or {})
     with ThreadPoolExecutor(2, thread_name_prefix="dvo-read") as pool:
-        for admitted in run.batches(_read_ahead(pool, sources)):
+        left_out = run.report.left_out if options.skip_bad else None
+        for admitted in run.batches(_read_ahead(pool, sources, left_out)):
             run.commit(admitted)
             run.report.seconds = time.perf_counter() - began
             if progress is not None:
@@ -101,8 +104,10 @@ def addstar(
     return run.report
 
 
-def _read_ahead(pool: ThreadPoolExecutor, sources: Sequence[Source]) -> Iterator[list[InputImage]]:
-    """Read files in threads, a few ahead of what is asked for, in order."""
+def _read_ahead(
+    pool: ThreadPoolExecutor, sources: Sequence[Source], left_out: list[str] | None
+) -> Iterator[list[InputImage]]:
+    """Read files in threads, a few ahead, in order; bad ones stop it or are noted and left out."""
     waiting: deque[Future[list[InputImage]]] = deque()
     rest = iter(sources)
     try:
@@ -114,7 +119,14 @@ def _read_ahead(pool: ThreadPoolExecutor, sources: Sequence[Source]) -> Iterator
                 waiting.append(pool.submit(_read_all, source))
             if not waiting:
                 return
-            yield waiting.popleft().result()
+            try:
+                images = waiting.popleft().result()
+            except BadCatalogError as error:
+                if left_out is None:
+                    raise
+                left_out.append(str(error))
+                continue
+            yield images
     finally:
         for future in waiting:
             future.cancel()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dvo.errors import DuplicateImageError, PhotcodeError
+from dvo.errors import BadCatalogError, DuplicateImageError, PhotcodeError
 from dvo.ingest.batch import BatchImage
 from dvo.ingest.detections import ImageMeta, InputImage, RefSource
 from dvo.ingest.report import AddstarOptions, AddstarReport
@@ -152,12 +152,19 @@ class Admission:
                 f"photcode {photcode.name} is a {photcode.kind.name}, but {meta.name} an outside "
                 "catalog; give it a photcode of class ref, so that its magnitudes stay as they are"
             )
+        # What is refused must not have sent away the image that it was to replace.
+        try:
+            source = select_detections(source, self._options.selection)
+        except BadCatalogError as error:
+            if not self._options.skip_bad:
+                raise
+            self._report.left_out.append(str(error))
+            return
         if content is not None:
             if isinstance(meta, ImageMeta) and meta.extern_id is not None:
                 self._check_same(meta, self._images.get(identity), known)
             self._replace(meta, None if identity in self._contents else known, batch)
             self._report.n_replaced += 1
-        source = select_detections(source, self._options.selection)
         self._tell(source)
         has_plane = isinstance(meta, ImageMeta) and meta.parent is not None
         image = BatchImage(

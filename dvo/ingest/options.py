@@ -22,6 +22,7 @@ def make_options(
     area: tuple[float, float, float, float] | None,
     max_cerror_arcsec: float | None,
     accept_bad_astrometry: bool,
+    skip_bad: bool = False,
 ) -> AddstarOptions:
     """Make the options of a run.
 
@@ -47,6 +48,8 @@ def make_options(
         Limit of an image's astrometric error; None takes the original's.
     accept_bad_astrometry : bool
         Take images whose astrometry failed.
+    skip_bad : bool
+        See `AddstarOptions`.
 
     Returns
     -------
@@ -69,6 +72,7 @@ def make_options(
         radius_arcsec=radius_arcsec,
         one_to_one=one_to_one,
         replace=replace,
+        skip_bad=skip_bad,
         batch_rows=batch_rows,
         match_epoch_mjd=None if match_epoch is None else float(epoch_to_mjd(match_epoch)),
         selection=Selection(

@@ -25,6 +25,9 @@ class AddstarOptions:
         original, any number).
     replace : bool
         Whether an image that is in with other content is replaced, not refused.
+    skip_bad : bool
+        Whether files that are malformed and images of bad astrometry are left out, and
+        told in the report; else the first of them is an error.
     batch_rows : int
         Detections after which a batch is committed.
     compact_parts : int
@@ -39,6 +42,7 @@ class AddstarOptions:
     radius_arcsec: float = 1.0
     one_to_one: bool = True
     replace: bool = False
+    skip_bad: bool = False
     batch_rows: int = 1_000_000
     compact_parts: int = 24
     match_epoch_mjd: float | None = None
@@ -46,7 +50,9 @@ class AddstarOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.radius_arcsec < 3600:
-            raise ConfigError(f"match radius {self.radius_arcsec} arcsec; give more than 0")
+            raise ConfigError(
+                f"match radius {self.radius_arcsec:g} arcsec; give more than 0 and less than 3600"
+            )
         if self.batch_rows < 1:
             raise ConfigError(f"batches of {self.batch_rows} rows; give at least 1")
         if self.match_epoch_mjd is not None:
@@ -75,7 +81,9 @@ class AddstarReport:
     n_commits : int
         Commits made.
     n_dropped : dict of str to int
-        Detections left out, by reason.
+        Detections left out, and magnitudes taken as missing, by reason.
+    left_out : list of str
+        What was wrong with each file or image that was left out for being bad.
     notes : dict of str to list of str
         What looks wrong but need not be, with the images or catalogs it was seen in.
     seconds : float
@@ -92,6 +100,7 @@ class AddstarReport:
     n_measures: int = 0
     n_commits: int = 0
     n_dropped: dict[str, int] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
     seconds: float = 0.0
 

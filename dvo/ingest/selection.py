@@ -3,7 +3,8 @@
 The rules are those of the original addstar: a limit of signal to noise, bits of psphot's
 flags that exclude a detection, the good area of a chip, and a limit of the astrometric
 error of an image. Besides, no row of a survey goes in whose motion or epoch cannot be:
-one such star would widen what every cone has to look at.
+one such star would widen what every cone has to look at. Magnitudes that cannot be are what
+a catalog writes for none (-99, 99, -999); they are missing, and count in no mean.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dvo.ingest.surveys.motion import epoch_to_mjd, mjd_to_epoch
 
 __all__ = [
     "EPOCH_RANGE",
+    "MAG_RANGE",
     "MAX_CERROR_ARCSEC",
     "MAX_MOTION_ARCSEC_YR",
     "Selection",
@@ -37,6 +39,11 @@ MAX_MOTION_ARCSEC_YR = 100.0
 EPOCH_RANGE = (1800.0, 2200.0)
 """Julian epochs between which positions can have been measured [yr]."""
 
+MAG_RANGE = (-40.0, 60.0)
+"""Magnitudes outside are none, whatever their system [mag]."""
+
+_MAGS = ("mag", "m_aper", "m_kron")
+_NO_MAG = f"magnitudes beyond {MAG_RANGE[0]:g} to {MAG_RANGE[1]:g}, now missing"
 _SIGMA_OF_MAG = 1.0857362047581294  # 2.5 / ln 10: magnitude error of one sigma at S/N 1
 
 
@@ -131,18 +138,19 @@ def select_detections(image: InputImage, selection: Selection) -> InputImage:
     InputImage
         The rest, with the numbers of rows left out in ``report["dropped"]`` by the first
         reason that holds: ``proper motion``, ``epoch``, ``flags``, ``area``, ``signal to
-        noise``, ``no band left``. The same object where nothing is left out.
+        noise``, ``no band left``. Magnitudes that cannot be are NaN, and counted there too.
+        The same object where nothing is left out.
 
     Raises
     ------
     BadCatalogError
-        If the image or catalog itself is refused.
+        If the image or catalog itself is refused, or no row of a catalog is left.
     """
     if isinstance(image.meta, ImageMeta):
         selection.check_image(image.meta)
     else:
         _check_catalog(image.meta)
-    detections = image.detections
+    detections, n_no_mag = _without_impossible(image.detections)
     reasons = {}
     if "u_ra" in detections.columns or "u_dec" in detections.columns:
         reasons["proper motion"] = _is_too_fast(detections)
@@ -162,9 +170,48 @@ def select_detections(image: InputImage, selection: Selection) -> InputImage:
         if lost:
             dropped[reason] = lost
             keep &= ~bad
+    if isinstance(image.meta, RefSource) and dropped and not keep.any():
+        # It would be known by its name from now on, and the rows could not follow.
+        why = ", ".join(f"{n} ({reason})" for reason, n in dropped.items())
+        raise BadCatalogError(
+            f"reference catalog {image.meta.name}: no row is left, nothing is added; left out: "
+            f"{why}. Correct the catalog, its columns or the selection"
+        )
+    if n_no_mag:
+        dropped[_NO_MAG] = n_no_mag
     if keep.all() and detections is image.detections:
         return image
     return InputImage(image.meta, detections.take(keep), {**image.report, "dropped": dropped})
+
+
+def _without_impossible(detections: Detections) -> tuple[Detections, int]:
+    """Make magnitudes that cannot be NaN; also counts them."""
+    columns, n = _possible(detections.columns)
+    bands = []
+    for band in detections.bands:
+        of_band, n_of_band = _possible(band.columns, band.measured)
+        bands.append(replace(band, columns=of_band))
+        n += n_of_band
+    return (replace(detections, columns=columns, bands=bands), n) if n else (detections, 0)
+
+
+def _possible(
+    columns: dict[str, NDArray[Any]], counted: NDArray[np.bool_] | None = None
+) -> tuple[dict[str, NDArray[Any]], int]:
+    """Columns with NaN for magnitudes that cannot be, and their number in the rows that count."""
+    out, n = dict(columns), 0
+    for name in _MAGS:
+        values = columns.get(name)
+        if values is None:
+            continue
+        bad = (values < MAG_RANGE[0]) | (values > MAG_RANGE[1])
+        if counted is not None:
+            bad &= counted
+        n_bad = int(np.count_nonzero(bad))
+        if n_bad:
+            out[name] = np.where(bad, np.float32(np.nan), values)
+            n += n_bad
+    return out, n
 
 
 def _select_bands(

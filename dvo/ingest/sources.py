@@ -66,8 +66,18 @@ def exposure_sources(lists: Sequence[Path], column_map: ColumnMap) -> list[Sourc
     -------
     list of Source
         One an exposure.
+
+    Raises
+    ------
+    BadCatalogError
+        If a list is bad or empty.
     """
-    exposures = [e for path in lists for e in read_exposure_list(path)]
+    exposures = []
+    for path in lists:
+        found = read_exposure_list(path)
+        if not found:
+            raise BadCatalogError(f"{path}: lists no exposure; give one a line, below the header")
+        exposures += found
     return [partial(_exposure, e, column_map) for e in exposures]
 
 
@@ -168,6 +178,8 @@ def _check_epoch(epoch: float) -> None:
 
 
 def _existing(path: Path) -> Path:
+    if path.is_dir():
+        raise BadCatalogError(f"{path}: is a folder; give the files in it, such as {path}/*.smf")
     if not path.is_file():
         raise BadCatalogError(f"{path}: no such file")
     return path

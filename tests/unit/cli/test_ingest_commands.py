@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from dvo.cli.addstar import addstar
 from dvo.cli.main import dvo_command
 from tests.synth import make_database
+from tests.unit.ingest.psphot_files import write_smf
 
 POSITIONS = "ra=ra,dec=dec,mag=mag"
 
@@ -81,6 +82,49 @@ def test_a_plain_table_needs_to_be_told_as_what(catdir, tmp_path):
     file = table(tmp_path / "stars.csv", "10.0,20.0,7.5")
     said = add(catdir, file, code=1)
     assert "no FITS file; a plain table needs --images LIST or --ref PHOTCODE, and --map" in said
+
+
+def test_a_folder_is_no_catalog(catdir, tmp_path):
+    said = add(catdir, tmp_path, code=1)
+    assert f"{tmp_path}: is a folder; give the files in it, such as {tmp_path}/*.smf" in said
+
+
+def test_a_radius_has_limits(catdir):
+    assert "above 0 and below 3600" in add(catdir, "a.smf", "--radius", 3600, code=2)
+
+
+def test_a_list_without_exposures_is_an_error(catdir, tmp_path):
+    listed = tmp_path / "list.csv"
+    listed.write_text("file,name,photcode,mjd,exptime,airmass\n")
+    assert "lists no exposure" in add(catdir, "--images", listed, "--map", POSITIONS, code=1)
+
+
+def test_a_catalog_without_good_rows_leaves_its_name_free(catdir, tmp_path):
+    bad = table(tmp_path / "stars.csv", "10.0,95.0,7.5", "nan,20.0,8.5")
+    said = add_reference(catdir, bad, code=1)
+    assert "no row is left" in said
+    assert "1 (dec out of range)" in said
+    good = table(tmp_path / "stars.csv", "10.0,20.0,7.5", "10.1,20.0,-999")
+    said = add_reference(catdir, good)
+    assert said.startswith("1 reference catalog added; 2 rows")
+    assert "left out: 1 (magnitudes beyond -40 to 60, now missing)" in said
+
+
+def test_bad_files_and_images_are_left_out_on_demand(catdir, tmp_path):
+    write_smf(tmp_path / "a.smf")
+    (tmp_path / "b.smf").write_bytes((tmp_path / "a.smf").read_bytes()[:3000])
+    (tmp_path / "c.smf").write_text("no catalog")
+    files = [tmp_path / name for name in ("c.smf", "a.smf", "b.smf")]
+    words = (*files, "--photcode", "SYNTH.g.C00", "--max-cerror")
+    assert "c.smf" in add(catdir, *words, 1, code=1)
+    report = json.loads(add(catdir, *words, 1, "--skip-bad", "--json"))
+    assert report["n_images"] == 2
+    assert ["c.smf" in report["left_out"][0], "b.smf" in report["left_out"][1]] == [True, True]
+    again = make_database(tmp_path / "again")
+    lines = add(again, *words, 0.01, "--skip-bad").splitlines()
+    assert lines[0].startswith("0 images added")
+    assert sum(line.startswith("left out as bad:") for line in lines) == 4
+    assert sum("CERROR" in line for line in lines) == 2
 
 
 def test_notes_are_told_once_with_the_images(catdir, tmp_path):

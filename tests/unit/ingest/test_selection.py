@@ -165,3 +165,22 @@ def test_one_absurd_row_does_not_widen_what_cones_look_at(tmp_path: Path) -> Non
         report = addstar(store, [lambda: [given]], AddstarOptions())
         assert (report.n_detections, report.n_dropped) == (3, {"proper motion": 1})
         assert store.view().snapshot.reach.max_motion_arcsec_yr == pytest.approx(0.03)
+
+
+def test_magnitudes_that_cannot_be_are_missing() -> None:
+    mags = np.array([-99.0, 20.0, 99.0, -999.0], np.float32)
+    given = columns(mag=mags, m_aper=mags + 1, m_kron=np.full(4, 15.0, np.float32))
+    got = select_detections(image(given), Selection())
+    assert len(got.detections) == 4
+    np.testing.assert_array_equal(got.detections.columns["mag"], [np.nan, 20.0, np.nan, np.nan])
+    np.testing.assert_array_equal(got.detections.columns["m_aper"], [np.nan, 21.0, np.nan, np.nan])
+    dropped = got.report["dropped"]
+    assert isinstance(dropped, dict)
+    assert dropped["magnitudes beyond -40 to 60, now missing"] == 6
+    assert mags[0] == -99.0  # what was given stays as it is
+
+
+def test_a_catalog_of_which_nothing_is_left_is_refused() -> None:
+    given = survey(u_ra=np.full(4, 1e9, np.float32), u_dec=np.zeros(4, np.float32))
+    with pytest.raises(BadCatalogError, match=r"no row is left.*4 \(proper motion\)"):
+        select_detections(given, Selection())
