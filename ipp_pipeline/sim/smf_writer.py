@@ -16,7 +16,12 @@ from ipp_pipeline.sim.exposure import Exposure, World
 from ipp_pipeline.sim.fits_blocks import CardValue, header_block, table_hdu
 from ipp_pipeline.sim.polymap import POWERS, PolyMaps
 
-__all__ = ["PS1_V5", "exposure_name", "photcode_name", "write_smf"]
+__all__ = ["PS1_V5", "exposure_name", "image_number", "photcode_name", "write_smf"]
+
+_FIRST_MJD = 50000.0
+_N_SLOTS = 2**25 - 1  # minutes from then, 63 years; with a chip of 64 each, 31 bits
+_CHIPS = 64
+_N_SOURCES = 32767
 
 PS1_V5 = np.dtype(
     [("IPP_IDET", ">i4")]
@@ -70,6 +75,31 @@ def exposure_name(world: World, number: int) -> str:
     """
     night = int(world.schedule.night_mjd[world.schedule.night[number]])
     return f"o{night}g{number:04d}o"
+
+
+def image_number(world: World, number: int, chip: int) -> int:
+    """Number of a chip image, made from the minute in which its exposure began.
+
+    Parameters
+    ----------
+    world : World
+        The survey.
+    number : int
+        Number of the exposure.
+    chip : int
+        Index of the chip.
+
+    Returns
+    -------
+    int
+        Positive, of 31 bits, and of no other image of the survey. Surveys of other seeds
+        have another SOURCEID besides.
+    """
+    minutes = np.floor((world.schedule.mjd - _FIRST_MJD) * 1440).astype(np.int64)
+    # Exposures of one minute: each takes the next that is free.
+    steps = np.arange(minutes.size)
+    slot = int((np.maximum.accumulate(minutes - steps) + steps)[number]) % _N_SLOTS
+    return slot * _CHIPS + int(world.camera.chip_ids[chip]) + 1
 
 
 def photcode_name(world: World, filter_index: int, chip: int) -> str:
@@ -172,8 +202,8 @@ def _chip_cards(world: World, exposure: Exposure, chip: int, n_rows: int) -> dic
         "IMNAXIS1": camera.chip_nx,
         "IMNAXIS2": camera.chip_ny,
         "PHOTCODE": photcode_name(world, filter_index, chip),
-        "IMAGEID": exposure.number * 100 + int(camera.chip_ids[chip]) + 1,
-        "SOURCEID": 1,
+        "IMAGEID": image_number(world, exposure.number, chip),
+        "SOURCEID": 1 + plan.seed % _N_SOURCES,
         "CCDNUM": int(camera.chip_ids[chip]),
         "NSTARS": n_rows,
         "NASTRO": n_rows,

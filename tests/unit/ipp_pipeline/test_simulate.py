@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import fitsio
@@ -62,6 +63,35 @@ def test_equal_plans_give_equal_files(survey: SurveyFiles, tmp_path: Path) -> No
 def test_another_seed_gives_another_survey(survey: SurveyFiles, tmp_path: Path) -> None:
     other = simulate(SurveyPlan(n_exposures=1, seed=12), tmp_path)
     assert other.exposures[0].read_bytes() != survey.exposures[0].read_bytes()
+
+
+def numbers(files: SurveyFiles) -> list[tuple[int, int]]:
+    """SOURCEID and IMAGEID of every chip."""
+    found = []
+    for path in files.exposures:
+        with fits.open(path) as hdus:
+            heads = [h.header for h in hdus if "IMAGEID" in h.header]
+            found += [(h["SOURCEID"], h["IMAGEID"]) for h in heads]
+    return found
+
+
+def test_images_of_all_surveys_have_numbers_of_their_own(
+    survey: SurveyFiles, tmp_path: Path
+) -> None:
+    # So many a night that several begin in one minute.
+    crowd = SurveyPlan(n_exposures=8, exposures_per_night=4000, density_per_deg2=0.0, seed=12)
+    other = simulate(crowd, tmp_path / "other")
+    found = numbers(survey) + numbers(other)
+    assert len(set(found)) == len(found) == 8 * (6 + 8)
+    assert len({image for _, image in found}) == len(found)
+    assert all(0 < image < 2**31 for _, image in found)
+
+
+def test_surveys_of_one_sky_have_the_same_stars(survey: SurveyFiles, tmp_path: Path) -> None:
+    plan = replace(PLAN, n_exposures=1, seed=12, sky_seed=11)
+    other = pq.read_table(simulate(plan, tmp_path).truth["stars"])
+    same = ["star_id", "ra", "dec"]
+    assert other.select(same).equals(pq.read_table(survey.truth["stars"]).select(same))
 
 
 def test_astropy_and_fitsio_read_the_files(survey: SurveyFiles) -> None:
