@@ -54,11 +54,14 @@ class Coverage:
 
     def as_dict(self) -> dict[str, Any]:
         """The facts as JSON types."""
-        share = float(self.moc.sky_fraction)
+        # mocpy's own share of the sky is 0 where that is small.
+        ranges = self.moc.to_depth29_ranges
+        n_cells = int((ranges[:, 1] - ranges[:, 0]).sum()) >> 2 * (ORDER - self.order)
+        share = n_cells / (12 * 4**self.order)
         return {
             "order": self.order,
             "rows": self.n_rows,
-            "cells": round(share * 12 * 4**self.order),
+            "cells": n_cells,
             "sky_fraction": share,
             "area_deg2": share * _SKY_DEG2,
         }
