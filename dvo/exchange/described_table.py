@@ -210,8 +210,15 @@ def as_survey(table: DescribedTable, system: str, column_map: ColumnMap | None =
     ------
     BadCatalogError
         If there are no magnitudes by our names.
+    ConfigError
+        If the map has no magnitude.
     """
     if column_map is not None:
+        if not any(key in _MAGS for key in column_map.columns):
+            raise ConfigError(
+                f"column map: no magnitude; add mag=COLUMN (or {', '.join(_MAGS)}) in calibrated "
+                "magnitudes"
+            )
         fields = tuple(
             Field(key, name, column_map.units.get(key) or table.units.get(name, ""), True)
             for key, name in column_map
@@ -249,13 +256,17 @@ def _own(table: DescribedTable, key: str, name: str) -> Field:
 def _survey(
     system: str, bands: tuple[Band, ...], fields: tuple[Field, ...], words: tuple[str, ...]
 ) -> Survey:
-    has_epoch = any(f.key == "epoch" for f in fields)
-    form = Form("table", "any", fields, words, prepare=_epoch_as_mjd if has_epoch else None)
+    form = Form("table", "any", fields, words, prepare=_prepare)
     return Survey(system.lower(), f"the table of {system}", bands, (form,), ("its own metadata",))
 
 
-def _epoch_as_mjd(rows: Rows) -> None:
-    rows.values["epoch"] = rows.values["epoch"] / 86400.0 + _MJD_1970
+def _prepare(rows: Rows) -> None:
+    """Bring times into days, and the magnitudes of a table with one band into that band."""
+    if "epoch" in rows.values:
+        rows.values["epoch"] = rows.values["epoch"] / 86400.0 + _MJD_1970
+    if len(rows.bands) == 1 and not rows.bands[0]:
+        own = [key for key in rows.values if key in _MAGS]
+        rows.bands[0] |= {key: rows.values.pop(key) for key in own}
 
 
 def sources_of(
