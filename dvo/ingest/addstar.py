@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.errors import BadCatalogError
+from dvo.errors import BadCatalogError, DuplicateImageError
 from dvo.ingest import kernels
 from dvo.ingest.admission import Admission, Admitted
 from dvo.ingest.associate import Associated, associate_batch
@@ -253,6 +253,12 @@ class _Run:
                 self.admission.last_number += 1
                 number = -self.admission.last_number
                 identity = meta.identity(band.photcode)
+                if self.store.manifest.image(self.view.snapshot.id, identity) is not None:
+                    raise DuplicateImageError(
+                        f"reference catalog {meta.name} is in the database with its "
+                        f"{band.photcode} already; take its other bands alone (--bands), or roll "
+                        "back to before it (dvo log, dvo rollback)"
+                    )
                 rows.append(ImageRow(number, identity, meta.content, image.match_mjd))
         return rows
 

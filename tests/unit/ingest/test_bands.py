@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dvo.errors import PhotcodeError, UnknownPhotcodeError
+from dvo.errors import DuplicateImageError, PhotcodeError, UnknownPhotcodeError
 from dvo.ingest.addstar import addstar
 from dvo.ingest.detections import BandColumns, Detections, InputImage, RefSource
 from dvo.ingest.photcodes import add_photcode, put_photcodes
@@ -229,3 +229,48 @@ def test_flags_and_errors_exclude_measures_band_by_band(catdir: Path) -> None:
         # The second had nothing else; the third never had a measure, and keeps its place.
         assert set(measures(store)) == {(0, "T.H"), (2, "T.J")}
         assert report.n_dropped == {"no band left": 1}
+
+
+def test_a_band_that_is_in_does_not_come_again_with_others(catdir: Path) -> None:
+    both = {"T.J": [10.0], "T.H": [9.0]}
+    with Store(catdir, writable=True) as store:
+        add_codes(store, *both)
+        add(store, catalog([30.0], {"T.H": [9.0]}))
+        with pytest.raises(DuplicateImageError, match=r"psc .* its T\.H already.*--bands"):
+            add(store, catalog([30.0], both))
+        assert store.view().snapshot.counts["measures"] == 1
+
+
+def test_replacing_an_image_leaves_means_as_if_it_had_never_been(catdir: Path) -> None:
+    """Bands count once, and errors of motions count, when means are made anew: to the bit."""
+    rng = np.random.default_rng(8)
+    stars = synth.make_stars(rng, 40, "wrap")
+    mags = {b: rng.uniform(9, 12, 40).tolist() for b in ("T.J", "T.H")}
+    other, wrong, right = (
+        synth.make_image(np.random.default_rng(seed), stars, k)
+        for seed, k in ((3, 1), (1, 0), (2, 0))
+    )
+    tables = []
+    for name, images in (("once", [right]), ("replaced", [wrong, right])):
+        survey = catalog(stars.ra.tolist(), mags)
+        found = survey.detections
+        found.dec = stars.dec.copy()
+        motion = np.random.default_rng(9).normal(0, 5, (2, 40)).astype(np.float32)
+        found.columns |= {"u_ra": motion[0].copy(), "u_dec": motion[1].copy()}
+        found.columns |= {n: np.full(40, 2.0, np.float32) for n in ("u_ra_err", "u_dec_err")}
+        with Store(synth.make_database(catdir.with_name(name)), writable=True) as store:
+            add_codes(store, *mags)
+            synth.add_images(store, [other])
+            addstar(store, [lambda s=survey: [s]], AddstarOptions(match_epoch_mjd=57000.0))
+            for image in images:
+                synth.add_images(store, [image], replace=True)
+            assert check(store, deep=True).ok
+            view = store.view()
+            parts = [view.read(AVERAGE, region) for region in view.regions()]
+            columns = ("ra", "dec", "ra_err", "number_pos", "nmeasure")
+            table = {c: np.concatenate([p[c] for p in parts]) for c in columns}
+            tables.append({c: v[np.argsort(table["ra"])] for c, v in table.items()})
+    assert len(tables[0]["ra"]) == 40
+    assert tables[0]["number_pos"].max() == 3
+    for c, values in tables[0].items():
+        assert np.array_equal(values, tables[1][c]), c
