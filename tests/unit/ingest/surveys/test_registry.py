@@ -66,7 +66,7 @@ def test_every_survey_says_how_good_its_positions_are() -> None:
 
 def test_flags_are_bits_of_ours() -> None:
     effects = [r.effect for s in SURVEYS.values() for r in s.rules]
-    assert all(bin(e).count("1") == 1 for e in effects if isinstance(e, PhotFlag))
+    assert all(e.bit_count() == 1 for e in effects if isinstance(e, PhotFlag))
 
 
 def test_an_unknown_survey_and_another_name_of_photcodes() -> None:
