@@ -109,6 +109,5 @@ ALLWISE = Survey(
         "band that has one."),
     ),
     pos_err_arcsec=0.1,
-    mag_sys=0.0,
 )  # fmt: skip
 """AllWISE."""
