@@ -8,10 +8,9 @@ others may write newer ones.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,14 +27,19 @@ from dvo.errors import (
 )
 from dvo.ids import pack_id, unpack_id
 from dvo.partition import layout
-from dvo.partition.catalog_rules import REMEDY, Catalog, find_catalog_faults, read_catalog
-from dvo.partition.faults import RESTORE, CheckReport, Fault
+from dvo.partition.catalog_batch import CatalogBatch, read_batch
+from dvo.partition.catalog_rules import find_catalog_faults
+from dvo.partition.faults import REMEDY, RESTORE, CheckReport, Fault
+from dvo.partition.file_rules import find_content_faults, find_record_faults, find_size_faults
 from dvo.partition.image_rules import ImageRules
+from dvo.partition.link_rules import find_link_faults, find_lost_measures
 from dvo.partition.manifest import FileRow
+from dvo.partition.part_rules import find_part_faults
 from dvo.partition.repeats import RepeatFinder
 from dvo.partition.store import Store
 from dvo.partition.view import View
-from dvo.tables.fits import TableFile, verify
+from dvo.tables.average import AVERAGE
+from dvo.tables.measure import MEASURE
 
 __all__ = ["CheckReport", "Fault", "check"]
 
@@ -43,10 +47,9 @@ U64 = NDArray[np.uint64]
 Bool = NDArray[np.bool_]
 
 _CACHE_BYTES = 1 << 28
-_PIECE = 1 << 22
-_TILES_SAMPLED = 6
 _REPEATS_SHOWN = 5
-_FORESEEN = 2000
+_BATCH_REGIONS = 5000
+_BATCH_ROWS = 500_000
 
 
 def check(
@@ -121,6 +124,7 @@ class _Checker:
         self.report.snapshot = view.snapshot.id
         self._check_counts(view)
         files = self.store.manifest.files()
+        self._check_numbers(view)
         bad = self._check_files(files, deep=deep)
         self._check_records(deep=deep)
         self._note_orphans(listed)
@@ -129,7 +133,7 @@ class _Checker:
         self.report.counts |= {"files": len(files), "bytes": sum(f.n_bytes for f in files)}
         return self.report
 
-    def _add(self, faults: Iterator[Fault] | list[Fault]) -> None:
+    def _add(self, faults: Iterable[Fault]) -> None:
         self.report.faults += faults
 
     # ---- quick
@@ -153,14 +157,28 @@ class _Checker:
             self._add([Fault(f"snapshot {view.snapshot.id} counts {counts['images']} images, "
                              f"{len(images)} are known", REMEDY, layout.MANIFEST)])  # fmt: skip
 
+    def _check_numbers(self, view: View) -> None:
+        """Numbers that are never given twice, and the level that says where rows are."""
+        for key, last, used in self.store.manifest.last_numbers():
+            if last < used:
+                self._add([Fault(f"{key} is {last}, but {used} is in use: what comes next would "
+                                 "be given its number", REMEDY, layout.MANIFEST)])  # fmt: skip
+        depths = view.sky.depths(view.regions())
+        wrong = np.flatnonzero(depths != view.level)
+        if len(wrong):
+            name = view.sky.region(view.regions()[int(wrong[0])]).name
+            self._add([Fault(f"the database has level {view.level}, but {len(wrong)} regions with "
+                             f"rows are of others, such as {name} of level {depths[wrong[0]]}",
+                             REMEDY, layout.MANIFEST)])  # fmt: skip
+
     def _check_files(self, files: list[FileRow], *, deep: bool) -> set[str]:
         """Look at all files; gives those with faults."""
         db_id, catdir = self.store.db_id, self.store.catdir
 
         def look(file: FileRow) -> list[Fault]:
-            found = _size_faults(catdir, file)
+            found = find_size_faults(catdir, file)
             if deep and not found:
-                found = _content_faults(catdir, file, db_id)
+                found = find_content_faults(catdir, file, db_id)
             return found
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -173,17 +191,11 @@ class _Checker:
         return {fault.path for fault in found}
 
     def _check_records(self, *, deep: bool) -> None:
-        remedy = "without it the manifest cannot be made anew: back up the manifest"
+        base = ""
         for snapshot in self.store.manifest.log():
-            path = layout.log_path(snapshot.token)
-            try:
-                if deep:
-                    verify(self.store.catdir / path)
-                elif not (self.store.catdir / path).is_file():
-                    raise StorageError(f"{path}: is missing")
-            except StorageError as err:
-                self._add([Fault(f"record of commit {snapshot.id} cannot be read ({err})",
-                                 remedy, path)])  # fmt: skip
+            self._add(find_record_faults(self.store.catdir, snapshot, base, self.store.db_id,
+                                         deep=deep))  # fmt: skip
+            base = snapshot.token
         if not (self.store.catdir / layout.SKY_TABLE).is_file():
             self.report.notes.append(f"{layout.SKY_TABLE}: is missing; dvo does without it")
 
@@ -204,42 +216,63 @@ class _Checker:
     ) -> None:
         try:
             images = ImageRules(view, self.store.manifest.images(view.snapshot.id))
-            self._add(list(images.find_faults()))
+            self._add(images.find_faults())
         except StorageError as err:
             self._add_unread(err, bad)
             return
         with ExitStack() as stack:
-            objects, public, detections = (stack.enter_context(RepeatFinder()) for _ in range(3))
-            regions = view.regions()
+            repeats = {what: stack.enter_context(RepeatFinder()) for what in _NUMBERS}
+            regions, done = view.regions(), 0
             is_whole = True
-            for done, region in enumerate(regions):
-                if done % _FORESEEN == 0:
-                    view.foresee(regions[done : done + _FORESEEN])
-                catalog = self._check_region(view, region, bad)
-                is_whole &= catalog is not None
-                if catalog is not None:
-                    objects.add(pack_id(catalog.average["cat_id"], catalog.average["obj_id"]))
-                    public.add(catalog.average["ext_id"])
-                    detections.add(_detections(catalog))
-                    self._add(list(images.count(catalog)))
+            for some in _batches(view, regions):
+                is_whole &= self._check_regions(view, some, bad, images, repeats)
+                done += len(some)
                 if progress is not None:
-                    progress(done + 1, len(regions))
-            self._add_repeats(view, "object", objects.find())
-            self._add_repeats(view, "public object id", public.find())
-            self._add_repeats(view, "detection", detections.find())
+                    progress(done, len(regions))
+            for what, finder in repeats.items():
+                self._add_repeats(view, what, finder.find())
             if is_whole:
-                self._add(list(images.find_wrong_counts()))
+                self._add(images.find_wrong_counts())
 
-    def _check_region(self, view: View, region: int, bad: set[str]) -> Catalog | None:
+    def _check_regions(
+        self,
+        view: View,
+        regions: list[int],
+        bad: set[str],
+        images: ImageRules,
+        repeats: dict[str, RepeatFinder],
+    ) -> bool:
+        """Check the tables of some regions; tells whether all of them could be read."""
         try:
-            catalog, faults = find_catalog_faults(view, region)
+            faults = list(find_part_faults(view, regions))
+            unfit = {region for region, _ in faults}
+            fit = [region for region in regions if region not in unfit]
+            batch = read_batch(view, fit) if fit else None
         except UnknownSnapshotError:
             raise
         except StorageError as err:
-            self._add_unread(err, bad, view.sky.names([region])[0])
-            return None
-        self._add(faults)
-        return catalog
+            if len(regions) > 1:
+                # One damaged file must not keep the others from being looked at.
+                each = [self._check_regions(view, [r], bad, images, repeats) for r in regions]
+                return all(each)
+            self._add_unread(err, bad, view.sky.region(regions[0]).name)
+            return False
+        self._add(fault for _, fault in faults)
+        if batch is not None:
+            self._check_batch(batch, images, repeats)
+        return not unfit
+
+    def _check_batch(
+        self, batch: CatalogBatch, images: ImageRules, repeats: dict[str, RepeatFinder]
+    ) -> None:
+        lost = list(find_lost_measures(batch))
+        # What measures say of objects that are not there could not be followed.
+        self._add(lost or find_link_faults(batch))
+        self._add(find_catalog_faults(batch, images.times))
+        self._add(images.count(batch))
+        for what, numbers_of in _NUMBERS.items():
+            numbers, is_one = numbers_of(batch)
+            repeats[what].add(numbers if is_one.all() else numbers[is_one])
 
     def _add_unread(self, err: StorageError, bad: set[str], name: str = "") -> None:
         # A damaged file is named once, not again for every region with rows in it.
@@ -263,81 +296,51 @@ def _list_data_files(catdir: Path) -> Iterator[str]:
                 yield path.as_posix()
 
 
-def _size_faults(catdir: Path, file: FileRow) -> list[Fault]:
-    try:
-        size = (catdir / file.path).stat().st_size
-    except OSError as err:
-        return [Fault(f"is missing or cannot be read ({err.strerror})", RESTORE, file.path)]
-    if size != file.n_bytes:
-        return [Fault(f"has {size} bytes, not {file.n_bytes}", RESTORE, file.path)]
-    return []
+def _batches(view: View, regions: list[int]) -> Iterator[list[int]]:
+    """Regions that are read together: few rows in all, so that memory is bounded."""
+    for start in range(0, len(regions), _BATCH_REGIONS):
+        some = regions[start : start + _BATCH_REGIONS]
+        rows = view.catalogs(some)
+        ends = np.cumsum([rows[region].n_measure for region in some])
+        cuts = np.flatnonzero(np.diff(ends // _BATCH_ROWS)) + 1
+        yield from (part.tolist() for part in np.split(np.array(some), cuts))
 
 
-def _content_faults(catdir: Path, file: FileRow, db_id: str) -> list[Fault]:
-    path = catdir / file.path
-    digest = hashlib.blake2b(digest_size=16)
-    try:
-        with path.open("rb") as data:
-            while piece := data.read(_PIECE):
-                digest.update(piece)
-        if digest.hexdigest() != file.digest:
-            return [Fault(f"its digest is {digest.hexdigest()}, not {file.digest}: its bytes "
-                          "have changed", RESTORE, file.path)]  # fmt: skip
-        verify(path)
-        with TableFile(path, 1) as table:
-            found = table.primary.get("DVO_DBID")
-            if found != db_id:
-                return [Fault(f"belongs to database {found}, not {db_id}", RESTORE, file.path)]
-            return [Fault(message, REMEDY, file.path) for message in _index_faults(table)]
-    except OSError as err:
-        return [Fault(str(err), RESTORE, file.path)]
+def _objects(batch: CatalogBatch) -> tuple[U64, Bool]:
+    a = batch.average
+    return pack_id(a["cat_id"], a["obj_id"]), np.ones(len(a), np.bool_)
 
 
-def _index_faults(table: TableFile) -> Iterator[str]:
-    """Compare the least and greatest values recorded for tiles with a sample of the tiles."""
-    n_tiles = table.n_tiles
-    sample = np.unique(np.linspace(0, n_tiles - 1, min(n_tiles, _TILES_SAMPLED)).astype(int))
-    bounds = {name: b for name in table.names if (b := table.tile_bounds(name)) is not None}
-    for tile in sample.tolist() if bounds else ():
-        start = tile * table.tile_rows
-        columns = table.read(list(bounds), start=start, stop=start + table.tile_rows)
-        for name, values in columns.items():
-            least, most = bounds[name][0][tile], bounds[name][1][tile]
-            good = values[~np.isnan(values)] if values.dtype.kind == "f" else values
-            if len(good) and not (least <= good.min() and good.max() <= most):
-                yield (
-                    f"tile {tile}: {name} is {good.min()}..{good.max()}, "
-                    f"its index says {least}..{most}"
-                )
+def _public_objects(batch: CatalogBatch) -> tuple[U64, Bool]:
+    return batch.average["ext_id"], np.ones(len(batch.average), np.bool_)
 
 
-def _detections(catalog: Catalog) -> U64:
-    measure = catalog.measure
-    packed: U64 = pack_id(measure["image_id"], measure["det_id"])
-    return packed[measure["image_id"] > 0]
+def _detections(batch: CatalogBatch) -> tuple[U64, Bool]:
+    m = batch.measure
+    return pack_id(m["image_id"], m["det_id"]), m["image_id"] > 0
+
+
+_NUMBERS: dict[str, Callable[[CatalogBatch], tuple[U64, Bool]]] = {
+    "object": _objects,
+    "public object id": _public_objects,
+    "detection": _detections,
+}
+"""Numbers that are there once in the whole database, with the rows that have one."""
 
 
 def _locate(view: View, what: str, number: np.uint64, n_repeats: int) -> Fault:
     """Find where a number that should be there once is twice."""
     places: list[Fault] = []
-    table = "Measure" if what == "detection" else "Average"
+    schema = MEASURE if what == "detection" else AVERAGE
     text = f"{int(number)}"
     if what != "public object id":
         high, low = (int(part) for part in unpack_id(number))
         text = f"({high}, {low})"
-    for region in view.regions():
-        catalog = read_catalog(view, region)
-        a, m = catalog.average, catalog.measure
-        if what == "detection":
-            numbers = pack_id(m["image_id"], m["det_id"])
-        else:
-            numbers = (
-                a["ext_id"] if what == "public object id" else pack_id(a["cat_id"], a["obj_id"])
-            )
-        places += [
-            Fault("", REMEDY, "", table, catalog.name, int(row))
-            for row in np.flatnonzero(numbers == number)
-        ]
+    for some in _batches(view, view.regions()):
+        batch = read_batch(view, some)
+        numbers, is_one = _NUMBERS[what](batch)
+        for row in np.flatnonzero((numbers == number) & is_one):
+            places += batch.faults(schema, np.array([row]), lambda _: "")
         if len(places) > 1:
             break
     also = f" and in region {places[1].region}, row {places[1].row}" if len(places) > 1 else ""

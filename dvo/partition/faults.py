@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["RESTORE", "CheckReport", "Fault"]
+__all__ = ["REMEDY", "RESTORE", "CheckReport", "Fault"]
 
 RESTORE = "restore the file from a backup, or go back with: dvo rollback"
 """What to do about a damaged file."""
+
+_REPORT = "this is a mistake of dvo or of a program that wrote to the database: go back with dvo "
+REMEDY = f"{_REPORT}rollback to a snapshot before it, and report it"
+"""What to do about rows that are whole but wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ callers see plain tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dvo.partition.bounds import Area
 from dvo.partition.cache import TileCache
 from dvo.partition.detection_ids import DetectionIds
-from dvo.partition.gather import ROW, gather_rows
+from dvo.partition.gather import ROW, gather_rows, row_runs
 from dvo.partition.manifest import (
     ALL_SKY,
     CatalogRow,
@@ -472,9 +472,29 @@ class View:
         tables = [self._rows(schema, p, names, p.row_start, p.row_stop, ()) for p in parts]
         return ColumnTable.concatenate(schema, tables)
 
-    def rows_of_patch(self, part: Part) -> Array:
-        """Rows of its region's table that a part of kind ``patch`` changes."""
-        return self._cache.rows(part.path, [ROW], part.row_start, part.row_stop)[ROW]
+    def patched_rows(self, parts: PartTable) -> Iterator[tuple[Array, Array, Array]]:
+        """Find which rows of their tables patches change.
+
+        Parameters
+        ----------
+        parts : PartTable
+            Parts of kind ``patch``.
+
+        Yields
+        ------
+        places : ndarray of int64, shape (n,)
+            Which of the parts: those of one file.
+        least, greatest : ndarray of int64, shape (n,)
+            First and last row that each of them changes.
+        """
+        for number in np.unique(parts.files).tolist():
+            places = np.flatnonzero(parts.files == number)
+            places = places[np.argsort(parts.starts[places], kind="stable")]
+            starts, sizes = parts.starts[places], parts.sizes[places]
+            path = parts.rows_of_files[number].path
+            rows = self._cache.gather(path, [ROW], row_runs(starts, sizes))[ROW]
+            at = np.cumsum(sizes) - sizes
+            yield places, np.minimum.reduceat(rows, at), np.maximum.reduceat(rows, at)
 
     def _tiles_near(self, part: Part, area: Area) -> list[tuple[int, int]]:
         """Rows of each tile of a part that may touch an area."""

@@ -23,14 +23,15 @@ from dvo.errors import UnknownSnapshotError
 from dvo.partition.check import check
 from dvo.partition.compact import compact_busy, resort
 from dvo.partition.history import rollback, vacuum
-from dvo.partition.manifest import CatalogRow
+from dvo.partition.manifest import CatalogRow, ImageRow
 from dvo.partition.rebuild import rebuild
-from dvo.partition.store import Store
+from dvo.partition.store import Store, create_store
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
+from dvo.tables.photcode import PhotClass
 from dvo.tables.secfilt import SECFILT
-from tests.synth import make_database
+from tests.synth import photcodes
 
 LEVEL = 3
 N_FILTERS = 2
@@ -44,12 +45,15 @@ class Database(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="dvo-model-"))
-        self.catdir = make_database(self.folder / "sky", LEVEL)
+        self.catdir = self.folder / "sky"
+        codes = photcodes().add("REF.g", PhotClass.REF)
+        create_store(self.catdir, level=LEVEL, photcodes=codes)
         self.store = Store(self.catdir, writable=True)
         self.models: dict[int, Model] = {1: {}}
         self.given: set[tuple[int, int]] = set()
         self.forgotten: set[int] = set()
         self.next_det = 0
+        self.last_catalog = 0
 
     @initialize()
     def pick_regions(self):
@@ -90,8 +94,16 @@ class Database(RuleBasedStateMachine):
         """New measures of old and new objects, in one or two regions."""
         regions = sorted(data.draw(st.sets(st.sampled_from(self.regions), min_size=1, max_size=2)))
         model = copy.deepcopy(self.model())
+        # All measures are of one reference catalog, as long as no rollback takes it away.
+        known = self.store.view().reference_catalogs()
+        if not known:
+            self.last_catalog += 1
         pieces = [self.new_rows(data, region, model) for region in regions]
         with self.store.begin("ingest", {}) as change:
+            if not known:
+                row = ImageRow(-self.last_catalog, "ref:REF.g:model", "x", 40587.0)
+                change.set_images([row])
+                change.set_meta("last_image", str(self.last_catalog))
             measures = [m for m, *_ in pieces]
             edges = np.cumsum([0, *map(len, measures)])
             change.add_rows(ColumnTable.concatenate(MEASURE, measures), regions, edges)
@@ -133,6 +145,7 @@ class Database(RuleBasedStateMachine):
             "cat_id": np.full(len(ids), region, np.uint32),
             "ext_id": np.array([region * 10**6 + i for i in ids], np.uint64),
             "nmeasure": np.array([objects[i][1] for i in ids], np.uint32),
+            "mean_epoch": np.zeros(len(ids), np.int64),
         }
         means = {"mag": np.array([objects[i][2] for i in ids], np.float32)}
         n_measure = old.n_measure + len(refs)
@@ -159,7 +172,8 @@ class Database(RuleBasedStateMachine):
                 "obj_id": np.array(objects, np.uint32),
                 "cat_id": np.full(n, region, np.uint32),
                 "det_id": np.array(list(dets), np.uint32),
-                "photcode": np.full(n, 3, np.uint16),
+                "ref_id": np.full(n, self.last_catalog, np.uint32),
+                "photcode": np.full(n, self.store.view().photcodes.get("REF.g").code, np.uint16),
             },
         )
 

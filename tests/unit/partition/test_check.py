@@ -167,7 +167,7 @@ def spoil(catdir, table, column, row, value):
         ("Measure", "ave_ref", 10**6, "ave_ref 1000000, but"),
         ("Measure", "obj_id", 10**6, "obj_id 1000000, but its object"),
         ("Measure", "cat_id", 3, "cat_id 3, but its object"),
-        ("Measure", "image_id", 77, "image_id 77 is no image; 1 such rows"),
+        ("Measure", "image_id", 77, "image_id 77 is no image; 1 such row"),
         ("Measure", "photcode", 99, "photcode 99 is not in the table"),
         ("Measure", "photcode", 4, "but its image"),
         ("Measure", "dec", 14.0, "arcsec outside"),
