@@ -10,9 +10,14 @@ BIN   := $(VENV)/bin
 LOCK  := requirements/dev.lock
 STAMP := $(VENV)/.stamp
 
+# LSDB and HATS, which only a test needs
+LSDB_VENV  := .venv-lsdb
+LSDB_LOCK  := requirements/lsdb.lock
+LSDB_STAMP := $(LSDB_VENV)/.stamp
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fmt lint test fault interop e2e bench docs demo demo-hatp32 demo-surveys check lock clean \
+.PHONY: help setup fmt lint test fault interop interop-lsdb e2e bench docs demo demo-hatp32 demo-surveys check lock clean \
   lint-ruff lint-types lint-layers lint-docs
 
 help:  ## show this list
@@ -34,6 +39,8 @@ lock:  ## solve the dependencies again and write the lock file
 	test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv; }
 	.venv-lock/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet -o $(LOCK)
+	.venv-lock/bin/uv pip compile requirements/lsdb.in --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet -o $(LSDB_LOCK)
 
 fmt: $(STAMP)  ## format, mend what ruff can, write the reference pages
 	$(BIN)/ruff format
@@ -70,6 +77,15 @@ fault: $(STAMP)  ## crashes, full disks, hostile files
 interop: $(STAMP)  ## other FITS readers open our files, and we open theirs
 	$(BIN)/python -m pytest -n $(WORKERS) tests/interop
 
+$(LSDB_STAMP): $(LSDB_LOCK)
+	test -x $(LSDB_VENV)/bin/pip || $(PYTHON) -m venv $(LSDB_VENV) || $(PYTHON) -m venv --clear --without-pip $(LSDB_VENV)
+	if test -x $(LSDB_VENV)/bin/pip; then $(LSDB_VENV)/bin/python -m pip install --quiet --require-hashes -r $(LSDB_LOCK); \
+	  else $(PYTHON) -m pip --python $(LSDB_VENV)/bin/python install --quiet --require-hashes -r $(LSDB_LOCK); fi
+	@touch $@
+
+interop-lsdb: $(STAMP) $(LSDB_STAMP)  ## LSDB opens the HATS catalogs we write, and we those of LSDB
+	DVO_LSDB_PYTHON=$(abspath $(LSDB_VENV)/bin/python) $(BIN)/python -m pytest tests/interop_lsdb
+
 e2e: $(STAMP)  ## the commands on a synthetic sky whose truth is known, slow ones too; the bench
 	$(BIN)/python -m pytest -n $(WORKERS) $(wildcard tests/e2e tests/bench)
 
@@ -88,8 +104,8 @@ demo-surveys: $(STAMP)  ## four real surveys of the whole sky become databases a
 demo-hatp32: $(STAMP)  ## 48 real exposures of HAT-P-32 and its light curve
 	$(BIN)/python tools/demo_hatp32.py
 
-check: lint test fault interop e2e docs  ## everything
+check: lint test fault interop interop-lsdb e2e docs  ## everything
 
 clean:  ## remove what was made, and the environment
-	rm -rf $(VENV) .venv-lock build dist site demo demo-data bench *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LSDB_VENV) .venv-lock build dist site demo demo-data bench *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find dvo ipp_pipeline tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
