@@ -14,6 +14,8 @@ from dvo.errors import StorageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dvo.tables.photcode import PhotcodeTable
+
 __all__ = ["lightcurve"]
 
 _PICTURES = (".png", ".pdf", ".svg")
@@ -67,9 +69,10 @@ def lightcurve(
             raise click.ClickException(
                 f"no object within {radius:g} arcsec of {ra} {dec}; look further with --radius"
             )
+        photcodes = db.photcodes
         drawn = found if columns is None or plot is None else db.lightcurve(ra, dec, radius)
     if plot is not None:
-        _draw(drawn, plot)
+        _draw(drawn, plot, photcodes)
     out.write(found, heading=[_object_line(found, ra, dec)])
 
 
@@ -79,14 +82,20 @@ def _check_picture(path: Path) -> None:
     check_folder(path)
 
 
-def _draw(table: pa.Table, path: Path) -> None:
+def _draw(table: pa.Table, path: Path, photcodes: PhotcodeTable) -> None:
     from dvo.database.plots import draw_lightcurve  # noqa: PLC0415 - slow to import
 
     try:
-        draw_lightcurve(table, path)
+        draw_lightcurve(table, path, _title(table), photcodes=photcodes)
     except OSError as err:
         raise StorageError(f"{path}: cannot be written ({err.strerror or err})") from err
     click.echo(f"wrote {path}", err=True)
+
+
+def _title(table: pa.Table) -> str:
+    fact = {name.decode(): value.decode() for name, value in table.schema.metadata.items()}
+    place = f"RA {float(fact['obj_ra']):.6f}, Dec {float(fact['obj_dec']):+.6f}"
+    return f"object {fact['cat_id']}.{fact['obj_id']} at {place}"
 
 
 def _object_line(table: pa.Table, ra: float, dec: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dvo.tables.photcode import PhotClass, PhotcodeTable
 from dvo.tables.photsource import PhotSource, source_of
 
 __all__ = ["draw_density", "draw_lightcurve"]
@@ -20,8 +22,23 @@ _COLOURS = {"u": "#4361ee", "g": "#2a9d5c", "r": "#d1495b", "i": "#e08e0b", "z":
 _MARKS = {PhotSource.CHIP: "o", PhotSource.WARP: "^", PhotSource.STACK: "s"}
 
 
-def draw_lightcurve(table: pa.Table, path: Path, title: str = "") -> None:
+@dataclass(frozen=True)
+class _Band:
+    """Measures that are drawn alike: of one filter and one kind of image."""
+
+    label: str
+    colour: str
+    mark: str
+    rows: Array
+
+
+def draw_lightcurve(
+    table: pa.Table, path: Path, title: str = "", *, photcodes: PhotcodeTable | None = None
+) -> None:
     """Draw a light curve, one colour a filter.
+
+    Reference catalogs are horizontal lines: their epochs may be decades away. Magnitudes
+    far from all others are arrows at the edge.
 
     Parameters
     ----------
@@ -31,37 +48,125 @@ def draw_lightcurve(table: pa.Table, path: Path, title: str = "") -> None:
         File to write; its ending says what kind of picture it is.
     title : str
         What to write above it.
+    photcodes : PhotcodeTable, optional
+        Says which filter a photcode is of, and which photcodes are of reference catalogs;
+        without it names do.
     """
     import matplotlib as mpl  # noqa: PLC0415 - slow to import
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
-    mjd = table["mjd"].to_numpy()
+    mjd = table["mjd"].to_numpy().astype(float)
     mag = table["mag:rel"].to_numpy().astype(float)
-    err = table["mag:err"].to_numpy().astype(float)
-    photcodes = np.array(table["photcode_name"].to_pylist())
-    start = np.floor(mjd.min())
+    err = np.nan_to_num(table["mag:err"].to_numpy().astype(float))
+    names = np.array(table["photcode_name"].to_pylist())
+    is_ref = np.isin(names, _reference_names(names, photcodes)) & np.isfinite(mag)
+    is_ref &= ~is_ref.all()  # with nothing else there is a light curve of them
+    curve = ~is_ref & np.isfinite(mag) & np.isfinite(mjd)
+    start = float(np.floor(mjd[curve].min())) if curve.any() else 0.0
+    filters = np.array([_filter_of(name, photcodes) for name in names.tolist()])
+    low, high = _magnitude_range(mag, filters, curve, is_ref)
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    groups: dict[str, list[str]] = {}
-    for name in np.unique(photcodes).tolist():
-        words = name.split(".")
-        groups.setdefault(words[1] if len(words) == 3 else name, []).append(name)
-    for k, (label, names) in enumerate(groups.items()):
-        rows = np.isin(photcodes, names)
-        axes.errorbar(
-            mjd[rows] - start, mag[rows], np.nan_to_num(err[rows]),
-            fmt=_MARKS[source_of(names[0])], ms=4, lw=0, elinewidth=1,
-            color=_COLOURS.get(label, f"C{k}"), label=label,
-        )  # fmt: skip
-    axes.invert_yaxis()
+    bands = _bands(names, photcodes)
+    for band in bands:
+        rows = band.rows & curve
+        seen = rows & (mag >= low) & (mag <= high)
+        if rows.any():
+            axes.errorbar(
+                mjd[seen] - start, mag[seen], err[seen], fmt=band.mark, ms=4, lw=0, elinewidth=1,
+                color=band.colour, label=band.label,
+            )  # fmt: skip
+        for far, mark, edge in ((mag < low, 6, low), (mag > high, 7, high)):  # arrows
+            beyond = rows & far
+            (arrows,) = axes.plot(
+                mjd[beyond] - start, np.full(beyond.sum(), edge), ls="", marker=mark, ms=7,
+                color=band.colour, clip_on=False,
+            )  # fmt: skip
+            arrows.set_in_layout(False)
+    for band in bands:
+        for row in np.flatnonzero(band.rows & is_ref):
+            label = f"{names[row]} {mag[row]:.2f} (reference)"
+            if low <= mag[row] <= high:
+                axes.axhline(mag[row], color=band.colour, ls="--", lw=1, label=label)
+            else:
+                axes.plot(
+                    [], [], color=band.colour, ls="--", lw=1, label=f"{label}, off the picture"
+                )
+    axes.set_ylim(high, low)
     axes.set_xlabel(f"MJD - {start:.0f} [d]")
     axes.set_ylabel("magnitude (level rel)")
-    axes.set_title(title)
-    axes.legend(ncols=min(6, len(groups)))
+    n_beyond = int((curve & ((mag < low) | (mag > high))).sum())
+    axes.set_title(title + (f"\n{n_beyond} beyond the range (arrows)" if n_beyond else ""), size=10)
+    # Filters in their order, then reference catalogs; below, where it hides nothing.
+    legend = sorted(zip(*axes.get_legend_handles_labels(), strict=True),
+                    key=lambda entry: "(reference)" in entry[1])  # fmt: skip
+    figure.legend(
+        [handle for handle, _ in legend], [label for _, label in legend],
+        loc="outside lower center", ncols=min(6, max(1, len(legend))), fontsize=8,
+    )  # fmt: skip
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _reference_names(names: Array, photcodes: PhotcodeTable | None) -> list[str]:
+    if photcodes is None:
+        return []
+    unique = [str(n) for n in np.unique(names)]
+    return [n for n in unique if n in photcodes and photcodes.get(n).kind == PhotClass.REF]
+
+
+def _filter_of(name: str, photcodes: PhotcodeTable | None) -> str:
+    """The average filter of a photcode; by its name, such as SDSS.g, if it has none."""
+    filters = [p.name for p in photcodes.sec] if photcodes is not None else list(_COLOURS)
+    if photcodes is not None and name in photcodes and (equiv := photcodes.get(name).equiv):
+        return photcodes.get_code(equiv).name
+    words = name.split(".")
+    known = [w for w in words if w in filters or w in _COLOURS]
+    return known[-1] if known else words[1] if len(words) == 3 else name
+
+
+def _bands(names: Array, photcodes: PhotcodeTable | None) -> list[_Band]:
+    """What is drawn alike, in the order of the filters of the database."""
+    order = [p.name for p in photcodes.sec] if photcodes is not None else list(_COLOURS)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in np.unique(names).tolist():
+        groups.setdefault((_filter_of(name, photcodes), _MARKS[source_of(name)]), []).append(name)
+    rank = {label: k for k, label in enumerate(order)}
+    keys = sorted(groups, key=lambda key: (rank.get(key[0], len(rank)), key))
+    others = [label for label in dict.fromkeys(key[0] for key in keys) if label not in _COLOURS]
+    colours = _COLOURS | {label: f"C{k % 10}" for k, label in enumerate(others)}
+    several = {label for label, _ in keys if sum(key[0] == label for key in keys) > 1}
+    kinds = {mark: kind.name.lower() for kind, mark in _MARKS.items()}
+    return [
+        _Band(
+            f"{label} ({kinds[mark]})" if label in several else label,
+            colours[label], mark, np.isin(names, groups[label, mark]),
+        )
+        for label, mark in keys
+    ]  # fmt: skip
+
+
+def _magnitude_range(
+    mag: Array, filters: Array, curve: Array, is_ref: Array
+) -> tuple[float, float]:
+    """What the picture shows: all magnitudes but those far from the others of a filter."""
+    kept = [mag[:0]]
+    for name in np.unique(filters[curve]):
+        values = mag[curve & (filters == name)]
+        middle = np.median(values)
+        spread = 1.4826 * np.median(np.abs(values - middle))
+        kept.append(values[np.abs(values - middle) <= max(10.0 * spread, 0.5)])
+    shown = np.concatenate(kept)
+    if not len(shown):
+        return 0.0, 1.0
+    low, high = float(shown.min()), float(shown.max())
+    room = max(high - low, 0.2)
+    near = mag[is_ref & (mag > low - room) & (mag < high + room)]
+    low, high = min([low, *near]), max([high, *near])
+    margin = 0.08 * max(high - low, 0.2)
+    return low - margin, high + margin
 
 
 def draw_density(ra: Array, dec: Array, path: Path, title: str = "") -> None:
