@@ -39,6 +39,7 @@ from dvo.partition.repeats import RepeatFinder
 from dvo.partition.store import Store
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
+from dvo.tables.fits import verify
 from dvo.tables.measure import MEASURE
 
 __all__ = ["CheckReport", "Fault", "check"]
@@ -196,8 +197,14 @@ class _Checker:
             self._add(find_record_faults(self.store.catdir, snapshot, base, self.store.db_id,
                                          deep=deep))  # fmt: skip
             base = snapshot.token
-        if not (self.store.catdir / layout.SKY_TABLE).is_file():
+        sky = self.store.catdir / layout.SKY_TABLE
+        if not sky.is_file():
             self.report.notes.append(f"{layout.SKY_TABLE}: is missing; dvo does without it")
+        elif deep:
+            try:
+                verify(sky)
+            except StorageError as err:
+                self.report.notes.append(f"{err}; dvo does without it")
 
     def _note_orphans(self, listed: list[str]) -> None:
         known = self.store.known_paths() | set(self.store.manifest.pending())

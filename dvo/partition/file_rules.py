@@ -11,6 +11,7 @@ import numpy as np
 from dvo.errors import StorageError
 from dvo.partition import layout
 from dvo.partition.faults import REMEDY, RESTORE, Fault
+from dvo.partition.gather import ROW
 from dvo.partition.manifest import FileRow, SnapshotRow
 from dvo.tables.fits import TableFile, verify
 
@@ -81,9 +82,18 @@ def find_content_faults(catdir: Path, file: FileRow, db_id: str) -> list[Fault]:
                 found = table.primary.get(key)
                 if found not in (None, value):
                     return [Fault(f"has {key} {found}, not {value}", RESTORE, file.path)]
-            return [Fault(message, REMEDY, file.path) for message in _index_faults(table)]
+            messages = [*_column_faults(table, file), *_index_faults(table)]
+            return [Fault(message, REMEDY, file.path) for message in messages]
     except OSError as err:
         return [Fault(str(err), RESTORE, file.path)]
+
+
+def _column_faults(table: TableFile, file: FileRow) -> Iterator[str]:
+    """Columns that the manifest does not know of a patch would not be read."""
+    found = [name for name in table.names if name != ROW]
+    if sorted(found) != sorted(file.columns):
+        unlike = ", ".join(sorted(set(found) ^ set(file.columns)))
+        yield f"its columns are not those that the manifest says: {unlike}"
 
 
 def _index_faults(table: TableFile) -> Iterator[str]:

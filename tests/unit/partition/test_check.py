@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from dvo.errors import NotACatdirError
+from dvo.ingest.detections import BandColumns, Detections, InputImage, RefSource
+from dvo.ingest.photcodes import put_photcodes
 from dvo.partition.check import check
 from dvo.partition.compact import resort
+from dvo.partition.history import rollback
 from dvo.partition.manifest import ALL_SKY, CatalogRow, ImageRow
 from dvo.partition.repeats import RepeatFinder
 from dvo.partition.store import Store
@@ -18,8 +21,9 @@ from dvo.tables.column_table import ColumnTable
 from dvo.tables.fits import TableFile
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
+from dvo.tables.photcode import PhotClass
 from dvo.tables.secfilt import SECFILT
-from tests.synth import add_images, filled_database, make_database, make_images
+from tests.synth import add_images, filled_database, make_database, make_images, make_stars
 
 PAIRS = (AVERAGE, SECFILT, MEASURE)
 
@@ -175,6 +179,20 @@ def spoil(catdir, table, column, row, value):
         ("Average", "nmeasure", 99, "nmeasure 99, but"),
         ("Average", "dec", 14.0, "arcsec outside"),
         ("Average", "ra", float("nan"), "is none"),
+        ("Measure", "image_id", 0, "image_id 0 and ref_id 0: a measure has one of them"),
+        ("Measure", "ref_id", 9, "and ref_id 9: a measure has one of them"),
+        ("Measure", "time", 0, "time 0, but that of its image"),
+        ("Measure", "time", 10**12, "time 1000000000000 is not between"),
+        ("Measure", "time_msec", 1000, "time_msec is 1000"),
+        ("Average", "u_ra", 101.0, "is none, or faster than 100"),
+        ("Average", "u_dec", float("inf"), "is none, or faster than 100"),
+        ("Average", "mean_epoch", 0, "mean_epoch 0 is not between"),
+        ("Average", "number_pos", 99, "number_pos 99 of"),
+        ("Average", "ra_err", float("nan"), "ra_err is nan"),
+        ("Average", "dec_err", 0.0, "dec_err is 0.0"),
+        ("SecFilt", "ncode", 7, "ncode 7, but"),
+        ("SecFilt", "nused", 7, "nused 7 of"),
+        ("SecFilt", "mag", float("inf"), "mag is inf"),
     ],
 )
 def test_a_wrong_value_is_found_where_it_is(catdir, table, column, value, words):
@@ -183,8 +201,178 @@ def test_a_wrong_value_is_found_where_it_is(catdir, table, column, value, words)
     report = check(catdir, deep=True)
     (fault,) = (f for f in report.faults if words in f.message)
     assert (fault.table, fault.region, fault.row) == (table, name, 1)
-    assert fault.path.endswith({"Measure": "cpm", "Average": "cpt"}[table]) or not fault.path
+    ending = {"Measure": "cpm", "Average": "cpt", "SecFilt": "cps"}[table]
+    assert fault.path.endswith(ending) or not fault.path
     assert "rollback" in fault.remedy
+
+
+@pytest.mark.parametrize("column", ["ra", "dec"])
+@pytest.mark.parametrize("field", ["middle", "wrap"])
+def test_a_mean_beside_all_its_measures(tmp_path, column, field):
+    catdir = make_database(tmp_path / "sky")
+    with Store(catdir, writable=True) as store:
+        add_images(store, make_images(3, 40, 3, field))
+    for sign in (1, -1):
+        with Store(catdir, writable=True) as store:
+            view = store.view()
+            region = max(view.regions(), key=lambda r: view.catalog(r).n_average)
+            average = view.read(AVERAGE, region, AVERAGE.stored_names)
+            values = average[column].copy()
+            values[2] += sign * 0.5 / 3600
+            average[column] = values
+            with store.begin("spoil", {}) as change:
+                change.put_catalog(region, [average], level="fast")
+                change.commit()
+            (fault,) = check(store, deep=True).faults
+            assert "is outside its" in fault.message
+            assert (fault.table, fault.row) == ("Average", 2)
+            rollback(store, view.snapshot.id)
+
+
+def make_catalog(name="survey", content="00", n=20, **columns):
+    """A reference catalog of stars of `make_images(1, 60, ...)`; motions are in mas/yr."""
+    stars = make_stars(np.random.default_rng(1), 60)
+    found = {"mag": np.full(n, 15.0, np.float32), "det_id": np.arange(n, dtype=np.uint32)}
+    found |= {k: np.full(n, v, np.float32) for k, v in columns.items()}
+    source = RefSource("REF.g", 57001.0, name, content)
+    return InputImage(source, Detections(stars.ra[:n].copy(), stars.dec[:n].copy(), found), {})
+
+
+@pytest.fixture
+def with_catalog(catdir):
+    """A database with two images and a catalog that gives motions, number 3."""
+    with Store(catdir, writable=True) as store:
+        for name in ("REF.g", "REF.r"):
+            table = store.view().photcodes.add(name, PhotClass.REF, filter_name=name[-1])
+            put_photcodes(store, table, "photcode", {})
+        add_images(store, [make_catalog(u_ra=200.0, u_dec=100.0)])
+        assert check(store, deep=True).faults == []
+    return catdir
+
+
+def spoil_measures(catdir, from_catalog, **values):
+    """Commit the measures of a region that has both kinds, with one of them changed."""
+    with Store(catdir, writable=True) as store:
+        view = store.view()
+        region = max(view.regions(), key=lambda r: view.catalog(r).n_measure)
+        table = view.read(MEASURE, region, MEASURE.stored_names)
+        row = int(np.flatnonzero((table["ref_id"] > 0) == from_catalog)[0])
+        for name, value in values.items():
+            column = table[name].copy()
+            column[row] = value
+            table[name] = column
+        with store.begin("spoil", {}) as change:
+            change.put_catalog(region, [table], level="fast")
+            change.commit()
+
+
+@pytest.mark.parametrize(
+    ("from_catalog", "values", "words"),
+    [
+        (True, {"ref_id": 77}, "ref_id 77 is no reference catalog"),
+        (True, {"ref_id": 1}, "ref_id 1 is no reference catalog"),
+        (True, {"ref_id": 0}, "image_id 0 and ref_id 0"),
+        (True, {"image_id": 1}, "image_id 1 and ref_id 3"),
+        (True, {"photcode": 3}, "photcode 3 is not that of a band of its reference catalog 3"),
+        (True, {"photcode": 6}, "photcode 6 is not that of a band of its reference catalog 3"),
+        (False, {"image_id": 3}, "image_id 3 is no image"),
+    ],
+)
+def test_measures_are_of_one_image_or_catalog(with_catalog, from_catalog, values, words):
+    spoil_measures(with_catalog, from_catalog, **values)
+    assert check(with_catalog).ok
+    found = [text for text in messages(with_catalog, deep=True) if words in text]
+    assert len(found) == 1
+
+
+def test_a_catalog_of_several_bands_has_the_photcodes_of_these(with_catalog):
+    with Store(with_catalog, writable=True) as store:
+        source = make_catalog("two bands", "01")
+        every = np.ones(20, np.bool_)
+        mag = {"mag": np.full(20, 16.0, np.float32)}
+        source.detections.bands = [BandColumns(f"REF.{b}", every, dict(mag)) for b in "gr"]
+        add_images(store, [source])
+        assert check(store, deep=True).faults == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("DELETE FROM image WHERE image_id < 0", "ref_id 3 is no reference catalog"),
+        ("UPDATE image SET match_mjd = NULL WHERE image_id < 0", "has no time of its positions"),
+        ("UPDATE image SET identity = 'survey' WHERE image_id < 0", "not as ref:<photcode>"),
+        ("UPDATE image SET identity = 'ref:REF.r:survey' WHERE image_id < 0", "not that of a band"),
+        ("UPDATE image SET identity = 'name:a' WHERE image_id = 1", "knows it as name:a"),
+        ("UPDATE image SET identity = 'extern:0:7' WHERE image_id = 1", "knows it as extern:0:7"),
+        ("UPDATE image SET identity = 'plane:synth-0000' WHERE image_id = 1", "knows it as plane"),
+        ("UPDATE image SET identity = 'name:a' WHERE image_id > 0", "2 images or catalogs are"),
+        ("UPDATE image SET content = '00' WHERE image_id = 1", "(content 00)"),
+        ("UPDATE snapshot SET reach = json_set(reach, '$.max_motion_arcsec_yr', 0.1)",
+         "moves 0.223607 arcsec/yr, but the snapshot says 0.1 at most"),
+        ("UPDATE snapshot SET reach = json_set(reach, '$.first_motion_epoch_s', 1.5e9)",
+         "but the snapshot says 1500000000 to"),
+        ("UPDATE snapshot SET reach = json_set(reach, '$.last_motion_epoch_s', 1.2e9)",
+         "to 1200000000 for such objects"),
+        ("UPDATE file SET columns = '[\"ra\"]' WHERE tab = 'Average'", "its columns are not those"),
+        ("UPDATE file SET tab = 'SecFilt' WHERE tab = 'Average'", "has DVO_TAB Average, not"),
+    ],
+)  # fmt: skip
+def test_what_the_manifest_says_of_sources_reach_and_files(with_catalog, statement, words):
+    with sqlite3.connect(with_catalog / "dvo.sqlite") as db:
+        assert db.execute(statement).rowcount > 0
+    db.close()
+    assert check(with_catalog).ok
+    assert any(words in text for text in messages(with_catalog, deep=True))
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE meta SET value = '1' WHERE key = 'last_image'", "last_image is 1, but 2 is"),
+        ("DELETE FROM meta WHERE key = 'last_part'", "last_part is 0, but"),
+        ("UPDATE meta SET value = '3' WHERE key = 'level'", "has level 3, but"),
+    ],
+)  # fmt: skip
+def test_what_would_be_given_twice_or_filed_elsewhere(catdir, statement, words):
+    with sqlite3.connect(catdir / "dvo.sqlite") as db:
+        assert db.execute(statement).rowcount == 1
+    db.close()
+    assert any(words in text for text in messages(catdir))
+
+
+def test_records_that_have_changed_places(catdir):
+    one, two = sorted(catdir.glob("log/*.fits"))[1:3]
+    data = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(data)
+    assert check(catdir).ok
+    found = messages(catdir, deep=True)
+    assert any(f"{one.name}: record of commit 2 has DVO_SNAP 3, not 2" in text for text in found)
+
+
+def test_a_region_that_cannot_be_read_hides_nothing_of_others(catdir):
+    """Regions are read many at once; a damaged file is named, and the rest looked at."""
+    with Store(catdir, writable=True) as store:
+        resort(store, own_file_rows=1)
+        view = store.view()
+        one, two = sorted(view.regions(), key=lambda r: -view.catalog(r).n_measure)[:2]
+        path = catdir / view.parts(MEASURE, one)[0].path
+        measure = view.read(MEASURE, two, MEASURE.stored_names)
+        measure["time_msec"] = np.full(len(measure), 1000, np.uint16)
+        with store.begin("spoil", {}) as change:
+            change.put_catalog(two, [measure], level="fast")
+            change.commit()
+    path.write_bytes(path.read_bytes()[:-2880])
+    found = messages(catdir, deep=True)
+    assert any(path.name in text for text in found)
+    assert any("time_msec is 1000" in text for text in found)
+
+
+def test_a_sky_table_that_cannot_be_read_is_worth_a_note(catdir):
+    (catdir / "SkyTable.fits").write_bytes(b"x")
+    report = check(catdir, deep=True)
+    assert report.ok
+    assert any("does without it" in note for note in report.notes)
 
 
 def test_repeated_numbers_of_objects_in_one_region(catdir):
