@@ -52,7 +52,14 @@ def test_quickstart(after_quickstart):
 
 @pytest.mark.parametrize(
     "page",
-    ["docs/python.md", "docs/operators.md", "docs/fits.md", "docs/merging.md", "docs/reshaping.md"],
+    [
+        "docs/python.md",
+        "docs/operators.md",
+        "docs/fits.md",
+        "docs/merging.md",
+        "docs/reshaping.md",
+        "docs/exchange.md",
+    ],
 )
 def test_pages_that_go_on_from_the_quickstart(page, after_quickstart, tmp_path):
     shutil.copytree(after_quickstart, tmp_path / "quickstart")
