@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import healpy
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -118,7 +117,7 @@ def _targets(cells: I64, tiling: Tiling, order: int) -> tuple[I64, I64]:
     """Pixels that small pixels touch, beside those that they are in, each once."""
     if len(cells) == 0:
         return cells, cells
-    near = healpy.get_all_neighbours(1 << order, cells, nest=True)
+    near = _neighbours(cells, order)
     cell_of = np.tile(np.arange(len(cells)), len(near))
     near = near.ravel()
     is_one = near >= 0  # some pixels have seven neighbours
@@ -136,6 +135,47 @@ def _targets(cells: I64, tiling: Tiling, order: int) -> tuple[I64, I64]:
     keep = found != own[cell_of]
     pairs = np.unique(np.column_stack([cell_of[keep], found[keep]]), axis=0)
     return pairs[:, 0], pairs[:, 1]
+
+
+def _neighbours(cells: I64, order: int) -> I64:
+    """The eight pixels around each, shape (8, n); -1 where there are only seven."""
+    last = (1 << order) - 1
+    x, y = _every_other_bit(cells & ((1 << 2 * order) - 1))
+    face = cells & ~np.int64((1 << 2 * order) - 1)
+    near = np.empty((8, len(cells)), np.int64)
+    steps = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+    for k, (i, j) in enumerate(steps):
+        near[k] = face | _spread(x + i) | (_spread(y + j) << 1)
+    at_edge = np.flatnonzero((x == 0) | (x == last) | (y == 0) | (y == last))
+    if len(at_edge):
+        # Few pixels lie at the edges of the twelve base pixels, where it is not that simple.
+        import healpy  # noqa: PLC0415 - slow to import
+
+        near[:, at_edge] = healpy.get_all_neighbours(1 << order, cells[at_edge], nest=True)
+    return near
+
+
+_SPREADING = ((16, 0x0000FFFF0000FFFF), (8, 0x00FF00FF00FF00FF), (4, 0x0F0F0F0F0F0F0F0F),
+              (2, 0x3333333333333333), (1, _EVEN_BITS))  # fmt: skip
+
+
+def _spread(values: I64) -> I64:
+    """Bits of numbers, with a zero bit behind each."""
+    out = values & 0xFFFFFFFF
+    for shift, mask in _SPREADING:
+        out = (out | (out << shift)) & mask
+    return out
+
+
+def _every_other_bit(values: I64) -> tuple[I64, I64]:
+    """Numbers made of the even and of the odd bits."""
+    found = []
+    for bits in (values, values >> 1):
+        out = bits & _EVEN_BITS
+        for (shift, _), (_, mask) in zip(_SPREADING[::-1], _SPREADING[-2::-1], strict=False):
+            out = (out | (out >> shift)) & mask
+        found.append((out | (out >> 16)) & 0xFFFFFFFF)
+    return found[0], found[1]
 
 
 def _empty_pixels(near: I64, order: int, tiling: Tiling) -> I64:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import healpy
 import numpy as np
 from numpy.typing import NDArray
+
+from dvo.healpix import nested_pixels
 
 __all__ = ["ORDER", "RowCounts", "Tiling", "cut_sky", "healpix_29", "pixel_size"]
 
@@ -35,9 +36,7 @@ def healpix_29(ra: Array, dec: Array) -> I64:
     ndarray of int64, shape (n,)
         Nested pixel numbers.
     """
-    if len(ra) == 0:
-        return np.empty(0, np.int64)
-    return np.asarray(healpy.ang2pix(1 << ORDER, ra, dec, nest=True, lonlat=True), np.int64)
+    return nested_pixels(ra, dec, ORDER)
 
 
 def pixel_size(order: int) -> float:

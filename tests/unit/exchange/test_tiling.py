@@ -12,7 +12,7 @@ from hypothesis import given
 from numpy.typing import NDArray
 
 from dvo.errors import ConfigError
-from dvo.exchange.hats.margin import find_margin, margin_order, uniq, uniq_pixel
+from dvo.exchange.hats.margin import _neighbours, find_margin, margin_order, uniq, uniq_pixel
 from dvo.exchange.hats.shards import Shards
 from dvo.exchange.hats.tiling import ORDER, RowCounts, Tiling, cut_sky, healpix_29, pixel_size
 from dvo.sphere import separation
@@ -183,3 +183,12 @@ def test_heaps_on_disk_are_heaps(tmp_path: Path, rng: np.random.Generator, budge
         for n in names:
             np.testing.assert_array_equal(found[n][one], expected[n][two])
     assert not list(tmp_path.rglob("*.rows")), "files stay behind"
+
+
+@given(order=st.integers(1, 19), seed=st.integers(0, 2**31))
+def test_neighbours_are_those_of_healpy(order, seed):
+    rng = np.random.default_rng(seed)
+    cells = rng.integers(0, 12 << 2 * order, 200)
+    ours = np.sort(_neighbours(cells, order), axis=0)
+    theirs = np.sort(healpy.get_all_neighbours(1 << order, cells, nest=True), axis=0)
+    np.testing.assert_array_equal(ours, theirs)
