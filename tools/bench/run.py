@@ -24,6 +24,7 @@ from typing import Any
 import association
 import codec
 import cones
+import exchange
 import growth
 import ingest
 import merging
@@ -45,6 +46,7 @@ MEASURES: dict[str, Callable[[Stage], list[Figure]]] = {
     "sizes": sizes.measure,
     "cones": cones.measure,
     "merging": merging.measure,
+    "exchange": exchange.measure,
 }
 """In the order in which they run: later ones use what earlier ones leave."""
 
