@@ -84,18 +84,22 @@ class Extract:
         """Regions that may have rows; one that stands for all where there are none."""
         return [ALL_SKY] if self.table in GLOBAL_TABLES else self.view.regions(self.area)
 
-    def groups(self, regions: Sequence[int] | None = None) -> Iterator[list[int]]:
+    def groups(
+        self, regions: Sequence[int] | None = None, most_rows: int = _GROUP_ROWS
+    ) -> Iterator[list[int]]:
         """Regions in groups that are read at once.
 
         Parameters
         ----------
         regions : sequence of int, optional
             Which, in the order wanted; None for all, ascending.
+        most_rows : int, optional
+            Rows that a group may have.
 
         Yields
         ------
         list of int
-            Some regions, ascending, of a quarter of a million rows, or one larger one.
+            Some regions, ascending, that have no more rows, or one larger one.
         """
         wanted = self.regions if regions is None else list(regions)
         if self.table in GLOBAL_TABLES:
@@ -108,7 +112,7 @@ class Extract:
             n_rows = 0
             for region in some:
                 here = self._rows_of(self.view.catalog(region))
-                if group and n_rows + here > _GROUP_ROWS:
+                if group and n_rows + here > most_rows:
                     yield sorted(group)
                     group, n_rows = [], 0
                 group.append(region)
@@ -149,6 +153,8 @@ class Extract:
         base, _ = self._base(regions, ["ra", "dec"])
         rows = self._inside(base)
         ra, dec = (base[n] if rows is None else base[n][rows] for n in ("ra", "dec"))
+        if self.n_filters == 1:
+            return ra, dec
         return np.repeat(ra, self.n_filters), np.repeat(dec, self.n_filters)
 
     def read(self, regions: Sequence[int]) -> dict[str, Array]:

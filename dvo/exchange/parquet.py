@@ -65,8 +65,9 @@ def packing(sample: pa.Table, sorted_by: str | None = None) -> dict[str, Any]:
     -------
     dict
         Columns of few different values, and text, get dictionaries; of other numbers the
-        bytes are split into streams (floats), or differences are kept (integers). That is
-        a third smaller than pyarrow's way, and written in half the time.
+        bytes are split into streams (floats), or differences are kept (integers of 32 bits;
+        in longer ids zstd finds more). That is a third smaller than pyarrow's way, and
+        written in half the time.
     """
     some = sample.slice(0, _SAMPLE)
     encodings = {}
@@ -74,13 +75,15 @@ def packing(sample: pa.Table, sorted_by: str | None = None) -> dict[str, Any]:
         is_number = pa.types.is_integer(f.type) or pa.types.is_floating(f.type)
         if not is_number or len(some[f.name].unique()) <= len(some) // 10:
             continue
-        is_float = pa.types.is_floating(f.type)
-        encodings[f.name] = "BYTE_STREAM_SPLIT" if is_float else "DELTA_BINARY_PACKED"
+        if pa.types.is_floating(f.type):
+            encodings[f.name] = "BYTE_STREAM_SPLIT"
+        else:
+            encodings[f.name] = "PLAIN" if f.type.bit_width == 64 else "DELTA_BINARY_PACKED"
     if sorted_by is not None:
         encodings[sorted_by] = "DELTA_BINARY_PACKED"
     return {
         "compression": "zstd",
-        "compression_level": 3,
+        "compression_level": 1,
         "use_dictionary": [n for n in sample.schema.names if n not in encodings],
         "column_encoding": encodings,
         "write_statistics": True,

@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 _FINEST = 10  # 3.4 arcmin: finer pixels than this are not made
 _HELD_BYTES = 512 * 2**20  # of rows that wait for their pixel, and as much of margins
+_GROUP_ROWS = 50_000  # few, so that most groups lie in one pixel and need no copy
 _THREADS = 2
 _MARKS = ("collection.properties",)
 
@@ -152,9 +153,8 @@ class _Run:
             dealer = _Dealer(tiling, self._options.margin_order, self._main.names)
             shards = Shards(self._folder / "rows", self._main.names, _HELD_BYTES)
             margins = Shards(self._folder / "margins", self._main.names, _HELD_BYTES)
-            dealt = _ahead(
-                pool, dealer.deal, (self._extract.read(g) for g in self._extract.groups(regions))
-            )
+            groups = self._extract.groups(regions, _GROUP_ROWS)
+            dealt = _ahead(pool, dealer.deal, (self._extract.read(g) for g in groups))
             writes: deque[Future[None]] = deque()
             for pieces, at_edges in dealt:
                 for k, piece in pieces:
@@ -180,7 +180,7 @@ class _Run:
     def _count(self, pool: ThreadPoolExecutor) -> list[int]:
         """Count the rows in fine pixels; gives the regions in the order of the pixels."""
         extract = self._extract
-        positions = (extract.positions(g) for g in extract.groups())
+        positions = (extract.positions(g) for g in extract.groups(most_rows=_GROUP_ROWS))
         for places in _ahead(pool, lambda p: healpix_29(*p), positions):
             self._counts.add(places)
         regions = np.array(extract.regions, np.int64)
@@ -250,10 +250,10 @@ class _Dealer:
         places = healpix_29(values["ra"], values["dec"])
         values = {PLACE.name: places, **values}
         tile = np.searchsorted(self.tiling.starts, places, "right") - 1
-        numbers = np.unique(tile).tolist()
-        if len(numbers) == 1:  # most often: nothing has to be copied
-            pieces = [(numbers[0], values)]
+        if len(tile) and tile.min() == tile.max():  # most often: nothing has to be copied
+            pieces = [(int(tile[0]), values)]
         else:
+            numbers = np.unique(tile).tolist()
             pieces = [(k, self._pick(values, np.flatnonzero(tile == k))) for k in numbers]
         if self.margin_order is None:
             return pieces, []
