@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dvo.ingest.surveys.motion import move_to_epoch
+from dvo.proper_motion import move_to_epoch
 
 __all__ = ["MJD_1970", "matched_positions", "split_time", "stored_motion", "stored_times"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dvo.errors import ConfigError
 from dvo.ingest.report import AddstarOptions
 from dvo.ingest.selection import MAX_CERROR_ARCSEC, Selection
-from dvo.ingest.surveys.motion import epoch_to_mjd
+from dvo.proper_motion import epoch_to_mjd
 
 __all__ = ["make_options"]
 

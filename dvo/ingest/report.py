@@ -7,7 +7,7 @@ from typing import Any
 
 from dvo.errors import ConfigError
 from dvo.ingest.selection import EPOCH_RANGE, Selection
-from dvo.ingest.surveys.motion import mjd_to_epoch
+from dvo.proper_motion import mjd_to_epoch
 
 __all__ = ["AddstarOptions", "AddstarReport"]
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError, ConfigError
 from dvo.ingest.detections import Detections, ImageMeta, InputImage, RefSource
-from dvo.ingest.surveys.motion import epoch_to_mjd, mjd_to_epoch
+from dvo.proper_motion import epoch_to_mjd, mjd_to_epoch
 
 __all__ = [
     "EPOCH_RANGE",

@@ -16,9 +16,9 @@ from dvo.ingest.column_map import ColumnMap
 from dvo.ingest.detections import InputImage
 from dvo.ingest.exposures import Exposure, read_exposure, read_exposure_list
 from dvo.ingest.surveys.forms import Survey
-from dvo.ingest.surveys.motion import epoch_to_mjd
 from dvo.ingest.surveys.read import read_survey
 from dvo.ingest.tables import read_reference
+from dvo.proper_motion import epoch_to_mjd
 
 __all__ = [
     "Source",

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest.associate import regions_near
 from dvo.ingest.match import match_objects
 from dvo.ingest.objects import ObjectSet
 from dvo.merge.source import SourceBatch
+from dvo.partition.nearby import regions_near
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.measure import MEASURE

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest import kernels
-from dvo.ingest.associate import Associated, marked, overhang_deg, unique_ext_ids
+from dvo.ingest.associate import Associated, overhang_deg, unique_ext_ids
 from dvo.ingest.measures import changed_catalogs
 from dvo.ingest.object_rows import write_objects
 from dvo.ingest.objects import Grouped, ObjectSet
@@ -24,6 +24,7 @@ from dvo.ingest.stored import (
 from dvo.merge.images import ImageMap
 from dvo.merge.photcodes import PhotcodeMap
 from dvo.merge.source import SourceBatch
+from dvo.partition.nearby import marked
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE

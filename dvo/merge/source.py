@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest.associate import regions_near
-from dvo.ingest.kernels import near_edge
-from dvo.ingest.surveys.motion import move_to_epoch
+from dvo.partition.kernels import near_edge
+from dvo.partition.nearby import regions_near
 from dvo.partition.view import View
+from dvo.proper_motion import move_to_epoch
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE

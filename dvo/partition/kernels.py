@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from dvo.jit import kernel
 from dvo.kernels.sphere import separation_one, wrap_ra_one
 
-__all__ = ["box_regions", "cone_regions", "locate", "region_bounds"]
+__all__ = ["box_regions", "cone_regions", "locate", "near_edge", "region_bounds"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+I32 = NDArray[np.int32]
 
 
 @kernel
@@ -296,3 +297,37 @@ def box_regions(
         rows = found
         n_rows = n_found
     return rows[:n_rows].copy()
+
+
+@kernel
+def near_edge(ra: F64, dec: F64, region: I32, bounds: F64, reach: float) -> NDArray[np.bool_]:
+    """Tell which positions lie within a distance of an edge of their region.
+
+    Parameters
+    ----------
+    ra, dec : ndarray of float64, shape (n,)
+        Positions [deg].
+    region : ndarray of int32, shape (n,)
+        Row of `bounds` of each.
+    bounds : ndarray of float64, shape (m, 4)
+        ra_min, ra_max, dec_min, dec_max of regions [deg].
+    reach : float
+        Distance [deg].
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Never wrongly False.
+    """
+    out = np.empty(len(ra), np.bool_)
+    for i in range(len(ra)):
+        r = region[i]
+        dec_min, dec_max = bounds[r, 2], bounds[r, 3]
+        if dec[i] - dec_min < reach or dec_max - dec[i] < reach:
+            out[i] = True
+            continue
+        # cos x > 1 - x^2 / 2, so no near edge is missed where that is good enough.
+        d = math.radians(dec[i])
+        width = 1.0 - 0.5 * d * d if abs(d) < 0.7 else math.cos(d)
+        out[i] = (ra[i] - bounds[r, 0]) * width < reach or (bounds[r, 1] - ra[i]) * width < reach
+    return out

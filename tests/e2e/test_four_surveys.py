@@ -14,10 +14,10 @@ from dvo.ingest.addstar import addstar
 from dvo.ingest.detections import Detections, InputImage, RefSource
 from dvo.ingest.photcodes import add_photcode
 from dvo.ingest.report import AddstarOptions
-from dvo.ingest.surveys.motion import epoch_to_mjd, move_to_epoch
 from dvo.merge.merge import MergeOptions, merge
 from dvo.partition.check import check
 from dvo.partition.store import Store
+from dvo.proper_motion import epoch_to_mjd, move_to_epoch
 from dvo.tables.photcode import PhotClass
 from tests import synth
 from tools.brute_merge import Catalog, make_catalog, merge_by_force

@@ -14,10 +14,9 @@ from dvo.ingest.kernels.grouping import (
     count_rows,
     distinct_pairs,
     group_rows,
-    near_edge,
 )
 from dvo.ingest.kernels.means import accumulate_magnitudes
-from dvo.ingest.kernels.sky import sky_cells, sky_order
+from dvo.kernels.sky_cells import sky_cells, sky_order
 
 __all__ = [
     "absorb_detections",
@@ -29,7 +28,6 @@ __all__ = [
     "link_detections",
     "link_objects",
     "move_objects",
-    "near_edge",
     "remeasure",
     "search_objects",
     "settle_rivals",

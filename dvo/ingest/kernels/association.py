@@ -16,8 +16,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest.kernels.sky import chord2, moved, offset, slot_of, tangent, wrap_ra
 from dvo.jit import kernel, kernel_part
+from dvo.kernels.sky_cells import chord2, moved, offset, slot_of, tangent, wrap_ra
 
 __all__ = [
     "absorb_detections",

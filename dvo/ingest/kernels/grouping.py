@@ -7,15 +7,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest.kernels.sky import wrap_ra
 from dvo.jit import kernel
+from dvo.kernels.sky_cells import wrap_ra
 
 __all__ = [
     "circle",
     "count_rows",
     "distinct_pairs",
     "group_rows",
-    "near_edge",
 ]
 
 F8 = NDArray[np.float64]
@@ -72,40 +71,6 @@ def count_rows(row: I8 | I4, count: U4) -> None:
     for i in range(len(row)):
         if row[i] >= 0:
             count[row[i]] += 1
-
-
-@kernel
-def near_edge(ra: F8, dec: F8, region: I4, bounds: F8, reach: float) -> NDArray[np.bool_]:
-    """Tell which positions lie within a distance of an edge of their region.
-
-    Parameters
-    ----------
-    ra, dec : ndarray of float64, shape (n,)
-        Positions [deg].
-    region : ndarray of int32, shape (n,)
-        Row of `bounds` of each.
-    bounds : ndarray of float64, shape (m, 4)
-        ra_min, ra_max, dec_min, dec_max of regions [deg].
-    reach : float
-        Distance [deg].
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-        Never wrongly False.
-    """
-    out = np.empty(len(ra), np.bool_)
-    for i in range(len(ra)):
-        r = region[i]
-        dec_min, dec_max = bounds[r, 2], bounds[r, 3]
-        if dec[i] - dec_min < reach or dec_max - dec[i] < reach:
-            out[i] = True
-            continue
-        # cos x > 1 - x^2 / 2, so no near edge is missed where that is good enough.
-        d = dec[i] * _DEG
-        width = 1.0 - 0.5 * d * d if abs(d) < 0.7 else math.cos(d)
-        out[i] = (ra[i] - bounds[r, 0]) * width < reach or (bounds[r, 1] - ra[i]) * width < reach
-    return out
 
 
 @kernel

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from dvo.errors import BadCatalogError
 from dvo.ingest.hdus import HduFile
 from dvo.ingest.surveys.forms import Band, Field, Form, Rows, Rule, Survey, letters
-from dvo.ingest.surveys.motion import epoch_to_mjd
 from dvo.ingest.surveys.text_files import bars
+from dvo.proper_motion import epoch_to_mjd
 from dvo.tables.flags import PhotFlag
 
 __all__ = ["TYCHO2", "TYCHO2_PATH"]

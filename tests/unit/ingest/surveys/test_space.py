@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from dvo.errors import BadCatalogError, ConfigError
 from dvo.ingest.detections import InputImage
-from dvo.ingest.surveys.motion import move_to_epoch
+from dvo.proper_motion import move_to_epoch
 from dvo.tables.flags import PhotFlag
 from tests.unit.ingest.surveys.published import KINDS, bands, col, read, source, units_of, write
 

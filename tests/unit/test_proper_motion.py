@@ -9,7 +9,7 @@ from astropy.coordinates import Distance, SkyCoord
 from astropy.time import Time
 
 from dvo.errors import ShapeError
-from dvo.ingest.surveys.motion import epoch_to_mjd, mjd_to_epoch, move_to_epoch
+from dvo.proper_motion import epoch_to_mjd, mjd_to_epoch, move_to_epoch
 
 
 def separation_mas(ra1, dec1, ra2, dec2):

@@ -1,4 +1,4 @@
-"""Small sky geometry of association: cells, distances, motions, all in degrees."""
+"""Small sky geometry: cells that cut up the sky, distances, motions, all in degrees."""
 
 from __future__ import annotations
 
