@@ -23,6 +23,7 @@ from dvo.tables.fits import Level
 from dvo.tables.image import IMAGE
 from dvo.tables.links import sort_catalogs
 from dvo.tables.measure import MEASURE
+from dvo.tables.satellites import SATELLITES, sort_satellites
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["OWN_FILE_ROWS", "compact_busy", "resort"]
@@ -96,12 +97,17 @@ def compact_busy(store: Store, *, at_least: int) -> int:
 def _not_compact(view: View, regions: Sequence[int]) -> list[int]:
     """Those of the regions that are not sorted, or whose tables are in several parts."""
     parts = view.part_table(regions)
-    n_parts = np.bincount(np.searchsorted(regions, parts.regions), minlength=len(regions))
+    most = np.zeros(len(regions), np.int64)
+    for schema in (*_TABLES, *(s.schema for s in SATELLITES)):
+        of_table = parts.regions[parts.are(table=schema.name)]
+        np.maximum(
+            most, np.bincount(np.searchsorted(regions, of_table), minlength=len(regions)), out=most
+        )
     known = view.catalogs(regions)
     return [
         region
-        for region, n in zip(regions, n_parts.tolist(), strict=True)
-        if region in known and (n > len(_TABLES) or not known[region].is_sorted)
+        for region, n in zip(regions, most.tolist(), strict=True)
+        if region in known and (n > 1 or not known[region].is_sorted)
     ]
 
 
@@ -198,4 +204,22 @@ class _Compaction:
         found = [self._view.read_many(t, regions, t.stored_names) for t in _TABLES]
         (average, edges), (secfilt, _), (measure, runs) = found
         tables = sort_catalogs(average, secfilt, measure, edges, runs)
-        return list(zip(tables, (e for _, e in found), strict=True))
+        out = list(zip(tables, (e for _, e in found), strict=True))
+        return out + self._sorted_satellites(tables[0], edges, regions)
+
+    def _sorted_satellites(
+        self, average: ColumnTable, edges: NDArray[np.int64], regions: list[int]
+    ) -> list[tuple[ColumnTable, NDArray[np.int64]]]:
+        """Satellite tables of some catalogs, sorted; links of their objects are set."""
+        parts = self._view.part_table(regions)
+        out = []
+        for satellite in SATELLITES:
+            schema = satellite.schema
+            if not parts.are(table=schema.name).any():
+                if satellite.count not in average:
+                    continue
+                table, runs = ColumnTable(schema, {}, 0), np.zeros(len(regions) + 1, np.int64)
+            else:
+                table, runs = self._view.read_many(schema, regions, schema.stored_names)
+            out.append((sort_satellites(average, edges, satellite, table, runs), runs))
+        return out

@@ -46,6 +46,7 @@ from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.fits import Field, Level, TableHDU, choose_codecs, write_fits
 from dvo.tables.measure import MEASURE
+from dvo.tables.satellites import find_satellite
 from dvo.tables.schema import Column, TableSchema
 
 __all__ = ["TILE_ROWS", "Transaction", "sync_folder"]
@@ -102,6 +103,7 @@ class Transaction:
         self._reach = base.snapshot.reach
         self._removed: list[Array] = []
         self._measures: list[PartRun] = []  # those that are rows of Measure
+        self._satellites: list[PartRun] = []  # those that are rows of satellite tables
         self._next_part = manifest.last_part() + 1
         self._writes: list[Future[None]] = []
         self._paths: list[str] = []
@@ -351,9 +353,14 @@ class Transaction:
         change = self._change
         change.removed_parts = np.concatenate([np.empty((0, 2), np.int64), *self._removed])
         # Also catalogs of which nothing was said but that their parts are others.
-        regions = np.concatenate([change.removed_parts[:, 0], *(m.regions for m in self._measures)])
+        grown = np.concatenate([np.empty(0, np.int64), *(s.regions for s in self._satellites)])
+        regions = np.concatenate(
+            [change.removed_parts[:, 0], grown, *(m.regions for m in self._measures)]
+        )
         before = self.base.catalogs(sorted({*self._catalogs, *regions.tolist()}))
-        self._catalogs = before | self._catalogs
+        # Rows at the end of a satellite table are out of the order of objects.
+        unsorted = {r: replace(before[r], is_sorted=False) for r in set(grown.tolist()) & {*before}}
+        self._catalogs = before | unsorted | self._catalogs
         change.catalogs = count_parts(
             self._catalogs.values(), before, self._measures, change.removed_parts,
             self.base.part_table,
@@ -454,8 +461,11 @@ class Transaction:
 
     def _add_run(self, run: PartRun, kind: tuple[str, str]) -> None:
         self._change.parts.append(run)
-        if kind == (MEASURE.name, "rows"):
+        table, is_rows = kind[0], kind[1] == "rows"
+        if is_rows and table == MEASURE.name:
             self._measures.append(run)
+        if is_rows and find_satellite(table) is not None:
+            self._satellites.append(run)
 
     def _write(
         self,

@@ -1,4 +1,7 @@
-"""Schema of the LensObj table: mean weak-lensing terms, one row an object and filter."""
+"""Schema of the LensObj table: mean weak-lensing terms, one row an object and filter.
+
+``AVE_REF`` is not in the original: with it LensObj is linked to objects as the others are.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ LENSOBJ = TableSchema(
         Column("e2", "f4", "ellipticity corrected for the PSF, term 2"),
         Column("obj_id", "u4", "number of the object in its catalog", ucd="meta.id;src"),
         Column("cat_id", "u4", "catalog in which the object was made", ucd="meta.id"),
+        Column("ave_ref", "u4", "row of the object in Average", ucd="meta.ref"),
         Column("photcode", "u2", "average filter (SEC photcode)", ucd="meta.id;instr.filter"),
         Column("nmeas", "u4", "number of measurements averaged", ucd="meta.number;obs"),
     ),

@@ -15,6 +15,7 @@ from dvo.tables.image import IMAGE
 from dvo.tables.lensing import LENSING
 from dvo.tables.lensobj import LENSOBJ
 from dvo.tables.measure import MEASURE
+from dvo.tables.missing import MISSING
 from dvo.tables.photcode import PHOTCODE
 from dvo.tables.schema import TableSchema
 from dvo.tables.skyregion import SKY_REGION
@@ -25,6 +26,7 @@ SCHEMAS = [
     LENSOBJ,
     GALPHOT,
     STARPAR,
+    MISSING,
     PHOTCODE,
     SKY_REGION,
     FLAT_CORRECTION,
@@ -56,7 +58,7 @@ def test_rows_are_as_long_as_the_original_ones() -> None:
     assert row_bytes(LENSING) == 160
     assert row_bytes(GALPHOT) == 80
     assert row_bytes(STARPAR) == 80 - 4  # the original pads
-    assert row_bytes(LENSOBJ) == 152 + 2  # nmeas has 32 bits here
+    assert row_bytes(LENSOBJ) == 152 + 2 + 4  # nmeas has 32 bits here, and there is ave_ref
 
 
 def test_lensing_names_follow_the_original() -> None:
