@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.partition.faults import REMEDY, Fault
+from dvo.partition.faults import Fault, FaultKind
 from dvo.partition.manifest import CatalogRow
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
@@ -98,12 +98,18 @@ class CatalogBatch:
         return self.edges[:-1] * (self.view.n_secfilt if schema is SECFILT else 1)
 
     def faults(
-        self, schema: TableSchema, wrong: I64 | Bool, words: Callable[[int], str]
+        self,
+        kind: FaultKind,
+        schema: TableSchema,
+        wrong: I64 | Bool,
+        words: Callable[[int], str],
     ) -> Iterator[Fault]:
         """Name rows that break a rule: the first one of each region, and how many there are.
 
         Parameters
         ----------
+        kind : FaultKind
+            What kind of fault it is.
         schema : TableSchema
             Which table.
         wrong : ndarray of int64 or bool
@@ -129,7 +135,7 @@ class CatalogBatch:
             row = int(rows[i])
             own = row - int(self._starts(schema)[k])
             message = f"{words(row)}; {n} such row{'s' if n > 1 else ''}"
-            yield Fault(message, REMEDY, _path_of(self.view, schema, region, own), schema.name,
+            yield Fault(kind, message, _path_of(self.view, schema, region, own), schema.name,
                         self.view.sky.region(region).name, own)  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.partition.catalog_batch import CatalogBatch
-from dvo.partition.faults import Fault
+from dvo.partition.faults import Fault, FaultKind
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
@@ -59,7 +59,9 @@ def find_catalog_faults(batch: CatalogBatch, times: tuple[float, float]) -> Iter
     for name in ("mag", "mag_ap", "mag_kron"):
         if name in batch.secfilt:
             values = batch.secfilt[name]
-            yield from batch.faults(SECFILT, np.isinf(values), partial(_value, name, values))
+            yield from batch.faults(
+                FaultKind.MEAN_MAGNITUDE, SECFILT, np.isinf(values), partial(_value, name, values)
+            )
 
 
 def _value(name: str, values: NDArray[np.generic], row: int) -> str:
@@ -79,8 +81,9 @@ def _position_faults(
     inside = (ra >= low_ra) & (ra <= high_ra) & (dec >= low_dec) & (dec <= high_dec)
     rows = np.flatnonzero(~(inside & (ra < 360)))
     is_none = ~((ra[rows] >= 0) & (ra[rows] < 360) & (np.abs(dec[rows]) <= 90))
+    kind = FaultKind.MEAN_POSITION if schema is AVERAGE else FaultKind.VALUE
     yield from batch.faults(
-        schema, rows[is_none], lambda row: f"position ({ra[row]}, {dec[row]}) is none"
+        kind, schema, rows[is_none], lambda row: f"position ({ra[row]}, {dec[row]}) is none"
     )
     rows = rows[~is_none]
     at = batch.regions_of(schema, rows)
@@ -96,7 +99,7 @@ def _position_faults(
     far = over > allowed + motion
     where = dict(zip(rows[far].tolist(), over[far].tolist(), strict=True))
     yield from batch.faults(
-        schema, rows[far],
+        kind, schema, rows[far],
         lambda row: f"position ({ra[row]:.7f}, {dec[row]:.7f}) is {where[row] * 3600:.3f} "
         f"arcsec outside the region, {batch.view.pad_deg * 3600:.3f} are allowed",
     )  # fmt: skip
@@ -122,12 +125,12 @@ def _motion_faults(batch: CatalogBatch) -> Iterator[Fault]:
     speed = np.hypot(u_ra.astype(np.float64), u_dec)
     is_odd |= speed > _MOST_MOTION
     yield from batch.faults(
-        AVERAGE, is_odd,
+        FaultKind.MOTION, AVERAGE, is_odd,
         lambda row: f"proper motion ({u_ra[row]}, {u_dec[row]}) arcsec/yr is none, or faster "
         f"than {_MOST_MOTION:g}",
     )  # fmt: skip
     yield from batch.faults(
-        AVERAGE, ~is_odd & (speed > reach.max_motion_arcsec_yr * (1 + 1e-6)),
+        FaultKind.REACH, AVERAGE, ~is_odd & (speed > reach.max_motion_arcsec_yr * (1 + 1e-6)),
         lambda row: f"moves {speed[row]:.6g} arcsec/yr, but the snapshot says "
         f"{reach.max_motion_arcsec_yr:.6g} at most",
     )  # fmt: skip
@@ -135,7 +138,7 @@ def _motion_faults(batch: CatalogBatch) -> Iterator[Fault]:
         epoch > reach.last_motion_epoch_s + _SLACK_S
     )
     yield from batch.faults(
-        AVERAGE, ~is_odd & (speed > 0) & late,
+        FaultKind.REACH, AVERAGE, ~is_odd & (speed > 0) & late,
         lambda row: f"moves, and has mean_epoch {epoch[row]}, but the snapshot says "
         f"{reach.first_motion_epoch_s:.0f} to {reach.last_motion_epoch_s:.0f} for such objects",
     )  # fmt: skip
@@ -146,19 +149,24 @@ def _mean_faults(batch: CatalogBatch, times: tuple[float, float]) -> Iterator[Fa
     average = batch.average
     n, n_pos, epoch = average["nmeasure"], average["number_pos"], average["mean_epoch"]
     yield from batch.faults(
-        AVERAGE, n_pos > n, lambda row: f"number_pos {n_pos[row]} of {n[row]} measures"
+        FaultKind.MEAN_POSITION,
+        AVERAGE,
+        n_pos > n,
+        lambda row: f"number_pos {n_pos[row]} of {n[row]} measures",
     )
     for name in ("ra_err", "dec_err"):
         error = average[name]
         wrong = (n_pos > 0) & ~(np.isfinite(error) & (error > 0))
-        yield from batch.faults(AVERAGE, wrong, partial(_value, name, error))
+        yield from batch.faults(
+            FaultKind.MEAN_POSITION, AVERAGE, wrong, partial(_value, name, error)
+        )
     own = batch.measure["time"]
     first, last = (
         min(times[0], own.min(initial=_TIMES[1])),
         max(times[1], own.max(initial=_TIMES[0])),
     )
     yield from batch.faults(
-        AVERAGE, (epoch < first - _DAY_S) | (epoch > last + _DAY_S),
+        FaultKind.MEAN_POSITION, AVERAGE, (epoch < first - _DAY_S) | (epoch > last + _DAY_S),
         lambda row: f"mean_epoch {epoch[row]} is not between the times of measures, images and "
         f"reference catalogs, {first:.0f} to {last:.0f}",
     )  # fmt: skip
@@ -167,11 +175,13 @@ def _mean_faults(batch: CatalogBatch, times: tuple[float, float]) -> Iterator[Fa
 def _time_faults(batch: CatalogBatch) -> Iterator[Fault]:
     time = batch.measure["time"]
     yield from batch.faults(
-        MEASURE, (time < _TIMES[0]) | (time > _TIMES[1]),
+        FaultKind.VALUE, MEASURE, (time < _TIMES[0]) | (time > _TIMES[1]),
         lambda row: f"time {time[row]} is not between the years 1800 and 2200",
     )  # fmt: skip
     thousandths = batch.measure["time_msec"]
-    yield from batch.faults(MEASURE, thousandths > 999, partial(_value, "time_msec", thousandths))
+    yield from batch.faults(
+        FaultKind.VALUE, MEASURE, thousandths > 999, partial(_value, "time_msec", thousandths)
+    )
 
 
 def _id_faults(batch: CatalogBatch) -> Iterator[Fault]:
@@ -180,12 +190,15 @@ def _id_faults(batch: CatalogBatch) -> Iterator[Fault]:
     limit = np.repeat([row.next_obj_id for row in batch.rows], n_objects)
     own = average["cat_id"] == np.repeat(batch.regions, n_objects)
     yield from batch.faults(
-        AVERAGE, own & (average["obj_id"] >= limit),
+        FaultKind.NEXT_ID, AVERAGE, own & (average["obj_id"] >= limit),
         lambda row: f"obj_id {average['obj_id'][row]} is not below {limit[row]}, the next to "
         "be given",
     )  # fmt: skip
     known = np.zeros(65536, np.bool_)
     known[[p.code for p in batch.view.photcodes]] = True
     yield from batch.faults(
-        MEASURE, ~known[photcode], lambda row: f"photcode {photcode[row]} is not in the table"
+        FaultKind.VALUE,
+        MEASURE,
+        ~known[photcode],
+        lambda row: f"photcode {photcode[row]} is not in the table",
     )

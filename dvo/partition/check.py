@@ -29,7 +29,7 @@ from dvo.ids import pack_id, unpack_id
 from dvo.partition import layout
 from dvo.partition.catalog_batch import CatalogBatch, read_batch
 from dvo.partition.catalog_rules import find_catalog_faults
-from dvo.partition.faults import REMEDY, RESTORE, CheckReport, Fault
+from dvo.partition.faults import CheckReport, Fault, FaultKind
 from dvo.partition.file_rules import find_content_faults, find_record_faults, find_size_faults
 from dvo.partition.image_rules import ImageRules
 from dvo.partition.link_rules import find_link_faults, find_lost_measures
@@ -96,8 +96,12 @@ def check(
 
 
 def _without_manifest(catdir: Path, err: StorageError) -> CheckReport:
+    return CheckReport([_manifest_fault(catdir, _first_clause(err))])
+
+
+def _manifest_fault(catdir: Path, message: str) -> Fault:
     remedy = f"make it anew with: dvo check {catdir} --rebuild"
-    return CheckReport([Fault(_first_clause(err), remedy, layout.MANIFEST)])
+    return Fault(FaultKind.MANIFEST, message, layout.MANIFEST, remedy=remedy)
 
 
 def _first_clause(err: Exception) -> str:
@@ -115,10 +119,8 @@ class _Checker:
         # Listed first: what a commit adds meanwhile is no orphan.
         listed = list(_list_data_files(self.store.catdir))
         self._add(
-            Fault(line, f"make the manifest anew with: dvo check {self.store.catdir} --rebuild",
-                  layout.MANIFEST)
-            for line in self.store.manifest.find_damage()
-        )  # fmt: skip
+            _manifest_fault(self.store.catdir, line) for line in self.store.manifest.find_damage()
+        )
         if self.report.faults:
             return self.report
         view = self.store.view()
@@ -151,26 +153,30 @@ class _Checker:
         self.report.counts |= found | {"images": counts.get("images", 0)}
         for name, n in found.items():
             if counts.get(name) != n:
-                self._add([Fault(f"snapshot {view.snapshot.id} counts {counts.get(name)} {name}, "
-                                 f"its catalogs have {n}", REMEDY, layout.MANIFEST)])  # fmt: skip
+                self._add([Fault(FaultKind.COUNTS, f"snapshot {view.snapshot.id} counts "
+                                 f"{counts.get(name)} {name}, its catalogs have {n}",
+                                 layout.MANIFEST)])  # fmt: skip
         # Focal planes are known too, so there may be more of them than images.
         if len(images) < counts.get("images", 0):
-            self._add([Fault(f"snapshot {view.snapshot.id} counts {counts['images']} images, "
-                             f"{len(images)} are known", REMEDY, layout.MANIFEST)])  # fmt: skip
+            self._add([Fault(FaultKind.COUNTS, f"snapshot {view.snapshot.id} counts "
+                             f"{counts['images']} images, {len(images)} are known",
+                             layout.MANIFEST)])  # fmt: skip
 
     def _check_numbers(self, view: View) -> None:
         """Numbers that are never given twice, and the level that says where rows are."""
         for key, last, used in self.store.manifest.last_numbers():
             if last < used:
-                self._add([Fault(f"{key} is {last}, but {used} is in use: what comes next would "
-                                 "be given its number", REMEDY, layout.MANIFEST)])  # fmt: skip
+                self._add([Fault(FaultKind.NUMBERS, f"{key} is {last}, but {used} is in use: what "
+                                 "comes next would be given its number",
+                                 layout.MANIFEST)])  # fmt: skip
         depths = view.sky.depths(view.regions())
         wrong = np.flatnonzero(depths != view.level)
         if len(wrong):
             name = view.sky.region(view.regions()[int(wrong[0])]).name
-            self._add([Fault(f"the database has level {view.level}, but {len(wrong)} regions with "
-                             f"rows are of others, such as {name} of level {depths[wrong[0]]}",
-                             REMEDY, layout.MANIFEST)])  # fmt: skip
+            self._add([Fault(FaultKind.LEVEL, f"the database has level {view.level}, but "
+                             f"{len(wrong)} regions with rows are of others, such as {name} of "
+                             f"level {depths[wrong[0]]}",
+                             layout.MANIFEST)])  # fmt: skip
 
     def _check_files(self, files: list[FileRow], *, deep: bool) -> set[str]:
         """Look at all files; gives those with faults."""
@@ -284,7 +290,7 @@ class _Checker:
     def _add_unread(self, err: StorageError, bad: set[str], name: str = "") -> None:
         # A damaged file is named once, not again for every region with rows in it.
         if not any(path in str(err) for path in bad):
-            self._add([Fault(_first_clause(err), RESTORE, "", "", name)])
+            self._add([Fault(FaultKind.UNREAD, _first_clause(err), region=name)])
 
     def _add_repeats(self, view: View, what: str, repeats: U64) -> None:
         if len(repeats) == 0:
@@ -338,7 +344,9 @@ _NUMBERS: dict[str, Callable[[CatalogBatch], tuple[U64, Bool]]] = {
 def _locate(view: View, what: str, number: np.uint64, n_repeats: int) -> Fault:
     """Find where a number that should be there once is twice."""
     places: list[Fault] = []
-    schema = MEASURE if what == "detection" else AVERAGE
+    schema, kind = AVERAGE, FaultKind.REPEATED_OBJECT
+    if what == "detection":
+        schema, kind = MEASURE, FaultKind.REPEATED_DETECTION
     text = f"{int(number)}"
     if what != "public object id":
         high, low = (int(part) for part in unpack_id(number))
@@ -347,7 +355,7 @@ def _locate(view: View, what: str, number: np.uint64, n_repeats: int) -> Fault:
         batch = read_batch(view, some)
         numbers, is_one = _NUMBERS[what](batch)
         for row in np.flatnonzero((numbers == number) & is_one):
-            places += batch.faults(schema, np.array([row]), lambda _: "")
+            places += batch.faults(kind, schema, np.array([row]), lambda _: "")
         if len(places) > 1:
             break
     also = f" and in region {places[1].region}, row {places[1].row}" if len(places) > 1 else ""

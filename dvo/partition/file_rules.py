@@ -10,7 +10,7 @@ import numpy as np
 
 from dvo.errors import StorageError
 from dvo.partition import layout
-from dvo.partition.faults import REMEDY, RESTORE, Fault
+from dvo.partition.faults import Fault, FaultKind
 from dvo.partition.gather import ROW
 from dvo.partition.manifest import FileRow, SnapshotRow
 from dvo.tables.fits import TableFile, verify
@@ -39,9 +39,9 @@ def find_size_faults(catdir: Path, file: FileRow) -> list[Fault]:
     try:
         size = (catdir / file.path).stat().st_size
     except OSError as err:
-        return [Fault(f"is missing or cannot be read ({err.strerror})", RESTORE, file.path)]
+        return [Fault(FaultKind.FILE, f"is missing or cannot be read ({err.strerror})", file.path)]
     if size != file.n_bytes:
-        return [Fault(f"has {size} bytes, not {file.n_bytes}", RESTORE, file.path)]
+        return [Fault(FaultKind.FILE, f"has {size} bytes, not {file.n_bytes}", file.path)]
     return []
 
 
@@ -69,23 +69,31 @@ def find_content_faults(catdir: Path, file: FileRow, db_id: str) -> list[Fault]:
             while piece := data.read(_PIECE):
                 digest.update(piece)
         if digest.hexdigest() != file.digest:
-            return [Fault(f"its digest is {digest.hexdigest()}, not {file.digest}: its bytes "
-                          "have changed", RESTORE, file.path)]  # fmt: skip
+            return [Fault(FaultKind.FILE, f"its digest is {digest.hexdigest()}, not {file.digest}: "
+                          "its bytes have changed", file.path)]  # fmt: skip
         verify(path)
         with TableFile(path, 1) as table:
             found = table.primary.get("DVO_DBID")
             if found != db_id:
-                return [Fault(f"belongs to database {found}, not {db_id}", RESTORE, file.path)]
+                return [
+                    Fault(FaultKind.FILE, f"belongs to database {found}, not {db_id}", file.path)
+                ]
             # The photcode table of a new database says no more than that.
             stated = {"DVO_TAB": file.table, "DVO_TOK": layout.token_of(file.path)}
             for key, value in stated.items():
                 found = table.primary.get(key)
                 if found not in (None, value):
-                    return [Fault(f"has {key} {found}, not {value}", RESTORE, file.path)]
-            messages = [*_column_faults(table, file), *_index_faults(table)]
-            return [Fault(message, REMEDY, file.path) for message in messages]
+                    return [Fault(FaultKind.COLUMNS, f"has {key} {found}, not {value}", file.path)]
+            return [
+                Fault(kind, message, file.path)
+                for kind, messages in (
+                    (FaultKind.COLUMNS, _column_faults(table, file)),
+                    (FaultKind.TILE_INDEX, _index_faults(table)),
+                )
+                for message in messages
+            ]
     except OSError as err:
-        return [Fault(str(err), RESTORE, file.path)]
+        return [Fault(FaultKind.FILE, str(err), file.path)]
 
 
 def _column_faults(table: TableFile, file: FileRow) -> Iterator[str]:
@@ -138,7 +146,6 @@ def find_record_faults(
         What is wrong.
     """
     path = layout.log_path(snapshot.token)
-    remedy = "without it the manifest cannot be made anew: back up the manifest"
     try:
         if not deep:
             if not (catdir / path).is_file():
@@ -148,12 +155,13 @@ def find_record_faults(
         with TableFile(catdir / path, "DVO_SNAPSHOT") as table:
             head = table.primary
     except StorageError as err:
-        return [Fault(f"record of commit {snapshot.id} cannot be read ({err})", remedy, path)]
+        text = f"record of commit {snapshot.id} cannot be read ({err})"
+        return [Fault(FaultKind.RECORD, text, path)]
     stated = {"DVO_DBID": db_id, "DVO_TOK": snapshot.token, "DVO_SNAP": snapshot.id,
               "DVO_BASE": base, "DVO_TIME": snapshot.time, "DVO_CMD": snapshot.command}  # fmt: skip
     return [
-        Fault(f"record of commit {snapshot.id} has {key} {head.get(key)!r}, not {value!r}",
-              remedy, path)
+        Fault(FaultKind.RECORD,
+              f"record of commit {snapshot.id} has {key} {head.get(key)!r}, not {value!r}", path)
         for key, value in stated.items()
         if head.get(key) != value
     ]  # fmt: skip

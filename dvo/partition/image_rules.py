@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.partition.catalog_batch import CatalogBatch
-from dvo.partition.faults import REMEDY, Fault
+from dvo.partition.faults import Fault, FaultKind
 from dvo.partition.manifest import ALL_SKY, ImageRow
 from dvo.partition.view import View
 from dvo.tables.image import IMAGE
@@ -104,22 +104,29 @@ class ImageRules:
             What is wrong.
         """
         twice = np.flatnonzero(self._ids[1:] == self._ids[:-1])
-        yield from self._each(twice, "image_id {id} is there twice")
+        yield from self._each(FaultKind.IMAGE_ROW, twice, "image_id {id} is there twice")
         listed = np.array([i.image_id for i in self._known if i.image_id > 0], np.int64)
-        yield from self._each(np.flatnonzero(~np.isin(self._ids, listed)),
+        yield from self._each(FaultKind.IMAGE_LIST, np.flatnonzero(~np.isin(self._ids, listed)),
                               "image {id} is not in the manifest's list")  # fmt: skip
         for lost in np.setdiff1d(listed, self._ids)[:_SHOWN]:
-            yield Fault(f"image {lost} of the manifest's list is not there", REMEDY, "", "Image")
+            yield Fault(
+                FaultKind.IMAGE_LIST,
+                f"image {lost} of the manifest's list is not there",
+                "",
+                "Image",
+            )
         parents = self._table["parent_id"]
-        yield from self._each(np.flatnonzero((parents > 0) & ~np.isin(parents, self._ids)),
+        yield from self._each(FaultKind.IMAGE_ROW,
+                              np.flatnonzero((parents > 0) & ~np.isin(parents, self._ids)),
                               "image {id} has a parent_id that is no image")  # fmt: skip
         codes = self._table["photcode"]
         known = [0, *(p.code for p in self._view.photcodes)]
-        yield from self._each(np.flatnonzero(~np.isin(codes, known)),
+        yield from self._each(FaultKind.IMAGE_ROW, np.flatnonzero(~np.isin(codes, known)),
                               "image {id} has a photcode that is not in the table")  # fmt: skip
         n, counted = int(np.count_nonzero(codes)), self._view.snapshot.counts.get("images")
         if n != counted:
-            yield Fault(f"there are {n} images, the manifest counts {counted}", REMEDY, "", "Image")
+            text = f"there are {n} images, the manifest counts {counted}"
+            yield Fault(FaultKind.COUNTS, text, "", "Image")
         yield from self._find_wrong_names()
         yield from self._find_wrong_catalogs()
 
@@ -147,23 +154,27 @@ class ImageRules:
             wrong += 1
             text = name.decode("ascii", "replace")
             yield Fault(
+                FaultKind.IMAGE_LIST,
                 f"image {self._ids[k]} is {text!r} (number {extern_id} of {source_id} where it "
                 f"came from, content {own}), the manifest knows it as {row.identity} (content "
-                f"{row.content})", REMEDY, "", "Image", "", int(self._rows[k]),
+                f"{row.content})", "", "Image", "", int(self._rows[k]),
             )  # fmt: skip
 
     def _find_wrong_catalogs(self) -> Iterator[Fault]:
         for row in self._catalogs:
             code, name = _catalog_name(row)
             if not row.identity.startswith("ref:") or not code or not name:
-                yield Fault(f"reference catalog {-row.image_id} is known as {row.identity}, not "
-                            "as ref:<photcode>:<name>", REMEDY, "dvo.sqlite")  # fmt: skip
+                yield Fault(FaultKind.IMAGE_LIST, f"reference catalog {-row.image_id} is known as "
+                            f"{row.identity}, not as ref:<photcode>:<name>",
+                            "dvo.sqlite")  # fmt: skip
             if row.match_mjd is None or not np.isfinite(row.match_mjd):
-                yield Fault(f"reference catalog {-row.image_id} ({row.identity}) has no time of "
-                            "its positions (match_mjd)", REMEDY, "dvo.sqlite")  # fmt: skip
+                yield Fault(FaultKind.IMAGE_LIST, f"reference catalog {-row.image_id} "
+                            f"({row.identity}) has no time of its positions (match_mjd)",
+                            "dvo.sqlite")  # fmt: skip
         twice = Counter(row.identity for row in self._known)
         for identity in [i for i, n in twice.items() if n > 1][:_SHOWN]:
-            yield Fault(f"{twice[identity]} images or catalogs are known as {identity}", REMEDY,
+            yield Fault(FaultKind.IMAGE_LIST,
+                        f"{twice[identity]} images or catalogs are known as {identity}",
                         "dvo.sqlite")  # fmt: skip
 
     def count(self, batch: CatalogBatch) -> Iterator[Fault]:
@@ -183,7 +194,7 @@ class ImageRules:
         image, ref = measure["image_id"], measure["ref_id"]
         from_image, from_ref = image > 0, ref > 0
         yield from batch.faults(
-            MEASURE, from_image == from_ref,
+            FaultKind.SOURCE, MEASURE, from_image == from_ref,
             lambda row: f"image_id {image[row]} and ref_id {ref[row]}: a measure has one of them",
         )  # fmt: skip
         for has, ids, kind, words in (
@@ -198,7 +209,7 @@ class ImageRules:
             within = np.minimum(numbers, len(self._kind) - 1)
             is_known = (self._kind[within] == kind) & (within == numbers)
             yield from batch.faults(
-                MEASURE, rows[~is_known],
+                FaultKind.SOURCE, MEASURE, rows[~is_known],
                 lambda row, ids=ids, words=words: words.format(ids[row]),  # type: ignore[misc]
             )  # fmt: skip
             if not is_known.all():
@@ -214,14 +225,15 @@ class ImageRules:
         ids, is_all = batch.measure["image_id"], len(rows) == len(batch.measure)
         codes = self._codes[numbers]
         yield from batch.faults(
-            MEASURE, rows[codes != (photcode if is_all else photcode[rows])],
+            FaultKind.UNLIKE_SOURCE, MEASURE,
+            rows[codes != (photcode if is_all else photcode[rows])],
             lambda row: f"photcode {photcode[row]}, but its image {ids[row]} has "
             f"{self._codes[ids[row]]}",
         )  # fmt: skip
         off = (time if is_all else time[rows]) - self._time[numbers]
         # A measure is of the exposure, which may take long, whatever instant of it is meant.
         yield from batch.faults(
-            MEASURE, rows[np.abs(off) > _DAY_S],
+            FaultKind.UNLIKE_SOURCE, MEASURE, rows[np.abs(off) > _DAY_S],
             lambda row: f"time {time[row]}, but that of its image {ids[row]} is "
             f"{self._time[ids[row]]}",
         )  # fmt: skip
@@ -231,7 +243,7 @@ class ImageRules:
         is_right = self._allowed[self._codes[numbers], self._place[photcode[rows]]]
         names = {-row.image_id: row.identity for row in self._catalogs}
         yield from batch.faults(
-            MEASURE, rows[~is_right],
+            FaultKind.UNLIKE_SOURCE, MEASURE, rows[~is_right],
             lambda row: f"photcode {photcode[row]} is not that of a band of its reference "
             f"catalog {ids[row]} ({names[int(ids[row])]})",
         )  # fmt: skip
@@ -247,13 +259,14 @@ class ImageRules:
         stated, found = self._table["nstar"].astype(np.int64), self._n_measures[self._ids]
         for k in np.flatnonzero(stated != found)[:_SHOWN]:
             yield Fault(
+                FaultKind.N_STAR,
                 f"image {self._ids[k]} has {found[k]} measures, but nstar says {stated[k]}",
-                REMEDY, "", "Image", "", int(self._rows[k]),
+                "", "Image", "", int(self._rows[k]),
             )  # fmt: skip
 
-    def _each(self, rows: NDArray[np.intp], words: str) -> Iterator[Fault]:
+    def _each(self, kind: FaultKind, rows: NDArray[np.intp], words: str) -> Iterator[Fault]:
         for k in rows[:_SHOWN]:
-            yield Fault(words.format(id=self._ids[k]), REMEDY, "", "Image", "", int(self._rows[k]))
+            yield Fault(kind, words.format(id=self._ids[k]), "", "Image", "", int(self._rows[k]))
 
 
 def _catalog_name(row: ImageRow) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from dvo.partition.catalog_batch import CatalogBatch
-from dvo.partition.faults import Fault
+from dvo.partition.faults import Fault, FaultKind
 from dvo.tables.average import AVERAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass, PhotcodeTable
@@ -40,7 +40,7 @@ def find_lost_measures(batch: CatalogBatch) -> Iterator[Fault]:
         k = int(np.searchsorted(batch.runs, row, side="right")) - 1
         return f"ave_ref {ref[row]}, but {counts[k]} objects"
 
-    yield from batch.faults(MEASURE, batch.is_lost, words)
+    yield from batch.faults(FaultKind.LOST, MEASURE, batch.is_lost, words)
 
 
 def find_link_faults(batch: CatalogBatch) -> Iterator[Fault]:
@@ -60,12 +60,12 @@ def find_link_faults(batch: CatalogBatch) -> Iterator[Fault]:
     for name in ("obj_id", "cat_id"):
         theirs = average[name].take(batch.objects)
         yield from batch.faults(
-            MEASURE, measure[name] != theirs, partial(_unlike_object, batch, name)
+            FaultKind.LINK, MEASURE, measure[name] != theirs, partial(_unlike_object, batch, name)
         )
     counted = np.bincount(batch.objects, minlength=len(average))
     stated = average["nmeasure"]
     yield from batch.faults(
-        AVERAGE, counted != stated,
+        FaultKind.N_MEASURE, AVERAGE, counted != stated,
         lambda row: f"nmeasure {stated[row]}, but {counted[row]} measures",
     )  # fmt: skip
     yield from _find_order_faults(batch)
@@ -92,14 +92,14 @@ def _find_order_faults(batch: CatalogBatch) -> Iterator[Fault]:
     first = np.repeat(np.concatenate([[0], np.cumsum(counts)])[batch.edges[:-1]], n_objects)
     wrong = (offsets != np.cumsum(counts) - counts - first) & np.repeat(is_sorted, n_objects)
     yield from batch.faults(
-        AVERAGE, wrong,
+        FaultKind.ORDER, AVERAGE, wrong,
         lambda row: f"off_measure {offsets[row]} is not where its measures begin",
     )  # fmt: skip
     # Regions follow each other, so that nothing goes down from one to the next.
     down = np.flatnonzero(batch.objects[1:] < batch.objects[:-1]) + 1
     down = down[is_sorted[batch.regions_of(MEASURE, down)]]
     yield from batch.faults(
-        MEASURE, down, lambda _: "out of the order of objects in a sorted catalog"
+        FaultKind.ORDER, MEASURE, down, lambda _: "out of the order of objects in a sorted catalog"
     )
 
 
@@ -126,7 +126,7 @@ def _find_wrong_sides(batch: CatalogBatch) -> Iterator[Fault]:
             one_side = np.bincount(batch.objects[is_off], minlength=len(average))
             wrong |= (one_side == n_measure) & (n_measure > 0)
     yield from batch.faults(
-        AVERAGE, wrong & asked,
+        FaultKind.MEAN_POSITION, AVERAGE, wrong & asked,
         lambda row: f"position ({average['ra'][row]:.7f}, {average['dec'][row]:.7f}) is "
         f"outside its {n_measure[row]} measures",
     )  # fmt: skip
@@ -139,14 +139,14 @@ def _find_filter_counts(batch: CatalogBatch) -> Iterator[Fault]:
     counted = np.bincount((batch.objects * n + k)[k >= 0], minlength=len(secfilt))
     stated = secfilt["ncode"]
     yield from batch.faults(
-        SECFILT, counted != stated,
+        FaultKind.MEAN_MAGNITUDE, SECFILT, counted != stated,
         lambda row: f"ncode {stated[row]}, but {counted[row]} measures in the filter",
     )  # fmt: skip
     for name in ("nused", "nused_ap", "nused_kron"):
         if name in secfilt:
             used = secfilt[name]
             yield from batch.faults(
-                SECFILT, used > stated,
+                FaultKind.MEAN_MAGNITUDE, SECFILT, used > stated,
                 lambda row, name=name, used=used: (  # type: ignore[misc]
                     f"{name} {used[row]} of {stated[row]} measures"
                 ),

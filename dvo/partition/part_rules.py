@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.partition.faults import REMEDY, Fault
+from dvo.partition.faults import Fault, FaultKind
 from dvo.partition.manifest import PartTable
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
@@ -54,7 +54,7 @@ def find_part_faults(view: View, regions: Sequence[int]) -> Iterator[tuple[int, 
         reach = sizes.copy()
         for k, last in _patched_rows(view, own, table):
             if not 0 <= last < n_rows[at[k]]:
-                yield _fault(view, int(own.regions[k]), table,
+                yield _fault(view, FaultKind.PARTS, int(own.regions[k]), table,
                              f"patch of row {last}, but the table has {n_rows[at[k]]} rows",
                              own.rows_of_files[int(own.files[k])].path)  # fmt: skip
             reach[at[k]] = max(reach[at[k]], last + 1)
@@ -62,13 +62,15 @@ def find_part_faults(view: View, regions: Sequence[int]) -> Iterator[tuple[int, 
             continue
         for k in np.flatnonzero(reach != n_rows).tolist():
             message = f"the manifest counts {n_rows[k]} rows, its files have {reach[k]}"
-            yield _fault(view, regions[k], table, message)
+            yield _fault(view, FaultKind.ROWS, regions[k], table, message)
     yield from _count_faults(view, regions, parts)
     yield from _secfilt_faults(view, regions, stored, n_average)
 
 
-def _fault(view: View, region: int, table: str, message: str, path: str = "") -> tuple[int, Fault]:
-    return region, Fault(message, REMEDY, path, table, view.sky.region(region).name)
+def _fault(
+    view: View, kind: FaultKind, region: int, table: str, message: str, path: str = ""
+) -> tuple[int, Fault]:
+    return region, Fault(kind, message, path, table, view.sky.region(region).name)
 
 
 def _sums(of: I64, parts: PartTable) -> I64:
@@ -107,7 +109,9 @@ def _overlay_faults(view: View, parts: PartTable, table: str) -> Iterator[tuple[
         is_here = found is not None and found[0] == region
         words = f"{found[1]} rows" if found is not None and is_here else "none"
         path = overlays.rows_of_files[int(overlays.files[k])].path
-        yield _fault(view, region, table, f"overlay of {size} rows on {words}", path)
+        yield _fault(
+            view, FaultKind.PARTS, region, table, f"overlay of {size} rows on {words}", path
+        )
 
 
 def _count_faults(
@@ -124,7 +128,7 @@ def _count_faults(
         row = counts[region]
         if (row.n_parts, row.n_largest) != (n, most):
             yield _fault(
-                view, region, MEASURE.name,
+                view, FaultKind.ROWS, region, MEASURE.name,
                 f"the manifest counts {row.n_parts} parts, the largest of {row.n_largest} rows; "
                 f"there are {n}, the largest of {most}",
             )  # fmt: skip
@@ -138,6 +142,6 @@ def _secfilt_faults(
     is_right = (means % n == 0) & (whole * n <= means) & (means <= n_average * n)
     for k in np.flatnonzero((means > 0) & ~is_right).tolist():
         yield _fault(
-            view, regions[k], SECFILT.name,
+            view, FaultKind.FILTER_ROWS, regions[k], SECFILT.name,
             f"files have {means[k]} rows, not {n} for each of {whole[k]} to {n_average[k]} objects",
         )  # fmt: skip
