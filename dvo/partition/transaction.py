@@ -103,7 +103,7 @@ class Transaction:
         self._reach = base.snapshot.reach
         self._removed: list[Array] = []
         self._measures: list[PartRun] = []  # those that are rows of Measure
-        self._satellites: list[PartRun] = []  # those that are rows of satellite tables
+        self._grown: list[Array] = []  # regions whose satellite tables got rows
         self._next_part = manifest.last_part() + 1
         self._writes: list[Future[None]] = []
         self._paths: list[str] = []
@@ -353,7 +353,7 @@ class Transaction:
         change = self._change
         change.removed_parts = np.concatenate([np.empty((0, 2), np.int64), *self._removed])
         # Also catalogs of which nothing was said but that their parts are others.
-        grown = np.concatenate([np.empty(0, np.int64), *(s.regions for s in self._satellites)])
+        grown = np.concatenate([np.empty(0, np.int64), *self._grown])
         regions = np.concatenate(
             [change.removed_parts[:, 0], grown, *(m.regions for m in self._measures)]
         )
@@ -457,15 +457,16 @@ class Transaction:
         with self._mutex:
             ids = self._next_part + np.arange(len(used))
             self._next_part += len(used)
-            self._add_run(PartRun(path, ids, *(c[used] for c in columns)), self._kinds[path])
+            run = PartRun(path, ids, *(c[used] for c in columns))
+            table, kind = self._kinds[path]
+            if kind == "rows" and find_satellite(table) is not None:
+                self._grown.append(run.regions)
+            self._add_run(run, (table, kind))
 
     def _add_run(self, run: PartRun, kind: tuple[str, str]) -> None:
         self._change.parts.append(run)
-        table, is_rows = kind[0], kind[1] == "rows"
-        if is_rows and table == MEASURE.name:
+        if kind == (MEASURE.name, "rows"):
             self._measures.append(run)
-        if is_rows and find_satellite(table) is not None:
-            self._satellites.append(run)
 
     def _write(
         self,
