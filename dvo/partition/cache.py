@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.errors import StorageError
+from dvo.errors import CorruptTableError, StorageError
+from dvo.partition.kernels import move_words
 from dvo.tables.fits import TableFile
 
 __all__ = ["TileCache"]
 
 Array = NDArray[Any]
+I64 = NDArray[np.int64]
 
 _MAX_OPEN = 256
 _SMALL_READ = 100_000
 """Values up to which a read is left to the calling thread."""
+
+_TILES_AT_ONCE = 16
+"""Tiles of a long read that are decoded before they are used."""
+
+_WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 class TileCache:
@@ -157,38 +164,69 @@ class TileCache:
             self._shrink()
             return out
 
-    def gather(self, path: str, names: Sequence[str], rows: Array) -> dict[str, Array]:
-        """Read some columns of rows that may lie apart, as far as possible in one sweep.
+    def deal_out(
+        self,
+        path: str,
+        names: Sequence[str],
+        rows: I64,
+        places: I64,
+        column: Callable[[str], Array],
+    ) -> None:
+        """Read some columns of rows that may lie apart, and put each row where it belongs.
 
         Parameters
         ----------
         path : str
             Path relative to the catdir.
         names : sequence of str
-            Columns; those the file does not have are left out of the result.
+            Columns; those the file does not have are passed over.
         rows : ndarray of int64, shape (n,)
             Rows, ascending.
+        places : ndarray of int64, shape (n,)
+            Where each goes.
+        column : callable
+            Gives the array that values of a column go into, by its name.
 
-        Returns
-        -------
-        dict of ndarray
-            Arrays of n rows, which may be written to.
+        Raises
+        ------
+        CorruptTableError
+            If there is no such row, or a place is outside the arrays.
         """
+        first, last = (int(places.min()), int(places.max())) if len(places) else (0, -1)
         with self._mutex:
-            tile = _tile_rows(self.file(path))
-        # Rows ascend, so their tiles do; np.unique would take longer than the decoding.
-        tiles = rows // tile
-        tiles = tiles[np.flatnonzero(np.diff(tiles, prepend=-1))]
-        runs = np.split(tiles, np.flatnonzero(np.diff(tiles) > 1) + 1)
-        pieces = []
-        for run in runs if len(tiles) else ():
-            start, stop = int(run[0]) * tile, (int(run[-1]) + 1) * tile
-            here = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
-            found = self.rows(path, names, start, int(here[-1]) + 1)
-            pieces.append({name: values[here - start] for name, values in found.items()})
-        if len(pieces) == 1:
-            return pieces[0]
-        return {n: np.concatenate([p[n] for p in pieces]) for n in (pieces[0] if pieces else ())}
+            file = self.file(path)
+            known = file.names
+            stored = [n for n in names if n in known]
+            tile = _tile_rows(file)
+            # Rows ascend, so their tiles do; np.unique would take longer than the decoding.
+            tiles = rows // tile
+            into = {name: column(name) for name in stored}
+            if len(rows) and (first < 0 or any(last >= len(to) for to in into.values())):
+                raise CorruptTableError(
+                    f"{self._root / path}: has values for row {first if first < 0 else last} of a "
+                    f"table that has no such row; run: dvo check --deep {self._root}"
+                )
+            if len(rows) and rows[-1] >= file.n_rows:
+                raise CorruptTableError(
+                    f"{self._root / path}: has {file.n_rows} rows, but row {rows[-1]} is asked "
+                    f"for; run: dvo check --deep {self._root}"
+                )
+            begins = np.flatnonzero(np.diff(tiles, prepend=-1))
+            edges = np.append(begins, len(rows)).tolist()
+            numbers = tiles[begins]
+            for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) > 1) + 1):
+                # A few tiles at a time: they stay in the processor's memory till they are used.
+                for some in np.split(run, range(_TILES_AT_ONCE, len(run), _TILES_AT_ONCE)):
+                    if len(some) == 0:
+                        continue
+                    start, stop = int(numbers[some[0]]), int(numbers[some[-1]]) + 1
+                    self._fetch(path, file, stored, tile, range(start, stop))
+                    for k, t in zip(some.tolist(), range(start, stop), strict=True):
+                        here = slice(edges[k], edges[k + 1])
+                        of, to = rows[here] - t * tile, places[here]
+                        for name in stored:
+                            _move_rows(self._tiles[path, name, t], of, into[name], to)
+                    self._shrink()
 
     def fetch(self, path: str, names: Sequence[str], runs: Sequence[tuple[int, int]]) -> None:
         """Bring columns of some runs of rows into memory; `rows` finds them there.
@@ -261,3 +299,11 @@ class TileCache:
 def _tile_rows(file: TableFile) -> int:
     """Rows of a tile, all of them where there are none, at least 1."""
     return max(1, min(file.tile_rows or file.n_rows, file.n_rows))
+
+
+def _move_rows(source: Array, rows: I64, target: Array, places: I64) -> None:
+    word = _WORDS.get(source.dtype.itemsize)
+    if word is None or source.ndim != 1 or source.dtype != target.dtype:
+        target[places] = source[rows]
+        return
+    move_words(source.view(word), rows, target.view(word), places)

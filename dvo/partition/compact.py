@@ -9,6 +9,7 @@ measures lie together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,11 @@ __all__ = ["OWN_FILE_ROWS", "compact_busy", "resort"]
 OWN_FILE_ROWS = TILE_ROWS
 """Measures from which a catalog has files of its own: a whole tile."""
 
-_SHARED_ROWS = 500_000
-"""Rows of small catalogs that share a file, or wait to be written: bounds the memory."""
+_GROUP_ROWS = 250_000
+"""Rows of catalogs that are sorted together; the small ones of them share a file."""
+
+_WAITING = 4
+"""Groups to sort and files to write that may wait when the next group is begun."""
 
 _TABLES = (AVERAGE, SECFILT, MEASURE)
 
@@ -156,37 +160,42 @@ class _Compaction:
                 table = view.read_parts(IMAGE, images)
                 change.drop_parts(images)
                 change.put_global(table, "Images", replace_all=False)
-            done = 0
-            for label, some in enumerate(self._groups(regions)):
-                self._compact_group(change, some, f"r{label}")
-                done += len(some)
+            done: list[int] = []
+            for label, (some, n_rows) in enumerate(self._groups(regions)):
+                # What is held in memory stays bounded: a few groups, or one huge catalog.
+                change.wait(at_most=_WAITING if n_rows < 2 * _GROUP_ROWS else 0)
+                change.do(partial(self._compact_group, change, some, f"r{label}", done))
                 if progress is not None:
-                    progress(done, len(regions))
+                    progress(len(done), len(regions))
+            change.wait()
+            if progress is not None:
+                progress(len(done), len(regions))
             change.commit()
         return len(regions)
 
-    def _groups(self, regions: Sequence[int]) -> Iterator[list[int]]:
-        """Regions of so many rows that they are dealt with together."""
+    def _groups(self, regions: Sequence[int]) -> Iterator[tuple[list[int], int]]:
+        """Regions that are dealt with together, and how many rows they have."""
         counts = self._view.catalogs(regions)
         group: list[int] = []
         n_rows = 0
         for region in regions:
             group.append(region)
             n_rows += counts[region].n_average + counts[region].n_measure
-            if n_rows > _SHARED_ROWS:
-                yield group
+            if n_rows > _GROUP_ROWS:
+                yield group, n_rows
                 group, n_rows = [], 0
         if group:
-            yield group
+            yield group, n_rows
 
-    def _compact_group(self, change: Transaction, regions: list[int], label: str) -> None:
+    def _compact_group(
+        self, change: Transaction, regions: list[int], label: str, done: list[int]
+    ) -> None:
         view, level = self._view, self._level
         counts = view.catalogs(regions)
         own = [r for r in regions if counts[r].n_measure >= self._own_file_rows]
         shared = [r for r in regions if counts[r].n_measure < self._own_file_rows]
         if shared:
             tables = self._sorted(shared)
-            change.wait()  # for the group before: what is held in memory stays bounded
             parts = view.part_table(shared)
             for table, edges in tables:
                 change.drop_parts(parts.take(parts.are(table=table.schema.name)))
@@ -198,6 +207,7 @@ class _Compaction:
             CatalogRow(r, row.n_average, row.next_obj_id, row.n_measure, is_sorted=True)
             for r, row in counts.items()
         )
+        done += regions
 
     def _sorted(self, regions: list[int]) -> list[tuple[ColumnTable, NDArray[np.int64]]]:
         """The tables of some catalogs, sorted, and where the rows of each begin."""

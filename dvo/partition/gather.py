@@ -102,20 +102,20 @@ def _deal_out(
 ) -> None:
     """Put the rows of parts of one file where they belong."""
     path = parts.rows_of_files[int(parts.files[0])].path
-    wanted = [ROW, *names] if is_patch else names
-    found = cache.gather(path, wanted, row_runs(parts.starts, parts.sizes))
+    rows = row_runs(parts.starts, parts.sizes)
     if is_patch:
-        rows = np.repeat(places, parts.sizes) + found.pop(ROW)
+        at = np.empty(len(rows), np.int64)
+        cache.deal_out(path, [ROW], rows, np.arange(len(rows)), {ROW: at}.__getitem__)
+        places_of_rows = np.repeat(places, parts.sizes) + at
     else:
-        rows = row_runs(places, parts.sizes)
-    is_all = len(rows) == n_rows and bool((rows == np.arange(n_rows)).all())
-    for name, values in found.items():
-        if is_all:
-            columns[name] = values
-            continue
+        places_of_rows = row_runs(places, parts.sizes)
+
+    def column(name: str) -> Array:
         if name not in columns:
             columns[name] = schema[name].nulls(n_rows)
-        columns[name][rows] = values
+        return columns[name]
+
+    cache.deal_out(path, names, rows, places_of_rows, column)
 
 
 def row_runs(starts: I64, sizes: I64) -> I64:

@@ -1,4 +1,4 @@
-"""Compiled look-ups of the sky partition: bounds, position, cone, box.
+"""Compiled look-ups of the sky partition: bounds, position, cone, box; and moving rows.
 
 The arrays are those of `dvo.partition.gsc.Layout`; levels 4 and 5 follow from level 3 by
 arithmetic. Rows are int64; -1 stands for no region. Nothing is checked here.
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from dvo.jit import kernel
 from dvo.kernels.sphere import separation_one, wrap_ra_one
 
-__all__ = ["box_regions", "cone_regions", "locate", "near_edge", "region_bounds"]
+__all__ = ["box_regions", "cone_regions", "locate", "move_words", "near_edge", "region_bounds"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
+Words = NDArray[np.unsignedinteger]
 
 
 @kernel
@@ -331,3 +332,10 @@ def near_edge(ra: F64, dec: F64, region: I32, bounds: F64, reach: float) -> NDAr
         width = 1.0 - 0.5 * d * d if abs(d) < 0.7 else math.cos(d)
         out[i] = (ra[i] - bounds[r, 0]) * width < reach or (bounds[r, 1] - ra[i]) * width < reach
     return out
+
+
+@kernel
+def move_words(source: Words, rows: I64, target: Words, places: I64) -> None:
+    """Copy source[rows[i]] to target[places[i]] for every i."""
+    for i in range(rows.size):
+        target[places[i]] = source[rows[i]]

@@ -40,11 +40,12 @@ from dvo.partition.manifest import (
     Reach,
     SnapshotRow,
 )
+from dvo.partition.packing import Packings
 from dvo.partition.part_counts import count_parts
 from dvo.partition.records import write_record
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.fits import Field, Level, TableHDU, choose_codecs, write_fits
+from dvo.tables.fits import Field, Level, Levels, TableHDU, write_fits
 from dvo.tables.measure import MEASURE
 from dvo.tables.satellites import find_satellite
 from dvo.tables.schema import Column, TableSchema
@@ -108,6 +109,7 @@ class Transaction:
         self._writes: list[Future[None]] = []
         self._paths: list[str] = []
         self._folders: set[Path] = {catdir}
+        self._packings = Packings()
         self._kinds: dict[str, tuple[str, str]] = {}  # table and kind of each file
         self._catalogs: dict[int, CatalogRow] = {}
         self._more_images = 0
@@ -387,10 +389,16 @@ class Transaction:
         with self._mutex:
             self._writes.append(self._pool.submit(work))
 
-    def wait(self) -> None:
-        """Wait until everything handed over so far is on disk."""
+    def wait(self, *, at_most: int = 0) -> None:
+        """Wait until all that was handed over so far is on disk, or all but a few pieces.
+
+        Parameters
+        ----------
+        at_most : int
+            Files to write, and pieces of work given to `do`, that may still be waiting.
+        """
         try:
-            while self._writes:
+            while len(self._writes) > at_most:
                 # Work that is waited for may hand over more.
                 self._writes[0].result()
                 with self._mutex:
@@ -499,12 +507,14 @@ class Transaction:
         self._announce([path])
         self._kinds[path] = (schema.name, kind)
         hdu = TableHDU(schema.extname, tuple(fields), columns, tile_rows=TILE_ROWS, index=index)
-        file = FileRow(path, schema.name, kind, names, 0, "")
-        self._writes.append(self._pool.submit(self._write_file, file, hdu, schema.meaning, level))
-
-    def _write_file(self, file: FileRow, hdu: TableHDU, meaning: str, level: Level) -> None:
+        levels: Levels = level
         if level == "small":
-            hdu = replace(hdu, fields=tuple(choose_codecs(hdu.fields, hdu.columns)))
+            with self._mutex:
+                hdu, levels = self._packings.of(schema.name, hdu)
+        file = FileRow(path, schema.name, kind, names, 0, "")
+        self._writes.append(self._pool.submit(self._write_file, file, hdu, schema.meaning, levels))
+
+    def _write_file(self, file: FileRow, hdu: TableHDU, meaning: str, level: Levels) -> None:
         primary = {
             "DVO_DBID": (self._manifest.meta["db_id"], "database this file belongs to"),
             "DVO_TOK": (self.token, "commit that made this file"),

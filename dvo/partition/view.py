@@ -492,7 +492,9 @@ class View:
             places = places[np.argsort(parts.starts[places], kind="stable")]
             starts, sizes = parts.starts[places], parts.sizes[places]
             path = parts.rows_of_files[number].path
-            rows = self._cache.gather(path, [ROW], row_runs(starts, sizes))[ROW]
+            rows = np.empty(int(sizes.sum()), np.int64)
+            runs = row_runs(starts, sizes)
+            self._cache.deal_out(path, [ROW], runs, np.arange(len(rows)), {ROW: rows}.__getitem__)
             at = np.cumsum(sizes) - sizes
             yield places, np.minimum.reduceat(rows, at), np.maximum.reduceat(rows, at)
 

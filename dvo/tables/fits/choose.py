@@ -20,7 +20,7 @@ from dvo.tables.fits.field import Field
 from dvo.tables.fits.values import Layout
 from dvo.tables.schema import Codec
 
-__all__ = ["best_codec", "choose_codecs", "sample_rows"]
+__all__ = ["best_codec", "choose_codecs", "choose_packing", "sample_rows"]
 
 Array = NDArray[Any]
 
@@ -33,6 +33,9 @@ _CHOICES: dict[str, tuple[Codec, ...]] = {
     "E": _GZIP,
     "D": _GZIP,
 }
+
+_WORTH_IT = 0.05
+"""Part of the bytes of a column that ``small`` has to save."""
 
 
 def sample_rows(n_rows: int, tile_rows: int, n_tiles: int = 3) -> list[slice]:
@@ -109,20 +112,57 @@ def choose_codecs(
     list of Field
         The same columns with their codecs.
     """
-    chosen = []
+    return [
+        replace(field, codec=best_codec(field, _samples(i, field, columns, tile_rows), level))
+        for i, field in enumerate(fields)
+    ]
+
+
+def choose_packing(
+    fields: Sequence[Field], columns: Mapping[Any, Array], *, tile_rows: int = 8192
+) -> tuple[dict[str, Codec], dict[str, Level]]:
+    """Choose the codec of every column, and the level: ``small`` only where it is worth it.
+
+    ``small`` takes four times as long, and on coordinates and magnitudes, most of the bytes
+    of a catalogue, it saves 0 to 3 %.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        Columns of a table.
+    columns : mapping of str to ndarray, or of int to ndarray
+        Values by name, or stored words by number from 0.
+    tile_rows : int
+        Rows in a tile.
+
+    Returns
+    -------
+    codecs : dict of str to Codec
+        By column.
+    levels : dict of str to Level
+        By column.
+    """
+    chosen: dict[str, Codec] = {}
+    levels: dict[str, Level] = {}
     for i, field in enumerate(fields):
-        values = columns.get(field.name, columns.get(i))
-        if values is None or field.width == 0:
-            chosen.append(replace(field, codec=None))
-            continue
-        layout = Layout.of(field)
-        samples = []
-        if not field.pointer and field.letter in _CHOICES:
-            rows = np.asarray(values).reshape(-1, layout.n_words)
-            for part in sample_rows(len(rows), tile_rows):
-                words = np.ascontiguousarray(rows[part]).reshape(-1).view(layout.dtype)
-                is_value = values.dtype != layout.dtype or field.name in columns
-                turn = layout.dtype.type(layout.flip if is_value else 0)
-                samples.append(words ^ turn)
-        chosen.append(replace(field, codec=best_codec(field, samples, level)))
-    return chosen
+        samples = _samples(i, field, columns, tile_rows)
+        codec = chosen[field.name] = best_codec(field, samples)
+        fast, small = (_size(samples, codec, level) for level in ("fast", "small"))
+        levels[field.name] = "small" if small <= (1 - _WORTH_IT) * fast else "fast"
+    return chosen, levels
+
+
+def _samples(i: int, field: Field, columns: Mapping[Any, Array], tile_rows: int) -> list[Array]:
+    """Stored words of a column in a few tiles; none if there is no choice."""
+    values = columns.get(field.name, columns.get(i))
+    if values is None or field.width == 0 or field.pointer or field.letter not in _CHOICES:
+        return []
+    layout = Layout.of(field)
+    rows = np.asarray(values).reshape(-1, layout.n_words)
+    is_value = values.dtype != layout.dtype or field.name in columns
+    turn = layout.dtype.type(layout.flip if is_value else 0)
+    return [
+        np.ascontiguousarray(rows[part]).reshape(-1).view(layout.dtype) ^ turn
+        for part in sample_rows(len(rows), tile_rows)
+        if len(rows[part])
+    ]

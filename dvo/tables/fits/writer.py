@@ -29,11 +29,13 @@ from dvo.tables.fits.kernels import sum_column
 from dvo.tables.fits.plain import rows_bytes
 from dvo.tables.fits.values import Layout, words_of
 
-__all__ = ["FileWriter", "TableHDU", "WrittenFile", "plain_cards", "primary_cards", "tile_bounds",
-           "write_fits", "z_cards"]  # fmt: skip
+__all__ = ["FileWriter", "Levels", "TableHDU", "WrittenFile", "plain_cards", "primary_cards",
+           "tile_bounds", "write_fits", "z_cards"]  # fmt: skip
 
 Array = NDArray[Any]
 Buffers = Iterable[bytes | memoryview]
+Levels = Level | Mapping[str, Level]
+"""Level of all columns, or of each by its name."""
 
 _TILES_A_JOB = 16
 _WRITE_BYTES = 1 << 22
@@ -402,7 +404,7 @@ class _Packed:
     plain_sum: int  # of the uncompressed table
 
 
-def _pack(table: TableHDU, tile_rows: int, threads: int, level: Level) -> _Packed:
+def _pack(table: TableHDU, tile_rows: int, threads: int, level: Levels) -> _Packed:
     n_rows, fields = table.n_rows, table.fields
     n_tiles, n_pieces = -(-n_rows // tile_rows), -(-n_rows // (tile_rows * _TILES_A_JOB))
     row_bytes = sum(f.width for f in fields)
@@ -415,6 +417,7 @@ def _pack(table: TableHDU, tile_rows: int, threads: int, level: Level) -> _Packe
         0,
     )
     plain = np.zeros((len(fields), n_pieces, 4), np.uint64)
+    levels = [level if isinstance(level, str) else level[f.name] for f in fields]
 
     def work(job: tuple[int, int]) -> None:
         i, k = job
@@ -427,7 +430,7 @@ def _pack(table: TableHDU, tile_rows: int, threads: int, level: Level) -> _Packe
             fields[i].zctyp,
             flip=layout.flip,
             shuffle=layout.shuffle,
-            level=level,
+            level=levels[i],
             tile=tile_rows * layout.n_words,
         )
         packed.sizes[i, first : first + len(tiles)] = [len(t) for t in tiles]
@@ -445,7 +448,7 @@ def _pack(table: TableHDU, tile_rows: int, threads: int, level: Level) -> _Packe
 
 
 def _write_tiles(
-    out: FileWriter, table: TableHDU, tile_rows: int, threads: int, level: Level
+    out: FileWriter, table: TableHDU, tile_rows: int, threads: int, level: Levels
 ) -> None:
     packed = _pack(table, tile_rows, threads, level)
     sizes = packed.sizes
@@ -490,7 +493,7 @@ def _write_tiles(
     out.pad()
 
 
-def _write_table(out: FileWriter, table: TableHDU, threads: int, level: Level) -> None:
+def _write_table(out: FileWriter, table: TableHDU, threads: int, level: Levels) -> None:
     # As CFITSIO does, tables without rows or columns stay as they are.
     if table.tile_rows is None or table.n_rows == 0 or not any(f.width for f in table.fields):
         _write_plain(out, table)
@@ -506,7 +509,7 @@ def write_fits(
     *,
     primary: Mapping[str, Any] | None = None,
     threads: int = 1,
-    level: Level = "fast",
+    level: Levels = "fast",
     fsync: bool = True,
 ) -> WrittenFile:
     """Write tables to a new FITS file.
@@ -521,8 +524,9 @@ def write_fits(
         Keywords of the primary header.
     threads : int
         Threads to compress with.
-    level : {"fast", "small"}
-        Speed before size (ingest), or size before speed (compaction).
+    level : {"fast", "small"}, or mapping of str to one of them
+        Speed before size (ingest), or size before speed (compaction); for each column by
+        its name, or for all.
     fsync : bool
         Whether to wait until the disk has it all.
 

@@ -3,12 +3,22 @@
 import errno
 import hashlib
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dvo.errors import CorruptTableError, SchemaError, StorageError
-from dvo.tables.fits import Field, TableFile, TableHDU, choose_codecs, codecs, describe, write_fits
+from dvo.tables.fits import (
+    Field,
+    TableFile,
+    TableHDU,
+    choose_codecs,
+    choose_packing,
+    codecs,
+    describe,
+    write_fits,
+)
 from dvo.tables.schema import Codec
 from tests.unit.tables.fits.all_types import all_columns, all_fields, all_table, assert_same
 
@@ -275,6 +285,29 @@ def test_codecs_are_chosen_by_size(rng):
     assert chosen["noisy"] is Codec.GZIP_2
     assert chosen["flags"] is not Codec.RICE_1
     assert chosen["text"] is Codec.GZIP_1
+
+
+def test_more_time_is_spent_only_where_it_makes_a_column_smaller(tmp_path, rng):
+    n = 30_000
+    columns = {
+        "noisy": rng.normal(20, 1, n).astype("f4"),
+        "rows": np.repeat(np.arange(n // 20), 20).astype("u4"),
+    }
+    fields = all_fields(columns)
+    codecs, levels = choose_packing(fields, columns)
+    assert codecs == {f.name: f.codec for f in choose_codecs(fields, columns)}
+    assert levels == {"noisy": "fast", "rows": "small"}
+    fields = tuple(replace(f, codec=codecs[f.name]) for f in fields)
+    table = TableHDU("T", fields, columns, tile_rows=8192)
+    n_bytes = {
+        str(level): write_fits(tmp_path / f"{i}.fits", [table], level=level).n_bytes
+        for i, level in enumerate(["fast", "small", levels])
+    }
+    assert n_bytes[str(levels)] < n_bytes["fast"]
+    assert n_bytes[str(levels)] < 1.01 * n_bytes["small"]
+    with TableFile(tmp_path / "2.fits") as file:
+        for name, values in file.read(columns).items():
+            np.testing.assert_array_equal(values, columns[name])
 
 
 def test_describe(tmp_path, rng):
