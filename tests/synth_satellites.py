@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from dvo.ingest.satellite_rows import add_satellites
 from dvo.partition.store import Store
 from dvo.partition.view import View
+from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.image import IMAGE
+from dvo.tables.lensing import LENSING
+from dvo.tables.lensobj import LENSOBJ
 from dvo.tables.measure import MEASURE
+from dvo.tables.satellites import Satellite
 from dvo.tables.schema import TableSchema
 
+MEANS = ("x11_sm_obj", "e2_sh_psf", "flux_ap_r5", "flux_fil_ap_r7")
 IDS = ("ave_ref", "obj_id", "cat_id", "image_id", "det_id", "photcode")
 
 Rows = dict[tuple[int, ...], tuple[Any, ...]]
@@ -57,6 +64,72 @@ def rows_by_object(view: View, schema: TableSchema) -> Rows:
     for region in view.regions():
         found |= _keyed(view.read(schema, region))
     return found
+
+
+def assert_links(view: View, satellite: Satellite) -> None:
+    """Every row names its object by number and by row; counts and offsets are true."""
+    for region in view.regions():
+        average = view.read(AVERAGE, region)
+        table = view.read(satellite.schema, region)
+        ref = table["ave_ref"]
+        for name in ("cat_id", "obj_id"):
+            np.testing.assert_array_equal(average[name][ref], table[name])
+        counts = [int(np.count_nonzero(ref == i)) for i in range(len(average))]
+        assert average[satellite.count].tolist() == counts
+        if view.catalog(region).is_sorted:
+            for i, n in enumerate(counts):
+                start = int(average[satellite.offset][i])
+                assert (ref[start : start + n] == i).all() if n else start == -1
+
+
+def _expected_means(view: View) -> dict[tuple[int, int, int], dict[str, float]]:
+    """Means of every object and filter, row by row."""
+    images = view.read(IMAGE, -1)
+    band = {
+        int(i): view.photcodes.get_code(int(c)).equiv
+        for i, c in zip(images["image_id"], images["photcode"], strict=True)
+    }
+    rows: dict[tuple[int, int, int], list[dict[str, float]]] = {}
+    for region in view.regions():
+        table = view.read(LENSING, region)
+        for k in range(len(table)):
+            key = (table["cat_id"][k], table["obj_id"][k], band[int(table["image_id"][k])])
+            row = {n: float(table[n][k]) for n in LENSING.names}
+            rows.setdefault(tuple(int(v) for v in key), []).append(row)
+    out = {}
+    for key, some in rows.items():
+        facts: dict[str, float] = {"nmeas": len(some)}
+        for name in MEANS:
+            facts[name] = np.mean([r[name] for r in some])
+        flux = [r["flux_ap_r6"] for r in some]
+        facts["flux_std_ap_r6"] = np.std(flux, ddof=1) if len(flux) > 1 else np.nan
+        errors = [r["flux_err_ap_r6"] for r in some]
+        facts["flux_err_ap_r6"] = np.sqrt(np.sum(np.square(errors))) / len(errors)
+        out[key] = facts
+    return out
+
+
+def _stored_means(view: View) -> dict[tuple[int, int, int], dict[str, float]]:
+    out = {}
+    for region in view.regions():
+        table, average = view.read(LENSOBJ, region), view.read(AVERAGE, region)
+        for k in range(len(table)):
+            key = tuple(int(table[n][k]) for n in ("cat_id", "obj_id", "photcode"))
+            assert key not in out
+            out[key] = {n: float(table[n][k]) for n in LENSOBJ.names}
+            own = int(table["ave_ref"][k])
+            assert (average["cat_id"][own], average["obj_id"][own]) == key[:2]
+        counts = np.bincount(table["ave_ref"], minlength=len(average))
+        assert average["nlensobj"].tolist() == counts.tolist()
+    return out
+
+
+def assert_means(view: View) -> None:
+    found, wanted = _stored_means(view), _expected_means(view)
+    assert found.keys() == wanted.keys()
+    for key, facts in wanted.items():
+        for name, value in facts.items():
+            assert found[key][name] == pytest.approx(value, rel=1e-5, nan_ok=True), (key, name)
 
 
 def _keyed(table: ColumnTable) -> Rows:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dvo.ingest import kernels
 from dvo.ingest.mean_set import MEAN_STEMS, MeanSet
 from dvo.ingest.replay import Replay
+from dvo.ingest.satellite_removal import Gone, holds_rows, satellites_left
 from dvo.ingest.stored import averaged_filters, mean_magnitudes
 from dvo.partition.bounds import Cone
 from dvo.partition.manifest import ALL_SKY, CatalogRow
@@ -32,7 +33,7 @@ from dvo.tables.secfilt import SECFILT
 __all__ = ["remove_images"]
 
 Array = NDArray[Any]
-Tables = tuple[ColumnTable, ColumnTable, ColumnTable]
+Tables = list[ColumnTable]  # Average, SecFilt, Measure, then the satellites that there are
 
 _FORESEEN = 2000
 # Distances to the circle of an image and to regions are computed to a part in a thousand.
@@ -67,15 +68,15 @@ def remove_images(change: Transaction, view: View, image_ids: Sequence[int]) -> 
         for region in _regions_with(view, images.take(is_gone))
     }
     rows = [
-        CatalogRow(region, len(average), view.catalog(region).next_obj_id, len(measure), False)
-        for region, (average, _, measure) in tables.items()
+        CatalogRow(region, len(found[0]), view.catalog(region).next_obj_id, len(found[2]), False)
+        for region, found in tables.items()
     ]
     _write(change, view, tables)
     change.set_catalogs(rows)
     _drop_image_rows(change, view, is_gone)
     n_chips = int(np.count_nonzero(is_gone & (images["photcode"] != 0)))
     change.set_images(dropped=image_ids, n_more=-n_chips)
-    return view.changed({region: list(found) for region, found in tables.items()}, rows)
+    return view.changed(tables, rows)
 
 
 def _regions_with(view: View, images: ColumnTable) -> list[int]:
@@ -106,7 +107,7 @@ def _holding(view: View, regions: Sequence[int], gone: Array) -> tuple[list[int]
     for region in _foreseen(view, regions):
         ids = view.read(MEASURE, region, ["image_id"])["image_id"]
         n = int(np.count_nonzero(np.isin(ids, gone)))
-        if n:
+        if n or holds_rows(view, region, Gone(gone)):
             out.append(region)
             n_found += n
     return out, n_found
@@ -121,11 +122,15 @@ def _foreseen(view: View, regions: Sequence[int]) -> Iterator[int]:
 
 def _write(change: Transaction, view: View, tables: dict[int, Tables]) -> None:
     """Put tables in the place of those of their regions, in files that they share."""
-    regions = list(tables)
-    parts = view.part_table(regions)
-    for k, schema in enumerate((AVERAGE, SECFILT, MEASURE)):
-        change.drop_parts(parts.take(parts.are(table=schema.name)))
-        pieces = [found[k] for found in tables.values()]
+    parts = view.part_table(tables)
+    by_name: dict[str, list[tuple[int, ColumnTable]]] = {}
+    for region, found in tables.items():
+        for table in found:
+            by_name.setdefault(table.schema.name, []).append((region, table))
+    for name, of_regions in by_name.items():
+        change.drop_parts(parts.take(parts.are(table=name)))
+        regions, pieces = zip(*of_regions, strict=True)
+        schema = pieces[0].schema
         joined = ColumnTable.concatenate(schema, pieces)
         if len(joined) and joined.without_nulls().columns:
             edges = np.cumsum([0, *(len(piece) for piece in pieces)])
@@ -170,7 +175,9 @@ def _without(view: View, region: int, gone: Array, replay: Replay) -> Tables:
     _redo_means(secfilt, redone, changed, view.n_secfilt, view.photcodes)
     stays = counts > 0
     measure["ave_ref"] = (np.cumsum(stays) - 1)[ref].astype(np.uint32)
-    return average.take(stays), secfilt.take(np.repeat(stays, view.n_secfilt)), measure
+    satellites = satellites_left(view, region, average, stays, Gone(gone))
+    means = secfilt.take(np.repeat(stays, view.n_secfilt))
+    return [average.take(stays), means, measure, *satellites]
 
 
 def _fresh(table: ColumnTable) -> ColumnTable:

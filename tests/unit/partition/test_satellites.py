@@ -18,7 +18,7 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.satellites import SATELLITES
 from dvo.tables.starpar import STARPAR
 from tests.synth import add_images, filled_database, make_images
-from tests.synth_satellites import add_to_measures, rows_by_object
+from tests.synth_satellites import add_to_measures, assert_links, rows_by_object
 
 
 @pytest.fixture
@@ -51,22 +51,6 @@ def test_rows_of_two_commits_come_back_after_one_another(store, satellite):
         assert view.n_rows(schema, region) == len(one) == stop - start
         for name in schema.stored_names:
             np.testing.assert_array_equal(one[name], many[name][start:stop])
-
-
-def assert_links(view, satellite):
-    """Every row names its object by number and by row; counts and offsets are true."""
-    for region in view.regions():
-        average = view.read(AVERAGE, region)
-        table = view.read(satellite.schema, region)
-        ref = table["ave_ref"]
-        for name in ("cat_id", "obj_id"):
-            np.testing.assert_array_equal(average[name][ref], table[name])
-        counts = [int(np.count_nonzero(ref == i)) for i in range(len(average))]
-        assert average[satellite.count].tolist() == counts
-        if view.catalog(region).is_sorted:
-            for i, n in enumerate(counts):
-                start = int(average[satellite.offset][i])
-                assert (ref[start : start + n] == i).all() if n else start == -1
 
 
 @pytest.mark.parametrize("satellite", GIVEN, ids=lambda s: s.schema.name)
