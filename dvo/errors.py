@@ -26,6 +26,7 @@ __all__ = [
     "SchemaError",
     "ShapeError",
     "StorageError",
+    "TagExistsError",
     "UnknownColumnError",
     "UnknownPhotcodeError",
     "UnknownRegionError",
@@ -99,6 +100,12 @@ class UnknownSnapshotError(StorageError, LookupError):
     """The snapshot asked for never was, or has been vacuumed away."""
 
     code = "unknown-snapshot"
+
+
+class TagExistsError(StorageError):
+    """A tag names another snapshot already."""
+
+    code = "tag-exists"
 
 
 class PartitionError(DvoError, LookupError):

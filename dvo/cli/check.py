@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
+
+from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["check"]
 
@@ -16,8 +19,16 @@ __all__ = ["check"]
 @click.option(
     "--rebuild", is_flag=True, help="First make the manifest anew from the records of commits."
 )
+@snapshot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: ok, faults, notes, counts.")
-def check(catdir: Path, *, deep: bool, rebuild: bool, as_json: bool) -> None:
+def check(
+    catdir: Path,
+    *,
+    deep: bool,
+    rebuild: bool,
+    snapshot: int | str | datetime | None,
+    as_json: bool,
+) -> None:
     """Look for faults in the database CATDIR; exit code 1 if there are any.
 
     Needs no write permission, and others may go on writing. --deep compares all files with
@@ -37,7 +48,10 @@ def check(catdir: Path, *, deep: bool, rebuild: bool, as_json: bool) -> None:
     lines = rebuild_manifest(catdir).lines() if rebuild else []
     show = progress_line()
     report = find_faults(
-        catdir, deep=deep, progress=lambda done, total: show(f"{done} of {total} regions checked")
+        catdir,
+        snapshot=snapshot,
+        deep=deep,
+        progress=lambda done, total: show(f"{done} of {total} regions checked"),
     )
     show("")
     report.notes[:0] = lines

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from dvo.cli.negative_numbers import NumbersCommand
 from dvo.cli.output import Output, format_option, output_option
+from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["cone"]
 
@@ -42,7 +44,7 @@ _DEFAULT_COLUMNS = {
     show_default=True,
     help="The nearest first, or the order in which rows are stored (quicker if there are many).",
 )
-@click.option("--snapshot", type=int, help="State to read (see: dvo log); the newest if not given.")
+@snapshot_option
 @format_option
 @output_option
 def cone(
@@ -54,7 +56,7 @@ def cone(
     table: str,
     columns: str | None,
     sort: str,
-    snapshot: int | None,
+    snapshot: int | str | datetime | None,
     form: str | None,
     output: Path | None,
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from dvo.cli.output import progress_line
+from dvo.cli.snapshot_option import snapshot_option
 
 if TYPE_CHECKING:
     from dvo.exchange.report import ExportReport
@@ -36,7 +38,7 @@ _CACHE_BYTES = 64 * 2**20
     help="Order of the HEALPix cells: 10 is 3.4 arcmin, 12 is 52 arcsec.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File (.fits .json .txt).")
-@click.option("--snapshot", type=int, help="State to read (see: dvo log) [newest].")
+@snapshot_option
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def coverage(
@@ -45,7 +47,7 @@ def coverage(
     table: str,
     order: int,
     output: Path | None,
-    snapshot: int | None,
+    snapshot: int | str | datetime | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from dvo.cli.main import run
 from dvo.cli.output import progress_line
+from dvo.cli.snapshot_option import SNAPSHOT
 
 if TYPE_CHECKING:
     from dvo.merge.merge import MergeReport
@@ -30,6 +32,12 @@ __all__ = ["dvomerge", "main"]
     metavar="RA0 RA1 DEC0 DEC1",
     help="Only regions of the sources that touch this box [deg]; the rest can follow.",
 )
+@click.option(
+    "--snapshot",
+    type=SNAPSHOT,
+    metavar="N|TAG|TIME",
+    help="State of the sources: a number, a tag, or a time, UTC. [newest]",
+)
 @click.option("--continue", "go_on", is_flag=True, help="Only finish merges that were cut short.")
 @click.option("--dry-run", is_flag=True, help="Say what would come; change nothing.")
 @click.option("--verify", is_flag=True, help="Check the whole database in the end.")
@@ -47,6 +55,7 @@ def dvomerge(
     *,
     radius: float,
     region: tuple[float, float, float, float] | None,
+    snapshot: int | str | datetime | None,
     go_on: bool,
     dry_run: bool,
     verify: bool,
@@ -86,10 +95,14 @@ def dvomerge(
                     state = find_progress(store.manifest.log(), source.db_id)
                     if state is None or state.finished:
                         raise ConfigError(f"{path}: no merge of it into {catdir} was cut short")
-                view = source.view()
+                view = source.view(snapshot)
                 picked = tuple(view.regions(box)) if box is not None else None
                 options = MergeOptions(
-                    radius, batch_rows=batch_rows, regions=picked, dry_run=dry_run
+                    radius,
+                    batch_rows=batch_rows,
+                    regions=picked,
+                    dry_run=dry_run,
+                    snapshot=snapshot,
                 )
 
                 def tell(report: MergeReport, path: Path = path) -> None:

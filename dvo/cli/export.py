@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvo.cli.output import progress_line
+from dvo.cli.snapshot_option import snapshot_option
 
 if TYPE_CHECKING:
     from dvo.exchange.report import ExportReport, Progress
@@ -42,7 +43,7 @@ def _options(*, tables: tuple[str, ...], default: str) -> Callable[[Any], Any]:
         for option in (
             click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
             click.option("--overwrite", is_flag=True, help="Replace an earlier export."),
-            click.option("--snapshot", type=int, help="State to write (see: dvo log) [newest]."),
+            snapshot_option,
             click.option(
                 "--region",
                 nargs=4,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from dvo.cli.output import progress_line
+from dvo.cli.snapshot_option import snapshot_option
 
 if TYPE_CHECKING:
     from dvo.merge.merge import MergeReport
@@ -37,6 +39,7 @@ __all__ = ["extract"]
     help="Objects with a mean magnitude between two.",
 )
 @click.option("--level", type=click.IntRange(0, 5), help="Level of OUT; else that of CATDIR.")
+@snapshot_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def extract(
     catdir: Path,
@@ -48,6 +51,7 @@ def extract(
     photcodes: tuple[str, ...],
     mag: tuple[str, float, float] | None,
     level: int | None,
+    snapshot: int | str | datetime | None,
     as_json: bool,
 ) -> None:
     """Make the database OUT of a part of CATDIR.
@@ -73,8 +77,8 @@ def extract(
         show(f"{report.n_regions_done} of {report.n_regions} regions, {report.n_measures} measures")
 
     with Store(catdir) as source:
-        selection = _selection(source.view(), region, cone, mjd, photcodes, mag)
-        report = make(source, target, selection, level=level, progress=tell)
+        selection = _selection(source.view(snapshot), region, cone, mjd, photcodes, mag)
+        report = make(source, target, selection, level=level, snapshot=snapshot, progress=tell)
     show("")
     if as_json:
         click.echo(json.dumps(report.as_dict()))

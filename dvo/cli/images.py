@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from dvo.cli.output import Output, format_option, output_option
+from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["images"]
 
@@ -18,7 +20,7 @@ _COLUMNS = "image_id,name,photcode_name,mjd,exptime,secz,ra_center,dec_center,ra
 @click.option("--at", nargs=2, type=float, metavar="RA DEC", help="Only images over a position.")
 @click.option("--radius", type=float, help="Within so many arcsec of it.")
 @click.option("--columns", default=_COLUMNS, help="Columns, split by commas; 'all' for all.")
-@click.option("--snapshot", type=int, help="State to read (see: dvo log); the newest if not given.")
+@snapshot_option
 @format_option
 @output_option
 def images(
@@ -27,7 +29,7 @@ def images(
     at: tuple[float, float] | None,
     radius: float | None,
     columns: str,
-    snapshot: int | None,
+    snapshot: int | str | datetime | None,
     form: str | None,
     output: Path | None,
 ) -> None:

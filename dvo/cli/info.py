@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
+
+from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["info"]
 
 
 @click.command()
 @click.argument("catdir", type=click.Path(path_type=Path))
+@snapshot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def info(catdir: Path, *, as_json: bool) -> None:
+def info(catdir: Path, *, snapshot: int | str | datetime | None, as_json: bool) -> None:
     """Print how much is in CATDIR, and what it is.
 
     bytes is the size of the data files that the newest snapshot and the older ones that
@@ -27,7 +31,7 @@ def info(catdir: Path, *, as_json: bool) -> None:
     from dvo.partition.store import Store  # noqa: PLC0415
 
     with Store(catdir, cache_bytes=0) as store:
-        view = store.view()
+        view = store.view(snapshot)
         counts, meta = view.snapshot.counts, store.manifest.meta
         facts = {
             "n_images": counts["images"],
@@ -37,6 +41,7 @@ def info(catdir: Path, *, as_json: bool) -> None:
             "n_secfilt": view.n_secfilt,
             "level": view.level,
             "snapshot": view.snapshot.id,
+            "tags": [tag.name for tag in store.manifest.tags()],
             "bytes": sum(f.n_bytes for f in store.manifest.files()),
             "filters": [p.name for p in view.photcodes.sec],
             "db_id": store.db_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import click
 
 from dvo.cli.negative_numbers import NumbersCommand
 from dvo.cli.output import Output, check_folder, format_option, output_option
+from dvo.cli.snapshot_option import snapshot_option
 from dvo.errors import StorageError
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ _PICTURES = (".png", ".pdf", ".svg")
 @click.option(
     "--plot", type=click.Path(path_type=Path), help="Draw it to this file, too: .png, .pdf or .svg."
 )
-@click.option("--snapshot", type=int, help="State to read (see: dvo log); the newest if not given.")
+@snapshot_option
 @format_option
 @output_option
 def lightcurve(
@@ -43,7 +45,7 @@ def lightcurve(
     radius: float,
     columns: str | None,
     plot: Path | None,
-    snapshot: int | None,
+    snapshot: int | str | datetime | None,
     form: str | None,
     output: Path | None,
 ) -> None:

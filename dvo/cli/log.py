@@ -17,7 +17,7 @@ __all__ = ["log"]
 def log(catdir: Path, *, last: int | None, as_json: bool) -> None:
     """List the snapshots of CATDIR, the oldest first: each is the state after a commit.
 
-    Those marked - have been vacuumed away.
+    Those marked - have been vacuumed away; tags stand in brackets at the end.
 
     \b
     Example:
@@ -31,16 +31,20 @@ def log(catdir: Path, *, last: int | None, as_json: bool) -> None:
     manifest = Manifest(catdir)
     try:
         rows = manifest.log()[-(last or 0) :]
+        tags: dict[int, list[str]] = {}
+        for tag in manifest.tags():
+            tags.setdefault(tag.snapshot, []).append(tag.name)
     finally:
         manifest.close()
     for row in rows:
         if as_json:
-            click.echo(json.dumps(asdict(row)))
+            click.echo(json.dumps(asdict(row) | {"tags": tags.get(row.id, [])}))
             continue
         counts = " ".join(f"{row.counts[k]} {k}" for k in ("images", "objects", "measures"))
         mark = " " if row.kept else "-"
         what = " ".join([row.command, *_shown(row.params)])
-        click.echo(f"{row.id:6d}{mark} {row.time[:19]}  {counts}  {what}")
+        named = "".join(f" [{name}]" for name in tags.get(row.id, []))
+        click.echo(f"{row.id:6d}{mark} {row.time[:19]}  {counts}  {what}{named}")
 
 
 def _shown(params: dict[str, Any]) -> list[str]:

@@ -37,6 +37,7 @@ _COMMANDS = {
     "resort": "dvo.cli.resort",
     "rollback": "dvo.cli.rollback",
     "secfilt": "dvo.cli.secfilt",
+    "tag": "dvo.cli.tag",
     "vacuum": "dvo.cli.vacuum",
 }
 

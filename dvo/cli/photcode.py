@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
+
+from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["photcode"]
 
@@ -26,8 +29,9 @@ def photcode() -> None:
 
 @photcode.command(name="list")
 @_catdir
+@snapshot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a photcode.")
-def list_command(catdir: Path, *, as_json: bool) -> None:
+def list_command(catdir: Path, *, snapshot: int | str | datetime | None, as_json: bool) -> None:
     """List the photcodes of CATDIR in the text form of the original.
 
     \b
@@ -41,7 +45,7 @@ def list_command(catdir: Path, *, as_json: bool) -> None:
     from dvo.partition.store import Store  # noqa: PLC0415
 
     with Store(catdir) as store:
-        table = store.view().photcodes
+        table = store.view(snapshot).photcodes
     if as_json:
         for entry in table:
             click.echo(json.dumps(asdict(entry) | {"kind": entry.kind.name}))
@@ -52,7 +56,8 @@ def list_command(catdir: Path, *, as_json: bool) -> None:
 @photcode.command(name="export")
 @_catdir
 @click.argument("file", type=click.Path(path_type=Path))
-def export_command(catdir: Path, file: Path) -> None:
+@snapshot_option
+def export_command(catdir: Path, file: Path, *, snapshot: int | str | datetime | None) -> None:
     """Write the photcodes of CATDIR to FILE, in the text form of the original.
 
     \b
@@ -63,7 +68,7 @@ def export_command(catdir: Path, file: Path) -> None:
     from dvo.partition.store import Store  # noqa: PLC0415
 
     with Store(catdir) as store:
-        table = store.view().photcodes
+        table = store.view(snapshot).photcodes
     write_photcodes(table, file)
     click.echo(f"wrote {file}, {len(table)} photcodes", err=True)
 

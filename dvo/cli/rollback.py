@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
+
+from dvo.cli.snapshot_option import SNAPSHOT
 
 __all__ = ["rollback"]
 
 
 @click.command()
 @click.argument("catdir", type=click.Path(path_type=Path))
-@click.argument("snapshot", type=click.IntRange(1))
+@click.argument("snapshot", type=SNAPSHOT)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def rollback(catdir: Path, snapshot: int, *, as_json: bool) -> None:
+def rollback(catdir: Path, snapshot: int | str | datetime, *, as_json: bool) -> None:
     """Make the state of SNAPSHOT the newest one of CATDIR.
 
     This is a commit like any other: what came after SNAPSHOT stays in the log and can be
-    rolled back to as well. See the numbers with dvo log.
+    rolled back to as well. SNAPSHOT is a number or a tag (see: dvo log), or a time, UTC.
 
     \b
-    Example:
+    Examples:
       dvo rollback sky 12
+      dvo rollback sky before-relphot
     """
     import json  # noqa: PLC0415 - keeps `dvo --help` quick
 

@@ -18,6 +18,7 @@ from dvo.database.lightcurve import read_lightcurve
 from dvo.errors import QueryError
 from dvo.partition.bounds import Area, Box, Cone
 from dvo.partition.manifest import ALL_SKY, SnapshotRow
+from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import DEFAULT_CACHE_BYTES, Store
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
@@ -39,7 +40,7 @@ _SORTS = ("distance", "stored")
 def open_database(
     catdir: str | os.PathLike[str],
     *,
-    snapshot: int | None = None,
+    snapshot: SnapshotName | None = None,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
 ) -> Database:
     """Open a database for reading; needs no write permission.
@@ -48,8 +49,9 @@ def open_database(
     ----------
     catdir : path
         The database directory.
-    snapshot : int, optional
-        Which state (see ``dvo log``); None for the newest.
+    snapshot : int, str or datetime, optional
+        Which state (see ``dvo log``): its number, a tag such as ``"dr1"``, or a time (UTC)
+        such as ``"2026-01-31T12:00"``; None for the newest.
     cache_bytes : int
         Memory for decoded columns.
 
@@ -68,8 +70,8 @@ class Database:
     ----------
     catdir : path
         The database directory.
-    snapshot : int, optional
-        Which state; None for the newest.
+    snapshot : int, str or datetime, optional
+        Which state: number, tag or time; None for the newest.
     cache_bytes : int
         Memory for decoded columns.
 
@@ -83,7 +85,7 @@ class Database:
         self,
         catdir: str | os.PathLike[str],
         *,
-        snapshot: int | None = None,
+        snapshot: SnapshotName | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> None:
         self._store = Store(catdir, cache_bytes=cache_bytes)

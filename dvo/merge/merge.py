@@ -30,6 +30,7 @@ from dvo.merge.selection import Selection
 from dvo.merge.source import SourceBatch, common_epoch, in_batches, read_batch
 from dvo.partition.compact import compact_busy
 from dvo.partition.manifest import ALL_SKY
+from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
@@ -59,6 +60,9 @@ class MergeOptions:
         Which rows are to come; None for all. Images of which nothing comes are left out.
     dry_run : bool
         Find out what would come, and change nothing.
+    snapshot : int, str or datetime, optional
+        State of the source that is taken: number, tag or time; None for the newest. A merge
+        that was cut short goes on with the state that it began with.
     compact_parts : int
         Parts of a catalog at which it is compacted at the end; 0 for never.
     """
@@ -68,6 +72,7 @@ class MergeOptions:
     regions: tuple[int, ...] | None = None
     selection: Selection | None = None
     dry_run: bool = False
+    snapshot: SnapshotName | None = None
     compact_parts: int = 24
 
     def __post_init__(self) -> None:
@@ -195,7 +200,7 @@ class _Run:
         self.view = store.view()
         state = find_progress(store.manifest.log(), source.db_id)
         is_open = state is not None and not state.finished
-        self.source = _open_source(source, state) if is_open else source.view()
+        self.source = _open_source(source, state) if is_open else source.view(options.snapshot)
         images = self._map_images(source, state if is_open else None)
         photcodes = map_photcodes(self.view.photcodes, self.source.photcodes, self.source_name)
         self.names = Translation(images, photcodes)

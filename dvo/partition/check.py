@@ -36,6 +36,7 @@ from dvo.partition.link_rules import find_link_faults, find_lost_measures
 from dvo.partition.manifest import FileRow
 from dvo.partition.part_rules import find_part_faults
 from dvo.partition.repeats import RepeatFinder
+from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import Store
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
@@ -56,6 +57,7 @@ _BATCH_ROWS = 500_000
 def check(
     where: Store | str | os.PathLike[str],
     *,
+    snapshot: SnapshotName | None = None,
     deep: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
@@ -65,6 +67,8 @@ def check(
     ----------
     where : Store or path
         An open database, or its folder.
+    snapshot : int, str or datetime, optional
+        State whose tables are looked at: number, tag or time; None for the newest.
     deep : bool
         Whether to read all files, not only their names and sizes.
     progress : callable, optional
@@ -79,13 +83,15 @@ def check(
     ------
     NotACatdirError
         If the folder holds no database, nor the records of one.
+    UnknownSnapshotError
+        If there is no such snapshot.
     """
     if isinstance(where, Store):
-        return _Checker(where).run(deep=deep, progress=progress)
+        return _Checker(where).run(snapshot, deep=deep, progress=progress)
     try:
         with Store(where, cache_bytes=_CACHE_BYTES) as store:
-            return _Checker(store).run(deep=deep, progress=progress)
-    except FormatVersionError:
+            return _Checker(store).run(snapshot, deep=deep, progress=progress)
+    except (FormatVersionError, UnknownSnapshotError):
         raise
     except NotACatdirError as err:
         if not any(Path(where, layout.LOG).glob("*.fits")):
@@ -115,7 +121,13 @@ class _Checker:
         self.store = store
         self.report = CheckReport()
 
-    def run(self, *, deep: bool, progress: Callable[[int, int], None] | None) -> CheckReport:
+    def run(
+        self,
+        snapshot: SnapshotName | None,
+        *,
+        deep: bool,
+        progress: Callable[[int, int], None] | None,
+    ) -> CheckReport:
         # Listed first: what a commit adds meanwhile is no orphan.
         listed = list(_list_data_files(self.store.catdir))
         self._add(
@@ -123,7 +135,7 @@ class _Checker:
         )
         if self.report.faults:
             return self.report
-        view = self.store.view()
+        view = self.store.view(snapshot)
         self.report.snapshot = view.snapshot.id
         self._check_counts(view)
         files = self.store.manifest.files()

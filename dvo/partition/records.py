@@ -60,6 +60,7 @@ _TABLES: dict[str, dict[str, str]] = {
         "is_sorted": "i8", "n_parts": "i8", "n_largest": "i8",
     },
     "DVO_IMAGES": {"image_id": "i8", "identity": "S", "content": "S", "match_mjd": "f8"},
+    "DVO_TAGS": {"name": "S", "snapshot": "i8"},
 }  # fmt: skip
 _TILE_ROWS = 8192
 
@@ -111,6 +112,7 @@ def write_record(
             [(i.image_id, i.identity, i.content,
               np.nan if i.match_mjd is None else i.match_mjd) for i in change.images],
         ),
+        "DVO_TAGS": _columns("DVO_TAGS", list(change.tags.items())),
     }  # fmt: skip
     primary = {
         "DVO_FMT": (FORMAT, "format of the database"),
@@ -220,6 +222,7 @@ def _change(tables: Mapping[str, Mapping[str, Array]]) -> Change:
             ImageRow(i, identity, content, None if np.isnan(mjd) else mjd)
             for i, identity, content, mjd in _rows(tables, "DVO_IMAGES")
         ],
+        tags=dict(_rows(tables, "DVO_TAGS")),
     )
     if gone is not None:
         change.removed_parts = np.column_stack([gone["region"], gone["id"]])

@@ -37,6 +37,7 @@ from dvo.partition.manifest import (
 )
 from dvo.partition.records import write_record
 from dvo.partition.sky_table import SkyTable
+from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.transaction import Transaction, sync_folder
 from dvo.partition.view import View
 from dvo.tables.fits import Field, TableHDU, write_fits
@@ -186,13 +187,13 @@ class Store:
         """Level of the sky partition."""
         return int(self.manifest.meta["level"])
 
-    def view(self, snapshot: int | None = None) -> View:
+    def view(self, snapshot: SnapshotName | None = None) -> View:
         """Open a snapshot.
 
         Parameters
         ----------
-        snapshot : int, optional
-            Which; None for the newest.
+        snapshot : int, str or datetime, optional
+            Which: its number, a tag, or a time (UTC); None for the newest.
 
         Returns
         -------

@@ -299,6 +299,10 @@ class Transaction:
         """Let older snapshots go, with all that only they use."""
         self._change.forgotten += snapshots
 
+    def set_tag(self, name: str, snapshot: int) -> None:
+        """Call a snapshot by a name; 0 takes the name away."""
+        self._change.tags[name] = snapshot
+
     def set_meta(self, key: str, value: str) -> None:
         """Set a property of the database; it stays so in all snapshots, older ones too."""
         self._change.meta[key] = value

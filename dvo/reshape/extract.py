@@ -10,6 +10,7 @@ from dvo.merge.merge import MergeOptions, MergeReport, merge
 from dvo.merge.progress import find_progress
 from dvo.merge.selection import Selection
 from dvo.partition import layout
+from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import Store, create_store
 
 __all__ = ["extract"]
@@ -21,6 +22,7 @@ def extract(
     selection: Selection,
     *,
     level: int | None = None,
+    snapshot: SnapshotName | None = None,
     progress: Callable[[MergeReport], None] | None = None,
 ) -> MergeReport:
     """Make a database of some rows of another.
@@ -39,6 +41,8 @@ def extract(
         Which rows.
     level : int, optional
         Level of the new database; None for that of the source.
+    snapshot : int, str or datetime, optional
+        State of the source: number, tag or time; None for the newest.
     progress : callable, optional
         Called with the report after every commit.
 
@@ -52,12 +56,13 @@ def extract(
     CatdirExistsError
         If the target exists, and is not an extraction of the source that was cut short.
     """
-    view = source.view()
+    view = source.view(snapshot)
     # Each region of the source is there in whole or not at all, so objects stay apart: the
     # radius is of no account in an empty database, but near the edges of batches.
     options = MergeOptions(
         radius_arcsec=0.001,
         selection=selection,
+        snapshot=snapshot,
         regions=None if selection.area is None else tuple(view.regions(selection.area)),
     )
     if not (target / layout.MANIFEST).exists():

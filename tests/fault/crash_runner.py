@@ -30,7 +30,7 @@ from dvo.ingest.photcodes import put_photcodes
 from dvo.merge.merge import MergeOptions, merge
 from dvo.partition.check import check
 from dvo.partition.compact import resort
-from dvo.partition.history import rollback, vacuum
+from dvo.partition.history import drop_tag, put_tag, rollback, vacuum
 from dvo.partition.rebuild import rebuild
 from dvo.partition.store import Store
 from dvo.tables.photcode import PhotClass
@@ -74,6 +74,15 @@ def run_vacuum(catdir: Path) -> None:
         vacuum(store, 1)
 
 
+def run_tag(catdir: Path) -> None:
+    """One tag is made, one is moved, one goes."""
+    with Store(catdir, writable=True) as store:
+        put_tag(store, "new", 2)
+        put_tag(store, "moved", 3, move=True)
+        if any(tag.name == "gone" for tag in store.manifest.tags()):
+            drop_tag(store, "gone")
+
+
 def run_photcode(catdir: Path) -> None:
     with Store(catdir, writable=True) as store:
         table = store.view().photcodes
@@ -98,6 +107,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "resort": run_resort,
     "rollback": run_rollback,
     "vacuum": run_vacuum,
+    "tag": run_tag,
     "photcode": run_photcode,
     "rebuild": run_rebuild,
     "merge": run_merge,
@@ -111,7 +121,11 @@ def prepare(catdir: Path, scenario: str) -> None:
     with Store(catdir, writable=True) as store:
         add_images(store, IMAGES[:1] if scenario == "addstar" else IMAGES[:2], batch_rows=1)
         if scenario == "vacuum":
+            put_tag(store, "kept", 2)
             resort(store)
+        if scenario == "tag":
+            put_tag(store, "moved", 2)
+            put_tag(store, "gone", 2)
     if scenario == "merge":
         # Half of its objects are in the database, at another level.
         source = make_database(catdir.parent / "source", level=3)
@@ -127,6 +141,21 @@ def fingerprint(store: Store, snapshot: int | None = None) -> str:
         for name, values in table.items() if isinstance(table, dict) else [("", table)]:
             digest.update(name.encode() + np.asarray(values).tobytes())
     return digest.hexdigest()
+
+
+def tags(store: Store) -> dict[str, int]:
+    """The tags, which must be what the log says of them."""
+    told: dict[str, int] = {}
+    for row in store.manifest.log():
+        if row.command == "tag" and "delete" in row.params:
+            del told[row.params["delete"]]
+        elif row.command == "tag":
+            told[row.params["name"]] = row.params["snapshot"]
+    found = {tag.name: tag.snapshot for tag in store.manifest.tags()}
+    assert found == told, f"tags are {found}, the log says {told}"
+    for name in found:
+        store.view(name)  # is kept
+    return found
 
 
 def history(catdir: Path) -> dict[str, str]:
@@ -207,7 +236,9 @@ class Sweep:
         n_calls = self.shim.fault_count()
         self.shim.fault_arm(b"", 0, 0, 0)
         after = history(self.run)
-        facts.write_text(json.dumps({"n_calls": n_calls, "states": before | after}))
+        with Store(self.run) as store:
+            found = {"n_calls": n_calls, "states": before | after, "tags": tags(store)}
+        facts.write_text(json.dumps(found))
 
     def disturb(self, number: int) -> None:
         """Run with a fault; an error that is told must be one of ours."""
@@ -226,6 +257,7 @@ class Sweep:
             with Store(self.run) as store:
                 number = str(store.view().snapshot.id)
                 assert fingerprint(store) == states[number], f"snapshot {number} has changed"
+                tags(store)
             report = check(self.run, deep=True)
             assert report.ok, [str(f) for f in report.faults]
         self.act(self.run)
@@ -234,6 +266,7 @@ class Sweep:
         assert report.notes == [], report.notes
         with Store(self.run) as store:
             assert fingerprint(store) == states[newest], "the second run ends otherwise"
+            assert tags(store) == self.facts["tags"], "the second run ends with other tags"
             assert store.manifest.pending() == []
 
 

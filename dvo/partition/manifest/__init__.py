@@ -19,6 +19,7 @@ from dvo.partition.manifest.rows import (
     Part,
     Reach,
     SnapshotRow,
+    TagRow,
 )
 from dvo.partition.manifest.schema import FORMAT
 
@@ -35,6 +36,7 @@ __all__ = [
     "PartTable",
     "Reach",
     "SnapshotRow",
+    "TagRow",
     "build_manifest",
     "place_manifest",
 ]

@@ -115,6 +115,7 @@ def insert(db: sqlite3.Connection, snapshot: SnapshotRow, change: Change) -> lis
         _insert_parts(db, snapshot.id, run, file_ids[run.path])
     _insert_catalogs(db, snapshot.id, change)
     _insert_images(db, snapshot.id, change)
+    _insert_tags(db, snapshot.id, change)
     meta = dict(change.meta)
     last = [int(run.ids.max()) for run in change.parts if len(run)]
     if last:
@@ -181,6 +182,14 @@ def _insert_images(db: sqlite3.Connection, snapshot: int, change: Change) -> Non
     db.executemany(
         f"INSERT INTO image VALUES (?, {LIVE}, ?, ?, ?, {snapshot})",
         [(i.image_id, i.identity, i.content, i.match_mjd) for i in change.images],
+    )
+
+
+def _insert_tags(db: sqlite3.Connection, snapshot: int, change: Change) -> None:
+    db.executemany("DELETE FROM tag WHERE name = ?", [(name,) for name in change.tags])
+    db.executemany(
+        "INSERT INTO tag VALUES (?, ?, ?)",
+        [(name, number, snapshot) for name, number in change.tags.items() if number],
     )
 
 

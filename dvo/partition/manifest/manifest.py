@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,17 @@ from dvo.partition.layout import LOCK, LOG, MANIFEST
 from dvo.partition.manifest.commits import insert
 from dvo.partition.manifest.connection import connect_reader, connect_writer
 from dvo.partition.manifest.parts import Change, PartTable
-from dvo.partition.manifest.rows import CatalogRow, FileRow, ImageRow, Part, Reach, SnapshotRow
+from dvo.partition.manifest.rows import (
+    CatalogRow,
+    FileRow,
+    ImageRow,
+    Part,
+    Reach,
+    SnapshotRow,
+    TagRow,
+)
 from dvo.partition.manifest.schema import FORMAT, LIVE, VISIBLE
+from dvo.partition.snapshot_name import NEWEST, SnapshotName, parse_snapshot
 
 __all__ = ["Manifest"]
 
@@ -94,13 +105,14 @@ class Manifest:
         if self._query("SELECT kept FROM snapshot WHERE id = ?", (snapshot,)) != [(1,)]:
             self.snapshot(snapshot)
 
-    def snapshot(self, number: int | None = None) -> SnapshotRow:
+    def snapshot(self, name: SnapshotName | None = None) -> SnapshotRow:
         """Find a snapshot that can still be read.
 
         Parameters
         ----------
-        number : int, optional
-            Its number; None for the newest.
+        name : int, str or datetime, optional
+            Its number, a tag, or a time: the state that was the newest then. None for
+            the newest.
 
         Returns
         -------
@@ -112,9 +124,15 @@ class Manifest:
         UnknownSnapshotError
             If it never was, or has been vacuumed away.
         """
-        if number is None:
+        found = NEWEST if name is None else parse_snapshot(name)
+        if found == NEWEST:
             # One query: between two, a vacuum could forget what was the newest.
             return next(self._snapshots("ORDER BY id DESC LIMIT 1"))
+        if isinstance(found, str):
+            return self._numbered(self.tag(found).snapshot)
+        return self._numbered(found if isinstance(found, int) else self._number_at(found))
+
+    def _numbered(self, number: int) -> SnapshotRow:
         rows = list(self._snapshots("WHERE id = ?", number))
         if not rows:
             raise UnknownSnapshotError(
@@ -125,6 +143,47 @@ class Manifest:
                 f"{self.catdir}: snapshot {number} has been vacuumed away (see: dvo log)"
             )
         return rows[0]
+
+    def _number_at(self, time: datetime) -> int:
+        """Number of the state that was the newest at a time."""
+        until = time.isoformat(timespec="milliseconds")
+        # Of the snapshots that are one state the newest that is kept.
+        for row in self._snapshots("WHERE time <= ? ORDER BY id DESC", until):
+            if row.kept or row.is_new_state:
+                return row.id
+        first = next(self._snapshots("ORDER BY id LIMIT 1")).time
+        raise UnknownSnapshotError(f"{self.catdir}: was made at {first}, after {until}")
+
+    def tags(self) -> list[TagRow]:
+        """All tags, in the order of the snapshots that they name."""
+        sql = "SELECT name, snapshot, added FROM tag ORDER BY snapshot, name"
+        return [TagRow(*row) for row in self._query(sql)]
+
+    def tag(self, name: str) -> TagRow:
+        """Get a tag.
+
+        Parameters
+        ----------
+        name : str
+            The tag.
+
+        Returns
+        -------
+        TagRow
+            What it names.
+
+        Raises
+        ------
+        UnknownSnapshotError
+            If there is no such tag.
+        """
+        tags = {tag.name: tag for tag in self.tags()}
+        if name in tags:
+            return tags[name]
+        near = difflib.get_close_matches(name, tags)
+        known = f"the tags are {', '.join(tags)}" if 0 < len(tags) < 10 else "see: dvo tag"
+        hint = f"did you mean {' or '.join(near)}?" if near else known
+        raise UnknownSnapshotError(f"{self.catdir}: no tag {name!r}; {hint}")
 
     def log(self) -> list[SnapshotRow]:
         """All snapshots, the oldest first, also those vacuumed away."""

@@ -161,6 +161,8 @@ class Change:
         Properties of the database that it sets.
     forgotten : list of int
         Snapshots that vanish.
+    tags : dict of str to int
+        Tags that it sets, and the snapshots that they name then; 0 for a tag that goes.
     """
 
     files: list[FileRow] = field(default_factory=list)
@@ -171,3 +173,4 @@ class Change:
     dropped_images: list[int] = field(default_factory=list)
     meta: dict[str, str] = field(default_factory=dict)
     forgotten: list[int] = field(default_factory=list)
+    tags: dict[str, int] = field(default_factory=dict)

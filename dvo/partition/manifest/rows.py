@@ -13,10 +13,14 @@ __all__ = [
     "Part",
     "Reach",
     "SnapshotRow",
+    "TagRow",
 ]
 
 ALL_SKY = -1
 """Region number of tables that are not partitioned (Image, Photcode)."""
+
+_SAME_STATE = frozenset({"tag", "vacuum"})
+# Commands whose commits change no table.
 
 _YEAR_S = 31557600.0
 
@@ -86,6 +90,30 @@ class SnapshotRow:
     counts: dict[str, int]
     reach: Reach = Reach()
     kept: bool = True
+
+    @property
+    def is_new_state(self) -> bool:
+        """Whether its tables may differ from those of the snapshot before."""
+        return self.command not in _SAME_STATE
+
+
+@dataclass(frozen=True, slots=True)
+class TagRow:
+    """A snapshot called by a name.
+
+    Parameters
+    ----------
+    name : str
+        The tag.
+    snapshot : int
+        Number of the snapshot that it names.
+    added : int
+        Number of the commit that made it so.
+    """
+
+    name: str
+    snapshot: int
+    added: int
 
 
 @dataclass(frozen=True, slots=True)

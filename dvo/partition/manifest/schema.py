@@ -10,7 +10,7 @@ from __future__ import annotations
 
 __all__ = ["FORMAT", "LIVE", "SCHEMA", "VISIBLE"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the format on disk."""
 
 _MOST_PARTS = 128
@@ -55,6 +55,10 @@ SCHEMA = (
         content TEXT NOT NULL, match_mjd REAL, added INTEGER NOT NULL,
         PRIMARY KEY (image_id, removed)) WITHOUT ROWID""",
     "CREATE INDEX image_identity ON image (identity)",
+    # Of the database, not of a snapshot: going back to an older state moves no tag.
+    """CREATE TABLE tag (
+        name TEXT PRIMARY KEY, snapshot INTEGER NOT NULL, added INTEGER NOT NULL)
+        WITHOUT ROWID""",
     "CREATE TABLE pending (path TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 """Statements that make the tables."""

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
 
+from dvo.cli.dvomerge import dvomerge
 from dvo.cli.main import dvo_command, run
+from dvo.ingest.photcodes import put_photcodes
+from dvo.partition.history import put_tag
 from dvo.partition.store import Store
+from dvo.tables.measure import MEASURE
+from dvo.tables.photcode import PhotClass
 from tests.synth import filled_database
 
 COUNTS = {"n_images": 3, "n_secfilt": 2, "level": 4, "snapshot": 4}
@@ -76,6 +82,71 @@ def test_resort_and_vacuum(catdir):
     assert dvo_json("check", catdir, "--deep")["ok"]
 
 
+def test_tags(catdir, tmp_path):
+    assert "no tags" in dvo("tag", catdir)
+    found = dvo_json("tag", catdir, "dr1", 2)
+    assert (found["name"], found["snapshot"], found["deleted"]) == ("dr1", 2, False)
+    assert dvo("tag", catdir, "newer").startswith("newer  snapshot 4 of ")
+    # Those of tags are no states of their own.
+    assert dvo_json("tag", catdir, "dr2")["snapshot"] == 4
+    assert [line.split()[0] for line in dvo("tag", catdir).splitlines()] == ["dr1", "dr2", "newer"]
+    assert "tag dr1 is snapshot 2, not 4" in dvo_fails("tag", catdir, "dr1")
+    assert dvo_json("tag", catdir, "dr1", "newer", "--force")["snapshot"] == 4
+    assert dvo("tag", catdir, "--delete", "newer").startswith("deleted: newer  snapshot 4")
+    assert dvo_json("info", catdir)["tags"] == ["dr1", "dr2"]
+    lines = dvo("log", catdir).splitlines()
+    assert lines[3].endswith(" [dr1] [dr2]")
+    assert "tag name=dr1 snapshot=4 was=2" in lines[7]
+    rows = [json.loads(line) for line in dvo("log", catdir, "--json").splitlines()]
+    assert [r["tags"] for r in rows[2:5]] == [[], ["dr1", "dr2"], []]
+
+
+def dvo_fails(*words):
+    done = CliRunner().invoke(dvo_command, [str(w) for w in words])
+    return str(done.exception)
+
+
+def test_every_reading_command_takes_a_tag_or_a_time(catdir, tmp_path):
+    """At the state of two images all of them say other things than at the newest, of three."""
+    with Store(catdir, writable=True) as store:
+        put_tag(store, "two", 3)
+        codes = store.view().photcodes.add("LATER.g", PhotClass.REF)
+        put_photcodes(store, codes, "photcode add", {})
+        time = store.manifest.snapshot(3).time
+        table = store.view().read(MEASURE, store.view().regions()[0], ["ra", "dec"])
+        place = [f"{table[n][0]:.9f}" for n in ("ra", "dec")]
+    commands = {
+        "info": ["info", catdir, "--json"],
+        "check": ["check", catdir, "--deep", "--json"],
+        "cone": ["cone", catdir, *place, 3600, "--table", "measure", "-f", "json"],
+        "images": ["images", catdir, "-f", "json"],
+        "lightcurve": ["lightcurve", catdir, *place, "--radius", 3600, "-f", "json"],
+        "photcode list": ["photcode", "list", catdir],
+        "photcode export": ["photcode", "export", catdir, tmp_path / "codes.txt"],
+        "coverage": ["coverage", catdir, "--order", "18", "--json"],
+        "export csv": ["export", "csv", catdir, tmp_path / "out.csv", "--overwrite"],
+    }
+    for name, words in commands.items():
+        found = {}
+        for state in ("3", "two", time, "newest"):
+            text = dvo(*words, "--snapshot", state)
+            for path in (tmp_path / "out.csv", tmp_path / "codes.txt"):
+                text += path.read_text() if str(path) in map(str, words) else ""
+            found[state] = re.sub(r"[0-9.]+ s\b", "", text)
+        assert found["3"] == found["two"] == found[time] != found["newest"], name
+    out = dvo_json("extract", catdir, tmp_path / "two", "--snapshot", "two")
+    assert out["n_images"] == 2
+
+
+def test_merge_takes_a_tag_of_its_sources(catdir, tmp_path):
+    with Store(catdir, writable=True) as store:
+        put_tag(store, "two", 3)
+    dvo("init", tmp_path / "all", "--filters", "g,r")
+    words = [tmp_path / "all", catdir, "--snapshot", "two", "--json"]
+    done = CliRunner().invoke(dvomerge, [str(w) for w in words])
+    assert json.loads(done.output)["n_images"] == 2
+
+
 def test_check(catdir):
     assert "no faults" in dvo("check", catdir)
     assert dvo_json("check", catdir, "--deep")["ok"] is True
@@ -102,7 +173,15 @@ def test_check_rebuild(catdir):
     ("words", "code", "message"),
     [
         (["rollback", "{}", "99"], 1, "no snapshot 99; the newest is 4"),
-        (["rollback", "{}", "none"], 2, ""),
+        (["rollback", "{}", "none"], 1, "no tag 'none'; see: dvo tag"),
+        (["rollback", "{}", "-4"], 2, ""),
+        (["rollback", "{}", "4 5"], 2, "'4 5' is no snapshot; give its number, a tag"),
+        (["info", "{}", "--snapshot", "1999-01-01"], 1, "was made at "),
+        (["cone", "{}", "1", "2", "3", "--snapshot", "77"], 1, "no snapshot 77"),
+        (["tag", "{}", "12"], 1, "'12' cannot be a tag; it begins with a letter"),
+        (["tag", "{}", "--delete", "dr1"], 1, "no tag 'dr1'; see: dvo tag"),
+        (["tag", "{}", "--force"], 2, "--force moves a tag"),
+        (["tag", "{}", "dr1", "--delete", "dr2"], 2, "give no other name"),
         (["vacuum", "{}"], 2, "--keep"),
         (["vacuum", "{}", "--keep", "0"], 2, "--keep"),
         (["resort", "{}", "--region", "n9999/none"], 1, "n9999/none"),

@@ -20,7 +20,7 @@ from dvo.partition.rebuild import rebuild
 from dvo.partition.store import Store
 from tests.synth import add_images, assert_same, contents, filled_database, make_images
 
-TABLES = ("meta", "snapshot", "file", "part", "catalog", "image", "pending")
+TABLES = ("meta", "snapshot", "file", "part", "catalog", "image", "tag", "pending")
 
 
 def rows(catdir):
@@ -175,7 +175,7 @@ def test_the_commit_that_others_build_on_counts_whatever_the_clock(cut_short, mo
 def test_records_of_another_format_are_told(catdir, monkeypatch):
     before = rows(catdir)
     monkeypatch.setattr("dvo.partition.records.FORMAT", 99)
-    with pytest.raises(FormatVersionError, match=r"has format 2, .*reads format 99.*new database"):
+    with pytest.raises(FormatVersionError, match=r"has format 3, .*reads format 99.*new database"):
         rebuild(catdir)
     assert rows(catdir) == before
 

@@ -1,0 +1,80 @@
+"""Forget old snapshots, and remove the files that only they use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dvo.errors import ConfigError
+from dvo.partition import layout
+from dvo.partition.store import Store
+
+__all__ = ["VacuumReport", "vacuum"]
+
+
+@dataclass(frozen=True, slots=True)
+class VacuumReport:
+    """What a vacuum did.
+
+    Parameters
+    ----------
+    forgotten : list of int
+        Snapshots that can no longer be read.
+    n_files, n_bytes : int
+        Files that were removed, and their bytes.
+    """
+
+    forgotten: list[int] = field(default_factory=list)
+    n_files: int = 0
+    n_bytes: int = 0
+
+
+def vacuum(store: Store, keep: int) -> VacuumReport:
+    """Forget all but the newest states, and remove the files that only they use.
+
+    The snapshot that a vacuum itself makes is the same state as the one before it and does
+    not count.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing.
+    keep : int
+        States to keep, at least 1.
+
+    Returns
+    -------
+    VacuumReport
+        What was done.
+
+    Raises
+    ------
+    ConfigError
+        If `keep` is less than 1.
+    """
+    if keep < 1:
+        raise ConfigError(f"vacuum: {keep} states to keep; at least 1, the newest, has to stay")
+    view = store.view()
+    kept = [row for row in store.manifest.log() if row.kept]
+    states = [row.id for row in kept if row.is_new_state]
+    oldest = states[-keep] if len(states) >= keep else 0
+    tagged = {tag.snapshot for tag in store.manifest.tags()}
+    forgotten = [row.id for row in kept if row.id < oldest and row.id not in tagged]
+    if forgotten:
+        with store.begin("vacuum", {"keep": keep, "forgotten": len(forgotten)}, view) as change:
+            change.forget(forgotten)
+            change.commit()
+    known = store.known_paths()
+    unused = [path for path in _data_files(store.catdir) if path not in known]
+    n_bytes = sum((store.catdir / path).stat().st_size for path in unused)
+    store.manifest.announce(unused)
+    store.sweep()
+    if forgotten:
+        store.manifest.shrink()
+    return VacuumReport(forgotten, len(unused), n_bytes)
+
+
+def _data_files(catdir: Path) -> list[str]:
+    """Files in a catdir that a commit may have made, relative to it."""
+    found = (path.relative_to(catdir) for path in catdir.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in found if layout.is_data_path(path))
