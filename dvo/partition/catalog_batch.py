@@ -6,7 +6,7 @@ looked at one after the other they would take a hundred times as long as their r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
+from dvo.tables.satellites import SATELLITES
 from dvo.tables.schema import TableSchema
 from dvo.tables.secfilt import SECFILT
 
@@ -30,6 +31,7 @@ _COLUMNS = {
     AVERAGE.name: (
         *("obj_id", "cat_id", "ext_id", "nmeasure", "off_measure", "number_pos"),
         *("ra", "dec", "ra_err", "dec_err", "u_ra", "u_dec", "mean_epoch"),
+        *(name for s in SATELLITES for name in (s.count, s.offset)),
     ),
     SECFILT.name: (
         *("mag", "mag_ap", "mag_kron", "ncode", "nused", "nused_ap", "nused_kron"),
@@ -62,6 +64,9 @@ class CatalogBatch:
         Row of `average` that each measure names.
     is_lost : ndarray of bool, shape (n_measure,)
         Measures that name an object which their region does not have.
+    satellites : mapping of str to (ColumnTable, ndarray of int64)
+        Links and keys of the satellite tables that the regions have, by name, and where the
+        rows of each region begin.
     """
 
     view: View
@@ -74,6 +79,7 @@ class CatalogBatch:
     runs: I64
     objects: I64
     is_lost: Bool
+    satellites: Mapping[str, tuple[ColumnTable, I64]]
 
     def regions_of(self, schema: TableSchema, rows: I64) -> I64:
         """Tell which of the regions rows of a table are in, by their place from 0.
@@ -95,6 +101,8 @@ class CatalogBatch:
     def _starts(self, schema: TableSchema) -> I64:
         if schema is MEASURE:
             return self.runs[:-1]
+        if schema.name in self.satellites:
+            return self.satellites[schema.name][1][:-1]
         return self.edges[:-1] * (self.view.n_secfilt if schema is SECFILT else 1)
 
     def faults(
@@ -176,4 +184,16 @@ def read_batch(view: View, regions: Sequence[int]) -> CatalogBatch:
         view, np.array(regions, np.int64), [counts[r] for r in regions],
         average, found[SECFILT.name][0], measure, edges, runs,
         np.repeat(edges[:-1], sizes) + ref, ref >= np.repeat(np.diff(edges), sizes),
+        _read_satellites(view, regions),
     )  # fmt: skip
+
+
+def _read_satellites(view: View, regions: Sequence[int]) -> dict[str, tuple[ColumnTable, I64]]:
+    parts, found = view.part_table(regions), {}
+    for satellite in SATELLITES:
+        schema = satellite.schema
+        if parts.are(table=schema.name).any():
+            wanted = {"ave_ref", "obj_id", "cat_id", "photcode", *satellite.key}
+            names = [n for n in schema.stored_names if n in wanted]
+            found[schema.name] = view.read_many(schema, regions, names)
+    return found

@@ -36,6 +36,7 @@ from dvo.partition.link_rules import find_link_faults, find_lost_measures
 from dvo.partition.manifest import FileRow
 from dvo.partition.part_rules import find_part_faults
 from dvo.partition.repeats import RepeatFinder
+from dvo.partition.satellite_rules import find_satellite_faults
 from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import Store
 from dvo.partition.view import View
@@ -295,6 +296,7 @@ class _Checker:
         self._add(lost or find_link_faults(batch))
         self._add(find_catalog_faults(batch, images.times))
         self._add(images.count(batch))
+        self._add(find_satellite_faults(batch, images))
         for what, numbers_of in _NUMBERS.items():
             numbers, is_one = numbers_of(batch)
             repeats[what].add(numbers if is_one.all() else numbers[is_one])

@@ -41,6 +41,10 @@ class FaultKind(enum.StrEnum):
     N_STAR = "n-star"
     REPEATED_OBJECT = "repeated-object"
     REPEATED_DETECTION = "repeated-detection"
+    SATELLITE = "satellite-row"
+    SATELLITE_LINK = "satellite-link"
+    SATELLITE_REPEAT = "repeated-satellite-row"
+    LENSING_MEAN = "lensing-mean"
 
 
 class Mend(enum.Enum):
@@ -168,6 +172,17 @@ MENDS: dict[FaultKind, _Rule] = {
     FaultKind.REPEATED_DETECTION: _Rule(
         "a detection is there twice", _ROWS,
         "of rows that are the same in all columns one stays; left alone if they differ",
+    ),
+    FaultKind.SATELLITE: _Rule(
+        "a row of a satellite table names an object or image that is not there, or another one",
+        _NEVER, _BACK,
+    ),
+    FaultKind.SATELLITE_LINK: _Rule(
+        "counts, offsets or order of satellite rows are wrong", _NEVER, _BACK
+    ),
+    FaultKind.SATELLITE_REPEAT: _Rule("a row of a satellite table is there twice", _NEVER, _BACK),
+    FaultKind.LENSING_MEAN: _Rule(
+        "LensObj is not the mean of Lensing", _NEVER, _BACK
     ),
 }  # fmt: skip
 """What each kind of fault is, and what a repair does about it."""

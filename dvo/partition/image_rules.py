@@ -248,6 +248,25 @@ class ImageRules:
             f"catalog {ids[row]} ({names[int(ids[row])]})",
         )  # fmt: skip
 
+    def find(self, numbers: I64) -> tuple[NDArray[np.bool_], U16]:
+        """Look images up.
+
+        Parameters
+        ----------
+        numbers : ndarray of int64
+            Their numbers, 0 or more.
+
+        Returns
+        -------
+        is_known : ndarray of bool
+            Whether there is such an image.
+        photcodes : ndarray of uint16
+            Its photcode, if so.
+        """
+        within = np.minimum(numbers, len(self._kind) - 1)
+        is_known = (self._kind[within] == _IMAGE) & (within == numbers)
+        return is_known, self._codes[within]
+
     def find_wrong_counts(self) -> Iterator[Fault]:
         """Find images with more or fewer measures than were added from them.
 

@@ -12,6 +12,7 @@ from dvo.partition.manifest import PartTable
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.measure import MEASURE
+from dvo.tables.satellites import SATELLITES
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["find_part_faults"]
@@ -63,8 +64,27 @@ def find_part_faults(view: View, regions: Sequence[int]) -> Iterator[tuple[int, 
         for k in np.flatnonzero(reach != n_rows).tolist():
             message = f"the manifest counts {n_rows[k]} rows, its files have {reach[k]}"
             yield _fault(view, FaultKind.ROWS, regions[k], table, message)
+    yield from _satellite_faults(view, of, parts)
     yield from _count_faults(view, regions, parts)
     yield from _secfilt_faults(view, regions, stored, n_average)
+
+
+def _satellite_faults(view: View, of: I64, parts: PartTable) -> Iterator[tuple[int, Fault]]:
+    """Satellite tables are as long as their rows: nothing can change rows beyond."""
+    for satellite in SATELLITES:
+        table = satellite.schema.name
+        own = parts.take(parts.are(table=table))
+        if len(own) == 0:
+            continue
+        sizes = _sums(of, own.take(own.are(table=table, kind="rows")))
+        yield from _overlay_faults(view, own, table)
+        for k, last in _patched_rows(view, own, table):
+            region = int(own.regions[k])
+            n_rows = sizes[np.searchsorted(of, region)]
+            if not 0 <= last < n_rows:
+                yield _fault(view, FaultKind.PARTS, region, table,
+                             f"patch of row {last}, but the table has {n_rows} rows",
+                             own.rows_of_files[int(own.files[k])].path)  # fmt: skip
 
 
 def _fault(
