@@ -19,12 +19,13 @@ from dvo.ingest.batch import Batch
 from dvo.ingest.match import match_batch
 from dvo.ingest.objects import ObjectSet
 from dvo.partition.nearby import regions_near
+from dvo.partition.partition import overhang_deg
 from dvo.partition.view import View
 
 __all__ = [
     "Associated",
     "associate_batch",
-    "overhang_deg",
+    "greatest_overhang_deg",
     "unique_ext_ids",
 ]
 
@@ -76,7 +77,7 @@ def associate_batch(
     """
     times = np.array([i.match_time_s for i in batch.images])
     radii = np.array([i.radius_arcsec for i in batch.images])
-    own = view.sky.locate(batch.ra, batch.dec, view.level)
+    own = view.partition.locate(batch.ra, batch.dec)
     reach_deg = radii.max(initial=0.0) / 3600.0 + view.pad_deg + view.motion_pad_deg(times)
     near = regions_near(batch.ra, batch.dec, own, view, reach_deg)
     objects.load(near, kinds)
@@ -92,12 +93,12 @@ def associate_batch(
     ext_ids = unique_ext_ids(ids.ext_id(created_ra, created_dec), known_ids)
     objects.add(n_known, slots, ext_ids)
     homes = np.array(objects.regions, np.int64)[objects.slot[found]]
-    pad = overhang_deg(batch.ra, batch.dec, own, homes, view)
+    pad = greatest_overhang_deg(batch.ra, batch.dec, own, homes, view)
     if batch.measured_ra is not batch.ra:
         # What is stored, and found by cones, is the place measured.
         ra, dec = batch.measured_ra, batch.measured_dec
-        there = view.sky.locate(ra, dec, view.level)
-        pad = max(pad, overhang_deg(ra, dec, there, homes, view))
+        there = view.partition.locate(ra, dec)
+        pad = max(pad, greatest_overhang_deg(ra, dec, there, homes, view))
     return Associated(found, n_known, pad)
 
 
@@ -153,7 +154,7 @@ def unique_ext_ids(new: Array, known: Array) -> Array:
     )
 
 
-def overhang_deg(ra: Array, dec: Array, own: Array, regions: Array, view: View) -> float:
+def greatest_overhang_deg(ra: Array, dec: Array, own: Array, regions: Array, view: View) -> float:
     """Tell how far positions lie outside the region of their object.
 
     Parameters
@@ -175,11 +176,4 @@ def overhang_deg(ra: Array, dec: Array, own: Array, regions: Array, view: View) 
     out = np.flatnonzero(own != regions)
     if len(out) == 0:
         return 0.0
-    bounds = view.sky.bounds(regions[out])
-    ra, dec = ra[out], dec[out]
-    centre = 0.5 * (bounds[:, 0] + bounds[:, 1])
-    half = 0.5 * (bounds[:, 1] - bounds[:, 0])
-    off = np.abs((ra - centre + 180.0) % 360.0 - 180.0) - half
-    over_ra = np.maximum(off, 0.0) * np.cos(np.radians(dec))
-    over_dec = np.maximum(np.maximum(bounds[:, 2] - dec, dec - bounds[:, 3]), 0.0)
-    return float(np.hypot(over_ra, over_dec).max())
+    return float(overhang_deg(view.sky.bounds(regions[out]), ra[out], dec[out]).max())

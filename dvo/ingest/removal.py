@@ -94,7 +94,7 @@ def _regions_with(view: View, images: ColumnTable) -> list[int]:
     ):
         if n and np.isfinite([ra, dec, radius]).all():
             area = Cone(ra, dec, min(180.0, radius * _MARGIN))
-            near.update(area.regions(view.sky, view.level, pad).tolist())
+            near.update(area.regions(view.partition, pad).tolist())
     found, n_found = _holding(view, sorted(view.catalogs(sorted(near))), images["image_id"])
     if n_found != wanted:
         found, _ = _holding(view, view.regions(), images["image_id"])

@@ -86,7 +86,7 @@ def find_pairs(
     ra, dec = batch.ra, batch.dec
     reach_deg = rule.radius_arcsec / 3600.0 + view.pad_deg
     reach_deg += view.motion_pad_deg(np.array([rule.epoch]))
-    near = regions_near(ra, dec, view.sky.locate(ra, dec, view.level), view, reach_deg)
+    near = regions_near(ra, dec, view.partition.locate(ra, dec), view, reach_deg)
     objects = ObjectSet(view)
     objects.load(near, kinds)
     before = _as_before(objects, near, rule, view)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest import kernels
-from dvo.ingest.associate import Associated, overhang_deg, unique_ext_ids
+from dvo.ingest.associate import Associated, greatest_overhang_deg, unique_ext_ids
 from dvo.ingest.measures import changed_catalogs
 from dvo.ingest.object_rows import write_objects
 from dvo.ingest.objects import Grouped, ObjectSet
@@ -197,7 +197,7 @@ def _append(objects: ObjectSet, average: ColumnTable, view: View) -> Array:
     """Give new objects their places and ids; returns their rows."""
     n, first = len(average), objects.n
     ra, dec = average["ra"], average["dec"]
-    regions = view.sky.locate(ra, dec, view.level)
+    regions = view.partition.locate(ra, dec)
     objects.load(marked(regions, len(view.sky)), ())
     first = objects.n
     if n == 0:
@@ -320,5 +320,5 @@ def _write_measures(
     }
     change.add_rows(ColumnTable(MEASURE, columns, len(of)), groups.regions, groups.edges)
     homes = np.repeat(np.array(groups.regions, np.int64), np.diff(groups.edges))
-    there = view.sky.locate(columns["ra"], columns["dec"], view.level)
-    return overhang_deg(columns["ra"], columns["dec"], there, homes, view)
+    there = view.partition.locate(columns["ra"], columns["dec"])
+    return greatest_overhang_deg(columns["ra"], columns["dec"], there, homes, view)

@@ -178,9 +178,8 @@ def common_epoch(source: View, base: View) -> float:
     """
     theirs = _read_epochs(source, source.regions())
     if theirs.n_moving > theirs.n_still:
-        mine = base.regions()
-        if source.level == base.level:
-            mine = sorted(set(mine) & set(source.regions()))
+        there = base.partition.overlapping(source.regions())
+        mine = sorted(set(base.regions()) & set(there.tolist()))
         ours = _read_epochs(base, mine)
         if ours.n_still:
             return ours.still
@@ -214,7 +213,7 @@ def _neighbours(
     settled: set[int],
 ) -> tuple[Array, Array]:
     """Positions of the objects around some regions, and perhaps of a few more."""
-    own = view.sky.locate(ra, dec, view.level)
+    own = view.partition.locate(ra, dec)
     near = regions_near(ra, dec, own, view, reach_deg + view.motion_pad_deg(np.array([epoch])))
     others = set(near) - set(regions) - settled
     filled = [r for r, row in view.catalogs(sorted(others)).items() if row.n_average > 0]
@@ -231,7 +230,7 @@ def _near_regions(ra: Array, dec: Array, regions: list[int], view: View, reach_d
     """Positions that lie within reach of some regions, and perhaps a few more."""
     wanted = np.zeros(len(view.sky), np.bool_)
     wanted[regions] = True
-    own = view.sky.locate(ra, dec, view.level)
+    own = view.partition.locate(ra, dec)
     found, place = np.unique(own, return_inverse=True)
     bounds = view.sky.bounds(found.tolist())
     is_near = wanted[own]
@@ -243,5 +242,5 @@ def _near_regions(ra: Array, dec: Array, regions: list[int], view: View, reach_d
         for dy in (-1.01, 0.0, 1.01):
             a = (ra[rows] + dx * step) % 360.0
             d = np.clip(dec[rows] + dy * reach_deg, -90.0, 90.0)
-            is_near[rows] |= wanted[view.sky.locate(a, d, view.level)]
+            is_near[rows] |= wanted[view.partition.locate(a, d)]
     return np.flatnonzero(is_near | (is_polar & is_edge))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import QueryError
-from dvo.partition.sky_table import SkyTable
+from dvo.partition.partition import Partition
 from dvo.sphere import in_cone
 
 __all__ = ["Area", "Box", "Cone"]
@@ -25,15 +25,13 @@ Bool = NDArray[np.bool_]
 class Area(Protocol):
     """An area of sky."""
 
-    def regions(self, sky: SkyTable, level: int, pad_deg: float) -> NDArray[np.int64]:
-        """List the regions of a level that lie in the area, or near it.
+    def regions(self, partition: Partition, pad_deg: float) -> NDArray[np.int64]:
+        """List the regions of a partition that lie in the area, or near it.
 
         Parameters
         ----------
-        sky : SkyTable
-            The partition.
-        level : int
-            Level of the regions.
+        partition : Partition
+            The regions that have catalogs.
         pad_deg : float
             What counts as near [deg].
 
@@ -101,9 +99,9 @@ class Cone:
             raise QueryError(f"right ascension {self.ra} is not a number")
         object.__setattr__(self, "ra", float(self.ra) % 360.0)
 
-    def regions(self, sky: SkyTable, level: int, pad_deg: float) -> NDArray[np.int64]:
+    def regions(self, partition: Partition, pad_deg: float) -> NDArray[np.int64]:
         """See `Area`."""
-        return sky.cone(self.ra, self.dec, min(180.0, self.radius_deg + pad_deg), level)
+        return partition.cone(self.ra, self.dec, min(180.0, self.radius_deg + pad_deg))
 
     def may_hold(self, ra_min: F8, ra_max: F8, dec_min: F8, dec_max: F8) -> Bool:
         """See `Area`."""
@@ -148,16 +146,16 @@ class Box:
             if not 0.0 <= value <= 360.0:
                 raise QueryError(f"box: right ascension {value} is not within 0..360")
 
-    def regions(self, sky: SkyTable, level: int, pad_deg: float) -> NDArray[np.int64]:
+    def regions(self, partition: Partition, pad_deg: float) -> NDArray[np.int64]:
         """See `Area`."""
         low, high = max(-90.0, self.dec_min - pad_deg), min(90.0, self.dec_max + pad_deg)
         cos_dec = min(np.cos(np.radians(low)), np.cos(np.radians(high)))
         pad_ra = pad_deg / cos_dec if cos_dec > 1e-9 else 360.0
         width = (self.ra_max - self.ra_min) % 360.0 or (self.ra_max - self.ra_min)
         if width + 2 * pad_ra >= 360.0:
-            return sky.box(0.0, 360.0, low, high, level)
-        return sky.box(
-            (self.ra_min - pad_ra) % 360.0, (self.ra_max + pad_ra) % 360.0, low, high, level
+            return partition.box(0.0, 360.0, low, high)
+        return partition.box(
+            (self.ra_min - pad_ra) % 360.0, (self.ra_max + pad_ra) % 360.0, low, high
         )
 
     def may_hold(self, ra_min: F8, ra_max: F8, dec_min: F8, dec_max: F8) -> Bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dvo.partition.catalog_batch import CatalogBatch
 from dvo.partition.faults import Fault, FaultKind
+from dvo.partition.partition import overhang_deg
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
@@ -87,7 +88,7 @@ def _position_faults(
     )
     rows = rows[~is_none]
     at = batch.regions_of(schema, rows)
-    over = _overhang_deg(limits[at], ra[rows], dec[rows])
+    over = overhang_deg(limits[at], ra[rows], dec[rows])
     allowed = batch.view.pad_deg + _SLACK_DEG
     far = over > allowed
     rows, at, over = rows[far], at[far], over[far]
@@ -103,16 +104,6 @@ def _position_faults(
         lambda row: f"position ({ra[row]:.7f}, {dec[row]:.7f}) is {where[row] * 3600:.3f} "
         f"arcsec outside the region, {batch.view.pad_deg * 3600:.3f} are allowed",
     )  # fmt: skip
-
-
-def _overhang_deg(limits: F64, ra: F64, dec: F64) -> F64:
-    """How far positions lie outside rectangles of ra and dec, about [deg]."""
-    ra_min, ra_max, dec_min, dec_max = limits.T
-    centre, half = 0.5 * (ra_min + ra_max), 0.5 * (ra_max - ra_min)
-    off = np.abs((ra - centre + 180.0) % 360.0 - 180.0) - half
-    over_ra = np.maximum(off, 0.0) * np.cos(np.radians(dec))
-    over_dec = np.maximum(np.maximum(dec_min - dec, dec - dec_max), 0.0)
-    return np.asarray(np.hypot(over_ra, over_dec))
 
 
 def _motion_faults(batch: CatalogBatch) -> Iterator[Fault]:

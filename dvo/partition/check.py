@@ -176,19 +176,19 @@ class _Checker:
                              layout.MANIFEST)])  # fmt: skip
 
     def _check_numbers(self, view: View) -> None:
-        """Numbers that are never given twice, and the level that says where rows are."""
+        """Numbers that are never given twice, and the partition that says where rows are."""
         for key, last, used in self.store.manifest.last_numbers():
             if last < used:
                 self._add([Fault(FaultKind.NUMBERS, f"{key} is {last}, but {used} is in use: what "
                                  "comes next would be given its number",
                                  layout.MANIFEST)])  # fmt: skip
-        depths = view.sky.depths(view.regions())
-        wrong = np.flatnonzero(depths != view.level)
+        regions = np.array(view.regions(), np.int64)
+        wrong = regions[~view.partition.is_leaf(regions)]
         if len(wrong):
-            name = view.sky.region(view.regions()[int(wrong[0])]).name
-            self._add([Fault(FaultKind.LEVEL, f"the database has level {view.level}, but "
-                             f"{len(wrong)} regions with rows are of others, such as {name} of "
-                             f"level {depths[wrong[0]]}",
+            name = view.sky.names(wrong[:1])[0]
+            self._add([Fault(FaultKind.LEVEL, f"{len(wrong)} regions with rows are none of the "
+                             f"partition (level {view.partition.level}, "
+                             f"{len(view.partition.splits)} regions split), such as {name}",
                              layout.MANIFEST)])  # fmt: skip
 
     def _check_files(self, files: list[FileRow], *, deep: bool) -> set[str]:

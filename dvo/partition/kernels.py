@@ -14,12 +14,25 @@ from numpy.typing import NDArray
 from dvo.jit import kernel
 from dvo.kernels.sphere import separation_one, wrap_ra_one
 
-__all__ = ["box_regions", "cone_regions", "locate", "move_words", "near_edge", "region_bounds"]
+__all__ = [
+    "box_regions",
+    "cone_regions",
+    "cone_touches",
+    "locate",
+    "mark_boxes",
+    "move_words",
+    "near_edge",
+    "region_bounds",
+]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 I32 = NDArray[np.int32]
+Bool = NDArray[np.bool_]
 Words = NDArray[np.unsignedinteger]
+
+# Rounding must not lose a region whose edge a cone or a box just reaches [deg].
+_SLACK = 1e-9
 
 
 @kernel
@@ -226,6 +239,24 @@ def _child_range(row: int, level: int, start: I64, first: I64, last: I64) -> tup
 
 
 @kernel
+def _cone_meets(
+    ra: float, dec: float, reach: float, ra_min: float, ra_max: float, low: float, high: float
+) -> bool:
+    """Whether a rectangle comes within reach [deg] of a position."""
+    if dec + reach < low or dec - reach > high:
+        return False
+    return _rectangle_distance(ra, dec, ra_min, ra_max, low, high) <= reach
+
+
+@kernel
+def cone_touches(ra: float, dec: float, radius: float, bounds: F64, out: Bool) -> None:
+    """Fill out with whether rectangles, shape (n, 4), touch a cone; angles in degrees."""
+    for i in range(len(bounds)):
+        a0, a1, d0, d1 = bounds[i, 0], bounds[i, 1], bounds[i, 2], bounds[i, 3]
+        out[i] = _cone_meets(ra, dec, radius + _SLACK, a0, a1, d0, d1)
+
+
+@kernel
 def cone_regions(
     ra: float,
     dec: float,
@@ -240,8 +271,7 @@ def cone_regions(
     last: I64,
 ) -> I64:
     """Rows of the regions of a level that a cone touches, in order; angles in degrees."""
-    # Rounding must not lose a region whose edge the cone just reaches.
-    reach = radius + 1e-9
+    reach = radius + _SLACK
     rows = np.zeros(1, np.int64)
     n_rows = 1
     for depth in range(level):
@@ -251,9 +281,7 @@ def cone_regions(
             begin, end = _child_range(rows[i], depth, start, first, last)
             for row in range(begin, end):
                 a0, a1, d0, d1 = _bounds_one(row, start, ra_slot, ra_slots, dec_min, dec_step)
-                if dec + reach < d0 or dec - reach > d1:
-                    continue
-                if _rectangle_distance(ra, dec, a0, a1, d0, d1) <= reach:
+                if _cone_meets(ra, dec, reach, a0, a1, d0, d1):
                     found[n_found] = row
                     n_found += 1
         rows = found
@@ -339,3 +367,57 @@ def move_words(source: Words, rows: I64, target: Words, places: I64) -> None:
     """Copy source[rows[i]] to target[places[i]] for every i."""
     for i in range(rows.size):
         target[places[i]] = source[rows[i]]
+
+
+@kernel
+def mark_boxes(
+    boxes: F64,
+    level: int,
+    is_split: Bool,
+    start: I64,
+    ra_slot: I64,
+    ra_slots: I64,
+    dec_min: F64,
+    dec_step: F64,
+    first: I64,
+    last: I64,
+    out: Bool,
+) -> None:
+    """Mark the regions of a partition that touch any of some boxes.
+
+    Rows of boxes are ra, width, low, high [deg]; ra lies in [0, 360). A region belongs to
+    the partition if it is of the level, or deeper with a parent that is split, and is not
+    split itself.
+    """
+    now = np.zeros(7, np.int64)
+    end = np.zeros(7, np.int64)
+    for i in range(len(boxes)):
+        ra, width, low, high = boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3]
+        depth = 0
+        now[0] = 0
+        end[0] = 1
+        while depth >= 0:
+            if now[depth] == end[depth]:
+                depth -= 1
+                continue
+            row = now[depth]
+            now[depth] += 1
+            a0, a1, d0, d1 = _bounds_one(row, start, ra_slot, ra_slots, dec_min, dec_step)
+            if d0 > high + _SLACK or d1 < low - _SLACK:
+                continue
+            # From the box to the region and back, eastward; both are in [0, 360).
+            ahead = a0 - ra
+            behind = -ahead
+            if ahead < 0.0:
+                ahead += 360.0
+            else:
+                behind += 360.0
+            if ahead > width + _SLACK and behind > a1 - a0 + _SLACK:
+                continue
+            if depth >= level and not is_split[row]:
+                out[row] = True
+                continue
+            begin, stop = _child_range(row, depth, start, first, last)
+            depth += 1
+            now[depth] = begin
+            end[depth] = stop

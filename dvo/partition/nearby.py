@@ -1,11 +1,10 @@
 """Which regions hold what is near some positions: many positions, and a reach of arcseconds.
 
-For one position and any radius there is `SkyTable.cone`.
+For one position and any radius there is `Partition.cone`.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ def regions_near(ra: Array, dec: Array, own: Array, view: View, reach_deg: float
     ra, dec : ndarray of float64, shape (n,)
         Positions [deg].
     own : ndarray of int, shape (n,)
-        Region of each, at the level of the database.
+        Region of each, as `Partition.locate` gives it.
     view : View
         A snapshot of the database.
     reach_deg : float
@@ -68,13 +67,14 @@ def regions_near(ra: Array, dec: Array, own: Array, view: View, reach_deg: float
     found = set(regions)
     if reach_deg > _STEP_DEG:
         # Far: by regions, which takes in some too many, not by positions.
-        for row in np.unique(index[own[is_near]]):
-            found.update(_around(bounds[row], reach_deg, view))
-        return sorted(found)
+        wide = np.zeros(len(regions), np.bool_)
+        wide[index[own[is_near]]] = True
+        return sorted(found.union(view.partition.near_boxes(bounds[wide], reach_deg).tolist()))
     ra, dec = ra[is_near], dec[is_near]
     is_polar = np.abs(dec) + 2 * reach_deg > 89.0
-    for a, d in zip(ra[is_polar], dec[is_polar], strict=True):
-        found.update(view.sky.cone(a, d, 1.01 * reach_deg, view.level).tolist())
+    points = np.stack([ra, ra, dec, dec], axis=1)[is_polar]
+    if len(points):
+        found.update(view.partition.near_boxes(points, reach_deg).tolist())
     ra, dec = ra[~is_polar], dec[~is_polar]
     # The corners and sides of a square around each; no region is narrower (0.09 deg, level 5).
     step_ra = reach_deg / np.cos(np.radians(np.abs(dec) + reach_deg))
@@ -82,17 +82,5 @@ def regions_near(ra: Array, dec: Array, own: Array, view: View, reach_deg: float
         for dy in (-1.01, 0.0, 1.01):
             a = (ra + dx * step_ra) % 360.0
             d = np.clip(dec + dy * reach_deg, -90.0, 90.0)
-            found.update(marked(view.sky.locate(a, d, view.level), len(view.sky)))
+            found.update(marked(view.partition.locate(a, d), len(view.sky)))
     return sorted(found)
-
-
-def _around(bounds: Array, reach_deg: float, view: View) -> list[int]:
-    """Regions within reach of a region with such bounds."""
-    ra_min, ra_max, dec_min, dec_max = bounds.tolist()
-    ra, dec = 0.5 * (ra_min + ra_max), 0.5 * (dec_min + dec_max)
-    half_ra = 0.5 * (ra_max - ra_min) * math.cos(math.radians(min(abs(dec_min), abs(dec_max))))
-    if dec_min < 0 < dec_max:
-        half_ra = 0.5 * (ra_max - ra_min)
-    # Along the parallel, then along the meridian: never shorter than straight.
-    radius = half_ra + 0.5 * (dec_max - dec_min) + reach_deg
-    return [int(r) for r in view.sky.cone(ra, dec, min(180.0, radius), view.level)]

@@ -59,6 +59,7 @@ _TABLES: dict[str, dict[str, str]] = {
         "region": "i8", "n_average": "i8", "next_obj_id": "i8", "n_measure": "i8",
         "is_sorted": "i8", "n_parts": "i8", "n_largest": "i8",
     },
+    "DVO_SPLIT": {"region": "i8"},
     "DVO_IMAGES": {"image_id": "i8", "identity": "S", "content": "S", "match_mjd": "f8"},
     "DVO_TAGS": {"name": "S", "snapshot": "i8"},
 }  # fmt: skip
@@ -91,6 +92,7 @@ def write_record(
     texts = (snapshot.params, snapshot.counts, asdict(snapshot.reach), change.meta)
     removed = [("image", i) for i in change.dropped_images]
     removed += [("snapshot", i) for i in change.forgotten]
+    removed += [("split", i) for i in change.joined]
     paths = {f.path: i for i, f in enumerate(change.files)}
     old = [run.path for run in change.parts if run.path not in paths]
     paths |= {path: i for i, path in enumerate(dict.fromkeys(old), len(paths))}
@@ -107,6 +109,7 @@ def write_record(
             [(c.region, c.n_average, c.next_obj_id, c.n_measure, int(c.is_sorted), c.n_parts,
               c.n_largest) for c in change.catalogs],
         ),
+        "DVO_SPLIT": _columns("DVO_SPLIT", [(region,) for region in change.split]),
         "DVO_IMAGES": _columns(
             "DVO_IMAGES",
             [(i.image_id, i.identity, i.content,
@@ -122,6 +125,7 @@ def write_record(
         "DVO_BASE": (base, "token of the commit that it builds on"),
         "DVO_TIME": (snapshot.time, "when, UTC"),
         "DVO_CMD": (snapshot.command, "command"),
+        "DVO_LEVL": (snapshot.level, "level of the partition"),
         "DVO_VERS": (snapshot.version, "version of dvo"),
     }
     hdus = [_hdu(name, columns) for name, columns in tables.items() if len(_first(columns))]
@@ -193,7 +197,7 @@ def read_record(path: Path) -> tuple[SnapshotRow, Change, str, str]:
     snapshot = SnapshotRow(
         head.integer("DVO_SNAP"), str(head["DVO_TOK"]), str(head["DVO_TIME"]),
         str(head["DVO_CMD"]), json.loads(params), str(head["DVO_VERS"]), json.loads(counts),
-        Reach(**json.loads(reach)),
+        head.integer("DVO_LEVL"), Reach(**json.loads(reach)),
     )  # fmt: skip
     change = _change(tables)
     change.meta = json.loads(meta)
@@ -212,6 +216,8 @@ def _change(tables: Mapping[str, Mapping[str, Array]]) -> Change:
         ],
         dropped_images=[i for kind, i in removed if kind == "image"],
         forgotten=[i for kind, i in removed if kind == "snapshot"],
+        joined=[i for kind, i in removed if kind == "split"],
+        split=[region for (region,) in _rows(tables, "DVO_SPLIT")],
         catalogs=[
             CatalogRow(r, objects, next_id, measures, bool(is_sorted), n_parts, largest)
             for r, objects, next_id, measures, is_sorted, n_parts, largest in _rows(

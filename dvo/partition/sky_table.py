@@ -19,7 +19,7 @@ from dvo.partition.gsc import BANDS, Layout, pole_layout
 from dvo.partition.sky_region import SkyRegion
 from dvo.sphere import SphericalPolygon, same_shape, separation, wrap_ra
 
-__all__ = ["SkyTable"]
+__all__ = ["SkyTable", "may_touch"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -52,7 +52,7 @@ class SkyTable:
         lay = self._layout
         # The arrays by which the kernels walk down the levels, and those that place positions.
         self._grid = (lay.level_start, lay.ra_slot, lay.ra_slots, lay.dec_min, lay.dec_step)
-        self._tree = (*self._grid, lay.child_start, lay.child_end)
+        self.tree = (*self._grid, lay.child_start, lay.child_end)
         self._larges = (lay.band_large, lay.cuts, lay.large_row2, lay.large_row3)
         self._names: tuple[str, ...] | None = None
         self._rows_by_name: dict[str, int] | None = None
@@ -199,7 +199,7 @@ class SkyTable:
         UnknownRegionError
             If the index is none of this table.
         """
-        starts, ends = self._child_ranges(self._checked([index]))
+        starts, ends = self.child_ranges(self._checked([index]))
         return range(int(starts[0]), int(ends[0]))
 
     def descendants(self, index: int, level: int) -> range:
@@ -401,7 +401,7 @@ class SkyTable:
                 f"cone ({ra}, {dec}), radius {radius_deg} deg: give a finite centre with dec "
                 "in [-90, 90] and a radius of 0 or more"
             )
-        return kernels.cone_regions(float(ra), float(dec), float(radius_deg), level, *self._tree)
+        return kernels.cone_regions(float(ra), float(dec), float(radius_deg), level, *self.tree)
 
     def box(self, ra_min: float, ra_max: float, dec_min: float, dec_max: float, level: int) -> I64:
         """Regions that a box in right ascension and declination touches.
@@ -441,7 +441,7 @@ class SkyTable:
             float(dec_min),
             float(dec_max),
             level,
-            *self._tree,
+            *self.tree,
         )
 
     def polygon(self, vertices: ArrayLike, level: int) -> I64:
@@ -473,51 +473,10 @@ class SkyTable:
         shape = SphericalPolygon(vertices)
         rows = np.zeros(1, np.int64)
         for _ in range(level):
-            starts, ends = self._child_ranges(rows)
+            starts, ends = self.child_ranges(rows)
             rows = _runs(starts, ends)
-            rows = rows[_may_touch(shape, self.bounds(rows))]
+            rows = rows[may_touch(shape, self.bounds(rows))]
         return rows
-
-    def columns(self, *, max_level: int, table_level: int) -> dict[str, NDArray[np.generic]]:
-        """The table as columns, for a file.
-
-        Parameters
-        ----------
-        max_level : int
-            Deepest level to list; its regions get no children.
-        table_level : int
-            Level whose regions have catalogs.
-
-        Returns
-        -------
-        dict of ndarray
-            R_MIN, R_MAX, D_MIN, D_MAX (float64, ICRS [deg]), CHILD_S, CHILD_E, PARENT,
-            INDEX (int32), DEPTH (uint8), TABLE (bool) and NAME (str), one row a region.
-
-        Raises
-        ------
-        PartitionError
-            If there is no such level.
-        """
-        rows = np.arange(self.at_level(max_level).stop)
-        bounds, depth = self.bounds(rows), self.depths(rows)
-        starts, ends = self._child_ranges(rows)
-        has_children = depth < max_level
-        if table_level > max_level:
-            raise PartitionError(f"catalogs at level {table_level}, but levels end at {max_level}")
-        return {
-            "R_MIN": bounds[:, 0].copy(),
-            "R_MAX": bounds[:, 1].copy(),
-            "D_MIN": bounds[:, 2].copy(),
-            "D_MAX": bounds[:, 3].copy(),
-            "CHILD_S": np.where(has_children, starts, 0).astype(np.int32),
-            "CHILD_E": np.where(has_children, ends, 0).astype(np.int32),
-            "PARENT": self.parents(rows).astype(np.int32),
-            "INDEX": rows.astype(np.int32),
-            "DEPTH": depth.astype(np.uint8),
-            "TABLE": depth == table_level,
-            "NAME": np.array(self._all_names(max_level)),
-        }
 
     def _checked(self, indices: ArrayLike) -> I64:
         rows = np.ascontiguousarray(indices, dtype=np.int64).reshape(-1)
@@ -526,7 +485,25 @@ class SkyTable:
             raise UnknownRegionError(f"no region has index {bad}; indices are 0 to {len(self) - 1}")
         return rows
 
-    def _child_ranges(self, rows: I64) -> tuple[I64, I64]:
+    def child_ranges(self, indices: ArrayLike) -> tuple[I64, I64]:
+        """Indices of the children of many regions.
+
+        Parameters
+        ----------
+        indices : array_like of int, shape (n,)
+            Indices of regions.
+
+        Returns
+        -------
+        starts, ends : ndarray of int64, shape (n,)
+            First child of each region and the one behind its last; both 0 where it has none.
+
+        Raises
+        ------
+        UnknownRegionError
+            If an index is none of this table.
+        """
+        rows = self._checked(indices)
         start, lay = self._layout.level_start, self._layout
         starts, ends = np.zeros(rows.size, np.int64), np.zeros(rows.size, np.int64)
         is_upper = rows < start[4]
@@ -539,12 +516,23 @@ class SkyTable:
         starts[is_deepest] = ends[is_deepest] = 0
         return starts, ends
 
-    def _all_names(self, max_level: int) -> list[str]:
-        """Names of the first levels; much faster than one by one."""
-        out = list(self._upper_names()[: self.at_level(min(max_level, 3)).stop])
+    def names_down_to(self, level: int) -> list[str]:
+        """Names of all regions of the first levels; much faster than one by one.
+
+        Parameters
+        ----------
+        level : int
+            Deepest level.
+
+        Returns
+        -------
+        list of str
+            Their names, in the order of indices.
+        """
+        out = list(self._upper_names()[: self.at_level(min(level, 3)).stop])
         names = out[self.at_level(3).start :]
-        for level in range(4, max_level + 1):
-            parts = [f".{part:02d}" for part in range(_FAN_OUT[level - 1])]
+        for depth in range(4, level + 1):
+            parts = [f".{part:02d}" for part in range(_FAN_OUT[depth - 1])]
             names = [name + part for name in names for part in parts]
             out += names
         return out
@@ -581,8 +569,21 @@ def _runs(starts: I64, ends: I64) -> I64:
     return np.asarray(skipped + np.arange(skipped.size))
 
 
-def _may_touch(shape: SphericalPolygon, bounds: F64) -> NDArray[np.bool_]:
-    """Whether the enclosing circle of each rectangle meets a polygon."""
+def may_touch(shape: SphericalPolygon, bounds: F64) -> NDArray[np.bool_]:
+    """Tell which rectangles may touch a polygon: those whose enclosing circles meet it.
+
+    Parameters
+    ----------
+    shape : SphericalPolygon
+        The polygon.
+    bounds : ndarray of float64, shape (n, 4)
+        ra_min, ra_max, dec_min, dec_max of each rectangle [deg].
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Never wrongly False.
+    """
     ra = 0.5 * (bounds[:, 0] + bounds[:, 1])
     dec = 0.5 * (bounds[:, 2] + bounds[:, 3])
     half_width = 0.5 * (bounds[:, 1] - bounds[:, 0])

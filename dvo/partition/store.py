@@ -35,6 +35,7 @@ from dvo.partition.manifest import (
     build_manifest,
     place_manifest,
 )
+from dvo.partition.partition import Partition
 from dvo.partition.records import write_record
 from dvo.partition.sky_table import SkyTable
 from dvo.partition.snapshot_name import SnapshotName
@@ -93,16 +94,14 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
     token = layout.make_token(1)
     for folder in (layout.SHARED, layout.LOG):
         (catdir / folder).mkdir()
-    table = SkyTable.standard().columns(max_level=level, table_level=level)
-    sky = {n.lower(): np.asarray(v) for n, v in table.items()}
-    sky["name"] = np.char.encode(sky["name"], "ascii")
-    sky["child"] = sky["depth"] < level
+    partition = Partition(SkyTable.standard(), level)
+    sky = {n.lower(): v for n, v in partition.columns().items()}
     _write_plainly(catdir / layout.SKY_TABLE, SKY_REGION, sky, db_id)
     path = layout.global_path("Photcodes", token)
     columns = {n.lower(): v for n, v in photcodes.to_columns().items()}
     digest, n_bytes = _write_plainly(catdir / path, PHOTCODE, columns, db_id)
     part = PartRun(path, *(np.array([n]) for n in (1, ALL_SKY, 0, len(photcodes), 0)))
-    meta = {"db_id": db_id, "level": str(level)}
+    meta = {"db_id": db_id}
     file = FileRow(path, PHOTCODE.name, "rows", tuple(columns), n_bytes, digest)
     change = Change(files=[file], parts=[part], meta=meta)
     first = SnapshotRow(
@@ -113,6 +112,7 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
         params={"level": level, "filters": [p.name for p in photcodes.sec]},
         version=dvo.__version__,
         counts={"images": 0, "objects": 0, "measures": 0, "catalogs": 0},
+        level=level,
     )
     write_record(catdir / layout.log_path(token), first, change, db_id=db_id, base="")
     sync_folder(catdir / layout.LOG)
@@ -181,11 +181,6 @@ class Store:
     def db_id(self) -> str:
         """Identifier of the database."""
         return str(self.manifest.meta["db_id"])
-
-    @property
-    def level(self) -> int:
-        """Level of the sky partition."""
-        return int(self.manifest.meta["level"])
 
     def view(self, snapshot: SnapshotName | None = None) -> View:
         """Open a snapshot.

@@ -42,6 +42,7 @@ from dvo.partition.manifest import (
 )
 from dvo.partition.packing import Packings
 from dvo.partition.part_counts import count_parts
+from dvo.partition.partition import Partition
 from dvo.partition.records import write_record
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
@@ -102,6 +103,7 @@ class Transaction:
         self._params = dict(params)
         self._change = Change()
         self._reach = base.snapshot.reach
+        self._partition = base.partition
         self._removed: list[Array] = []
         self._measures: list[PartRun] = []  # those that are rows of Measure
         self._grown: list[Array] = []  # regions whose satellite tables got rows
@@ -315,6 +317,10 @@ class Transaction:
         """State how far any rows may lie outside their regions, in place of what was said."""
         self._reach = reach
 
+    def set_partition(self, partition: Partition) -> None:
+        """State which regions have catalogs; those of others are to be empty."""
+        self._partition = partition
+
     # ---- ending
 
     def commit(self, **params: Any) -> SnapshotRow:
@@ -371,6 +377,9 @@ class Transaction:
             self._catalogs.values(), before, self._measures, change.removed_parts,
             self.base.part_table,
         )  # fmt: skip
+        before_splits, splits = self.base.partition.splits, self._partition.splits
+        change.split = sorted(set(splits) - set(before_splits))
+        change.joined = sorted(set(before_splits) - set(splits))
         return SnapshotRow(
             id=self.snapshot,
             token=self.token,
@@ -379,6 +388,7 @@ class Transaction:
             params=self._params | params,
             version=dvo.__version__,
             counts=self._counts(before.values()),
+            level=self._partition.level,
             reach=self._reach,
         )
 

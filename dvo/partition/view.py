@@ -29,6 +29,7 @@ from dvo.partition.manifest import (
     SnapshotRow,
 )
 from dvo.partition.newest import newest_values
+from dvo.partition.partition import partition_of
 from dvo.partition.sky_table import SkyTable
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
@@ -53,7 +54,7 @@ class View:
     cache : TileCache
         Where data files are read through.
     sky : SkyTable
-        The sky partition.
+        All regions of the sky; those that have catalogs are in `partition`.
     snapshot : SnapshotRow
         Which state.
     """
@@ -71,7 +72,7 @@ class View:
         self._changed: dict[int, CatalogRow] = {}  # counts of the catalogs in _overrides
         self._asked_counts: tuple[tuple[int, ...], dict[int, CatalogRow]] = ((), {})
         self._asked_parts: tuple[tuple[int, ...], PartTable] | None = None
-        self.level = int(manifest.meta["level"])
+        self.partition = partition_of(sky, snapshot.level, manifest.splits(snapshot.id))
         self.pad_deg = snapshot.reach.pad_deg
 
     @cached_property
@@ -116,7 +117,7 @@ class View:
             Region indices, ascending.
         """
         if area is not None:
-            near = area.regions(self.sky, self.level, self.pad_deg)
+            near = area.regions(self.partition, self.pad_deg)
             if len(near) < 5000:
                 return [r for r, row in self.catalogs(near.tolist()).items() if row.n_average > 0]
             inside = {int(r) for r in near}

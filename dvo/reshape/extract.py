@@ -67,7 +67,7 @@ def extract(
     )
     if not (target / layout.MANIFEST).exists():
         create_store(
-            target, level=source.level if level is None else level, photcodes=view.photcodes
+            target, level=view.partition.level if level is None else level, photcodes=view.photcodes
         )
     with Store(target, writable=True, command="dvo extract") as store:
         state = find_progress(store.manifest.log(), source.db_id)

@@ -121,11 +121,7 @@ def export_catdir(
 
 
 def _write_sky(view: View, folder: Path) -> None:
-    level = view.level
-    found: dict[str, Array] = dict(view.sky.columns(max_level=level, table_level=level))
-    columns = {name.lower(): values for name, values in found.items()}
-    columns["name"] = np.char.encode(columns["name"], "ascii")
-    columns["child"] = columns["depth"] < level
+    columns: dict[str, Array] = {n.lower(): v for n, v in view.partition.columns().items()}
     n_rows = len(columns["index"])
     table = old_table(SKY_REGION, skyregion.SKY_REGION, columns, n_rows)
     _write(folder / "SkyTable.fits", [table], {"HOSTS": ("HostTable.dat", "partition hosts")})

@@ -44,8 +44,9 @@ def rollback(store: Store, snapshot: SnapshotName) -> SnapshotRow:
     catalogs = before.catalogs_over(now)
     gone = [image.image_id for image in now.images - before.images]
     back = sorted(before.images - now.images, key=lambda image: image.image_id)
-    same_reach = old.reach == view.snapshot.reach
-    if same_reach and not (is_other.any() or was_other.any() or catalogs or gone or back):
+    partition = store.view(old.id).partition
+    is_same = old.reach == view.snapshot.reach and partition == view.partition
+    if is_same and not (is_other.any() or was_other.any() or catalogs or gone or back):
         return view.snapshot
     with store.begin("rollback", {"to": old.id}, view) as change:
         # All of a table or none: the order of its parts is the order of its rows.
@@ -53,6 +54,7 @@ def rollback(store: Store, snapshot: SnapshotName) -> SnapshotRow:
         change.keep_parts(before.parts.take(was_other))
         change.set_catalogs(catalogs)
         change.set_reach(old.reach)
+        change.set_partition(partition)
         n_more = old.counts["images"] - view.snapshot.counts["images"]
         change.set_images(back, sorted(gone), n_more=n_more)
         return change.commit()

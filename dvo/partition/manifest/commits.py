@@ -35,7 +35,7 @@ def build_manifest(
     catdir : Path
         The folder; `place_manifest` gives the new manifest its name there.
     meta : dict
-        What the database is: id, level, filters.
+        What the database is: its id, and settings.
     commits : iterable of (SnapshotRow, Change)
         What was done, in order.
 
@@ -116,6 +116,7 @@ def insert(db: sqlite3.Connection, snapshot: SnapshotRow, change: Change) -> lis
     _insert_catalogs(db, snapshot.id, change)
     _insert_images(db, snapshot.id, change)
     _insert_tags(db, snapshot.id, change)
+    _insert_splits(db, snapshot.id, change)
     meta = dict(change.meta)
     last = [int(run.ids.max()) for run in change.parts if len(run)]
     if last:
@@ -127,9 +128,9 @@ def insert(db: sqlite3.Connection, snapshot: SnapshotRow, change: Change) -> lis
 def _insert_snapshot(db: sqlite3.Connection, row: SnapshotRow) -> None:
     texts = (json.dumps(row.counts), json.dumps(asdict(row.reach)))
     db.execute(
-        "INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO snapshot VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (row.id, row.token, row.time, row.command, json.dumps(row.params), row.version, *texts,
-         int(row.kept)),
+         row.level, int(row.kept)),
     )  # fmt: skip
 
 
@@ -193,10 +194,20 @@ def _insert_tags(db: sqlite3.Connection, snapshot: int, change: Change) -> None:
     )
 
 
+def _insert_splits(db: sqlite3.Connection, snapshot: int, change: Change) -> None:
+    db.executemany(
+        f"UPDATE split SET removed = {snapshot} WHERE region = ? AND removed = {LIVE}",
+        [(region,) for region in change.joined],
+    )
+    db.executemany(
+        f"INSERT INTO split VALUES (?, {LIVE}, {snapshot})", [(r,) for r in change.split]
+    )
+
+
 def _forget(db: sqlite3.Connection, snapshots: Sequence[int]) -> list[str]:
     """Forget snapshots, and all rows that none of those kept can see."""
     db.executemany("UPDATE snapshot SET kept = 0 WHERE id = ?", [(s,) for s in snapshots])
-    for table in ("part", "catalog", "image"):
+    for table in ("part", "catalog", "image", "split"):
         db.execute(
             f"DELETE FROM {table} WHERE removed < {LIVE} AND NOT EXISTS (SELECT 1 "
             "FROM snapshot WHERE kept AND snapshot.id >= added AND snapshot.id < removed)"

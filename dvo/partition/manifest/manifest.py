@@ -36,7 +36,7 @@ __all__ = ["Manifest"]
 _CATALOG = "region, n_average, next_obj_id, n_measure, is_sorted, n_parts, n_largest"
 _FILE = "path, tab, kind, columns, n_bytes, digest, id"
 _IMAGE = "image_id, identity, content, match_mjd"
-_SNAPSHOT = "id, token, time, command, params, version, counts, reach, kept"
+_SNAPSHOT = "id, token, time, command, params, version, counts, level, reach, kept"
 
 
 class Manifest:
@@ -191,12 +191,21 @@ class Manifest:
 
     def _snapshots(self, where: str, *args: Any) -> Iterator[SnapshotRow]:
         sql = f"SELECT {_SNAPSHOT} FROM snapshot {where}"
-        for number, token, time, command, params, version, counts, reach, kept in self._query(
-            sql, args
-        ):
+        for (
+            number,
+            token,
+            time,
+            command,
+            params,
+            version,
+            counts,
+            level,
+            reach,
+            kept,
+        ) in self._query(sql, args):
             yield SnapshotRow(
                 number, token, time, command, json.loads(params), version, json.loads(counts),
-                Reach(**json.loads(reach)), bool(kept),
+                level, Reach(**json.loads(reach)), bool(kept),
             )  # fmt: skip
 
     def has_commit(self, token: str) -> bool:
@@ -313,6 +322,11 @@ class Manifest:
         """
         sql = f"SELECT region FROM catalog WHERE removed = {LIVE} AND busy > 1 AND busy >= ?"
         return sorted(region for (region,) in self._query(sql, (at_least,)))
+
+    def splits(self, snapshot: int) -> tuple[int, ...]:
+        """Regions whose children have catalogs in their place in a snapshot, ascending."""
+        sql = f"SELECT region FROM split WHERE {VISIBLE} ORDER BY region"
+        return tuple(region for (region,) in self._visible(snapshot, sql))
 
     def image(self, snapshot: int, identity: str) -> ImageRow | None:
         """Find an image by what it is known by in the system it came from."""

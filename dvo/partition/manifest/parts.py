@@ -163,6 +163,8 @@ class Change:
         Snapshots that vanish.
     tags : dict of str to int
         Tags that it sets, and the snapshots that they name then; 0 for a tag that goes.
+    split, joined : list of int
+        Regions that are split from then on, and those that are so no more.
     """
 
     files: list[FileRow] = field(default_factory=list)
@@ -174,3 +176,5 @@ class Change:
     meta: dict[str, str] = field(default_factory=dict)
     forgotten: list[int] = field(default_factory=list)
     tags: dict[str, int] = field(default_factory=dict)
+    split: list[int] = field(default_factory=list)
+    joined: list[int] = field(default_factory=list)

@@ -88,6 +88,7 @@ class SnapshotRow:
     params: dict[str, Any]
     version: str
     counts: dict[str, int]
+    level: int
     reach: Reach = Reach()
     kept: bool = True
 

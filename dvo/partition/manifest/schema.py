@@ -30,7 +30,8 @@ SCHEMA = (
     """CREATE TABLE snapshot (
         id INTEGER PRIMARY KEY, token TEXT NOT NULL UNIQUE, time TEXT NOT NULL,
         command TEXT NOT NULL, params TEXT NOT NULL, version TEXT NOT NULL,
-        counts TEXT NOT NULL, reach TEXT NOT NULL, kept INTEGER NOT NULL DEFAULT 1)""",
+        counts TEXT NOT NULL, reach TEXT NOT NULL, level INTEGER NOT NULL,
+        kept INTEGER NOT NULL DEFAULT 1)""",
     # AUTOINCREMENT: the number of a file that is gone is not given again, so what an open
     # reader knows of a file stays true.
     """CREATE TABLE file (
@@ -59,6 +60,10 @@ SCHEMA = (
     """CREATE TABLE tag (
         name TEXT PRIMARY KEY, snapshot INTEGER NOT NULL, added INTEGER NOT NULL)
         WITHOUT ROWID""",
+    # Regions whose children have catalogs in their place.
+    """CREATE TABLE split (
+        region INTEGER NOT NULL, removed INTEGER NOT NULL, added INTEGER NOT NULL,
+        PRIMARY KEY (region, removed)) WITHOUT ROWID""",
     "CREATE TABLE pending (path TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 """Statements that make the tables."""

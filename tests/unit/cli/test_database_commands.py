@@ -17,7 +17,7 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass
 from tests.synth import filled_database
 
-COUNTS = {"n_images": 3, "n_secfilt": 2, "level": 4, "snapshot": 4}
+COUNTS = {"n_images": 3, "n_secfilt": 2, "level": 4, "n_split": 0, "snapshot": 4}
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ from dvo.partition.manifest import (
 )
 
 COUNTS = {"images": 0, "objects": 0, "measures": 0, "catalogs": 0}
-META = {"db_id": "a", "level": "4", "n_secfilt": "1"}
+META = {"db_id": "a"}
 
 
 def snapshot(number: int) -> SnapshotRow:
-    return SnapshotRow(number, f"{number:08d}-abcd", "2026-01-01", "test", {}, "0", COUNTS)
+    return SnapshotRow(number, f"{number:08d}-abcd", "2026-01-01", "test", {}, "0", COUNTS, 4)
 
 
 def file(path: str) -> FileRow:

@@ -181,16 +181,9 @@ def test_box_over_the_seam() -> None:
     assert len(SKY.box(10.0, 10.0, 5.0, 5.0, 4)) == 1
 
 
-def test_columns_for_a_file() -> None:
-    columns = SKY.columns(max_level=4, table_level=3)
-    assert {len(column) for column in columns.values()} == {162242}
-    assert columns["TABLE"].sum() == 9499
-    assert columns["CHILD_E"][-1] == 0
-    assert columns["NAME"].tolist() == SKY.names(columns["INDEX"])
-    assert SKY.columns(max_level=1, table_level=1)["NAME"][-1] == "s8230"
-    assert columns["PARENT"][0] == -1
-    with pytest.raises(PartitionError, match="catalogs at level 4"):
-        SKY.columns(max_level=3, table_level=4)
+def test_names_of_whole_levels() -> None:
+    assert SKY.names_down_to(4) == SKY.names(np.arange(SKY.at_level(4).stop))
+    assert SKY.names_down_to(1)[-1] == "s8230"
 
 
 def test_a_shallow_table_ends_above() -> None:
