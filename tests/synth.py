@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,8 @@ def _copies(image: InputImage) -> list[InputImage]:
     # addstar may take the columns of its input apart.
     found = image.detections
     columns = {name: values.copy() for name, values in found.columns.items()}
-    return [InputImage(image.meta, Detections(found.ra.copy(), found.dec.copy(), columns), {})]
+    copied = Detections(found.ra.copy(), found.dec.copy(), columns)
+    return [replace(image, detections=copied, report={})]
 
 
 def filled_database(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dvo.ingest.detections import InputImage
+from dvo.ingest.satellite_input import SatelliteRows
 from dvo.ingest.satellite_rows import add_satellites
 from dvo.partition.store import Store
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.galphot import GALPHOT
 from dvo.tables.image import IMAGE
 from dvo.tables.lensing import LENSING
 from dvo.tables.lensobj import LENSOBJ
@@ -38,6 +43,24 @@ def made_of(measure: ColumnTable, schema: TableSchema) -> ColumnTable:
     if "model_type" in schema:
         columns["model_type"] = np.full(len(measure), 1, np.int16)
     return ColumnTable(schema, columns)
+
+
+def with_satellites(image: InputImage, seed: int, lost: Sequence[int] = ()) -> InputImage:
+    """An image some of whose detections have galaxy models (two each) and lensing terms."""
+    rng = np.random.default_rng(seed)
+    det_id = image.detections.columns["det_id"]
+    some = rng.permutation(det_id)[: len(det_id) // 3]
+    galaxies = np.concatenate([np.repeat(some, 2), np.array(lost, np.uint32)]).astype(np.uint32)
+    columns: dict[str, Any] = {
+        "mag": rng.normal(20, 1, len(galaxies)).astype(np.float32),
+        "model_type": (1 + np.arange(len(galaxies)) % 2).astype(np.int16),
+        "flags": np.zeros(len(galaxies), np.uint32),
+    }
+    lensed = rng.permutation(det_id)[: len(det_id) // 2]
+    terms = {"x11_sm_obj": rng.normal(0, 1, len(lensed)).astype(np.float32)}
+    return replace(image, satellites=[
+        SatelliteRows(GALPHOT, galaxies, columns), SatelliteRows(LENSING, lensed, terms)
+    ])  # fmt: skip
 
 
 def add_to_measures(store: Store, schema: TableSchema, images: list[int]) -> Rows:

@@ -85,6 +85,13 @@ _MAX_RADIUS = 3600.0  # arcsec; that of AddstarOptions
     "--area", nargs=4, type=float, metavar="X0 X1 Y0 Y1", help="Good area of a chip [pixel]."
 )
 @click.option("--max-cerror", type=float, help="Greatest astrometric error of an image [arcsec].")
+@click.option(
+    "--satellites/--no-satellites",
+    default=True,
+    show_default=True,
+    help="Fill GalPhot and Lensing from the extensions .xfit, .xgal, .xrad and the LENS_ columns "
+    "of psphot catalogs. An image added without them gets them with --replace.",
+)
 @click.option("--accept-astrom", is_flag=True, help="Take images whose astrometry failed.")
 @click.option(
     "--batch-rows",
@@ -116,6 +123,7 @@ def addstar(
     exclude_flags: str,
     area: tuple[float, float, float, float] | None,
     max_cerror: float | None,
+    satellites: bool,
     accept_astrom: bool,
     batch_rows: int,
     as_json: bool,
@@ -164,7 +172,7 @@ def addstar(
     if survey is None and (bands is not None or system is not None):
         raise click.UsageError("--bands and --system are for a survey (--survey)")
     known = None if survey is None else _survey(survey, bands, system)
-    sources = _sources(files, lists, column_map, ref, epoch, name, known, photcode)
+    sources = _sources(files, lists, column_map, ref, epoch, name, known, photcode, satellites)
     has_images = ref is None and survey is None
     show = progress_line()
 
@@ -221,6 +229,7 @@ def _sources(
     name: str | None,
     survey: tuple[Survey, list[str] | None] | None,
     photcode: str | None,
+    satellites: bool,
 ) -> list[Source]:
     from dvo.ingest import sources  # noqa: PLC0415
     from dvo.ingest.column_map import parse_column_map  # noqa: PLC0415
@@ -245,7 +254,7 @@ def _sources(
         return sources.reference_sources(files, mapping, photcode=ref or "", epoch=epoch, name=name)
     if not files:
         raise click.UsageError("nothing to add: give FILES, --images, --ref or --survey")
-    return sources.catalog_sources(files, photcode=photcode)
+    return sources.catalog_sources(files, photcode=photcode, satellites=satellites)
 
 
 def main() -> None:

@@ -40,6 +40,9 @@ def report_lines(report: AddstarReport, n_added: int, *, has_images: bool) -> It
         f"{report.n_matched} of known objects, {_count(report.n_new, 'new object')}; "
         f"{report.seconds:.1f} s"
     )
+    if report.n_satellites:
+        tables = ", ".join(f"{n} of {name}" for name, n in report.n_satellites.items())
+        yield f"rows of satellite tables added: {tables}"
     for reason, n in report.n_dropped.items():
         yield f"left out: {n} ({reason})"
     for problem in report.left_out:

@@ -37,12 +37,15 @@ from dvo.ingest.object_rows import write_objects
 from dvo.ingest.objects import Grouped, ObjectSet
 from dvo.ingest.removal import remove_images
 from dvo.ingest.report import AddstarOptions, AddstarReport
+from dvo.ingest.satellite_rows import add_satellites
+from dvo.ingest.satellites.link import has_satellites, linked_rows
 from dvo.ingest.sources import Source
 from dvo.partition.compact import compact_busy
 from dvo.partition.manifest import ImageRow
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
+from dvo.tables.lensing import LENSING
 
 __all__ = ["AddstarOptions", "AddstarReport", "addstar"]
 
@@ -205,6 +208,8 @@ class _Run:
                 )
             )  # fmt: skip
             change.set_catalogs(changed_catalogs(groups, objects))
+        if has_satellites(batch):
+            self._write_satellites(change, batch, found)
         widen_pad(change, found.pad_deg)
         if has_motion:
             times = np.array([i.match_time_s for i in batch.images])
@@ -233,6 +238,20 @@ class _Run:
     ) -> None:
         rows = measure_rows(batch, found, self.objects, groups, spread)
         change.add_rows(rows, groups.regions, groups.edges)
+
+    def _write_satellites(self, change: Transaction, batch: Batch, found: Associated) -> None:
+        counts, dropped = self.report.n_satellites, self.report.n_dropped
+        for rows in linked_rows(batch, found, self.objects):
+            name, regions = rows.table.schema.name, rows.groups.regions
+            # LensObj is averaged by the filters of images, which are not stored yet.
+            codes = rows.photcodes if name == LENSING.name else None
+            add_satellites(
+                change, self.view, rows.table, regions, rows.groups.edges, photcodes=codes
+            )
+            counts[name] = counts.get(name, 0) + len(rows.table)
+            if rows.n_lost:
+                reason = f"rows of {name} whose detection is not in"
+                dropped[reason] = dropped.get(reason, 0) + rows.n_lost
 
     def _write_images(self, change: Transaction, admitted: Admitted) -> None:
         rows = image_rows(admitted.images, admitted.parents)

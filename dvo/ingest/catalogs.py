@@ -14,7 +14,9 @@ from dvo.ingest.smf import is_smf, smf_images
 __all__ = ["read_catalog"]
 
 
-def read_catalog(path: Path | str, *, photcode: str | None = None) -> Iterator[InputImage]:
+def read_catalog(
+    path: Path | str, *, photcode: str | None = None, satellites: bool = True
+) -> Iterator[InputImage]:
     """Read the images of a ``.smf``, ``.cmf`` or FITS-LDAC file, one after another.
 
     Parameters
@@ -23,6 +25,8 @@ def read_catalog(path: Path | str, *, photcode: str | None = None) -> Iterator[I
         The file; its kind is told by its tables, not by its name.
     photcode : str or None
         Photcode of all its images; None takes PHOTCODE of their headers.
+    satellites : bool
+        Whether to read the extensions that fill satellite tables, too.
 
     Yields
     ------
@@ -38,7 +42,7 @@ def read_catalog(path: Path | str, *, photcode: str | None = None) -> Iterator[I
         if is_ldac(file):
             yield from ldac_images(file, photcode=photcode)
         elif is_smf(file):
-            yield from smf_images(file, photcode=photcode)
+            yield from smf_images(file, photcode=photcode, satellites=satellites)
         else:
             names = ", ".join(hdu.extname or "-" for hdu in file.hdus[:20])
             raise BadCatalogError(

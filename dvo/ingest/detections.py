@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dvo.errors import BadCatalogError, ShapeError
 from dvo.ingest.astrometry import AstromCoords
+from dvo.ingest.satellite_input import SatelliteRows
 from dvo.tables.measure import MEASURE
 
 __all__ = [
@@ -347,11 +348,15 @@ class InputImage:
     report : dict
         ``dropped``: rows left out, by reason; ``missing``: columns that the input should
         have but lacks; ``notes``: anything else worth telling.
+    satellites : list of SatelliteRows
+        More of some detections: galaxy models, lensing terms. Rows of detections that are not
+        there are left out when the image is added.
     """
 
     meta: ImageMeta | RefSource
     detections: Detections
     report: dict[str, object] = field(default_factory=dict)
+    satellites: list[SatelliteRows] = field(default_factory=list)
 
 
 def clean_positions(ra: F64, dec: F64) -> tuple[F64, F64, NDArray[np.bool_], dict[str, int]]:

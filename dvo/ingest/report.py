@@ -78,10 +78,13 @@ class AddstarReport:
         Detections added; those of known objects, and those that made new ones.
     n_measures : int
         Measures added: as many as detections, but for catalogs of several bands.
+    n_satellites : dict of str to int
+        Rows of satellite tables added, by table.
     n_commits : int
         Commits made.
     n_dropped : dict of str to int
-        Detections left out, and magnitudes taken as missing, by reason.
+        Detections and rows of satellite tables left out, and magnitudes taken as missing, by
+        reason.
     left_out : list of str
         What was wrong with each file or image that was left out for being bad.
     notes : dict of str to list of str
@@ -98,6 +101,7 @@ class AddstarReport:
     n_matched: int = 0
     n_new: int = 0
     n_measures: int = 0
+    n_satellites: dict[str, int] = field(default_factory=dict)
     n_commits: int = 0
     n_dropped: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)

@@ -181,7 +181,8 @@ def select_detections(image: InputImage, selection: Selection) -> InputImage:
         dropped[_NO_MAG] = n_no_mag
     if keep.all() and detections is image.detections:
         return image
-    return InputImage(image.meta, detections.take(keep), {**image.report, "dropped": dropped})
+    report = {**image.report, "dropped": dropped}
+    return replace(image, detections=detections.take(keep), report=report)
 
 
 def _without_impossible(detections: Detections) -> tuple[Detections, int]:

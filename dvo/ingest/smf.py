@@ -3,7 +3,8 @@
 Each chip has a header HDU without pixels just before its ``.psf`` table; the header is
 found by this place, as real files name it wrongly now and then. Columns are read by name
 (PS1_V1 to V5, SV and DV tables), missing ones are null and reported. The primary header of
-an smf holds the astrometry of the focal plane.
+an smf holds the astrometry of the focal plane. Extensions beside a table (``.xfit`` and so on)
+fill satellite tables, see :mod:`dvo.ingest.satellites.extensions`.
 
 Instrumental magnitudes of 0 or more (one count or less; the mark of a failed fit) are
 null, as in the original; the flux is kept.
@@ -13,8 +14,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ from dvo.ingest.header_facts import (
     get_size,
     get_start_mjd,
 )
+from dvo.ingest.satellite_input import SatelliteRows
+from dvo.ingest.satellites.columns import Extension
+from dvo.ingest.satellites.extensions import find_extensions, read_satellites
 from dvo.tables.fits.hdu import Hdu
 from dvo.tables.fits.header import Header
 
@@ -102,6 +106,7 @@ class _Exposure:
     parent: ImageMeta | None
     photcode: str | None
     notes: tuple[str, ...]
+    extensions: Mapping[str, Hdu] | None = None  # None: satellite tables are not wanted
 
 
 def is_smf(file: HduFile) -> bool:
@@ -120,7 +125,9 @@ def is_smf(file: HduFile) -> bool:
     return any(_is_psf_table(hdu) for hdu in file.hdus)
 
 
-def read_smf(path: Path | str, *, photcode: str | None = None) -> Iterator[InputImage]:
+def read_smf(
+    path: Path | str, *, photcode: str | None = None, satellites: bool = True
+) -> Iterator[InputImage]:
     """Read the chips of a psphot catalog, one after another.
 
     Parameters
@@ -129,6 +136,8 @@ def read_smf(path: Path | str, *, photcode: str | None = None) -> Iterator[Input
         A ``.smf`` or ``.cmf`` file.
     photcode : str or None
         Photcode of all chips; None takes PHOTCODE of their headers.
+    satellites : bool
+        Whether to read the extensions that fill satellite tables, too.
 
     Yields
     ------
@@ -142,10 +151,12 @@ def read_smf(path: Path | str, *, photcode: str | None = None) -> Iterator[Input
         number stands twice in a chip.
     """
     with HduFile(path) as file:
-        yield from smf_images(file, photcode=photcode)
+        yield from smf_images(file, photcode=photcode, satellites=satellites)
 
 
-def smf_images(file: HduFile, *, photcode: str | None = None) -> Iterator[InputImage]:
+def smf_images(
+    file: HduFile, *, photcode: str | None = None, satellites: bool = True
+) -> Iterator[InputImage]:
     """Read the chips of a psphot catalog that is open already, as :func:`read_smf` does.
 
     Parameters
@@ -154,6 +165,8 @@ def smf_images(file: HduFile, *, photcode: str | None = None) -> Iterator[InputI
         The file.
     photcode : str or None
         Photcode of all chips; None takes PHOTCODE of their headers.
+    satellites : bool
+        Whether to read the extensions that fill satellite tables, too.
 
     Yields
     ------
@@ -172,6 +185,8 @@ def smf_images(file: HduFile, *, photcode: str | None = None) -> Iterator[InputI
             "other tables need a column map (--map)"
         )
     exposure = _read_exposure(file, tables, photcode)
+    if satellites:
+        exposure = _with_extensions(file, tables, exposure)
     for i in tables:
         yield _read_chip(file, i, exposure)
 
@@ -223,6 +238,15 @@ def _read_exposure(file: HduFile, tables: list[int], photcode: str | None) -> _E
     return _Exposure(file.path, primary, parent, photcode, notes)
 
 
+def _with_extensions(file: HduFile, tables: list[int], exposure: _Exposure) -> _Exposure:
+    """Find the extensions that fill satellite tables; those of no chip are told."""
+    extensions = find_extensions(file)
+    chips = {file.hdus[i].extname.upper().removesuffix(".PSF") for i in tables}
+    alone = [n for n in extensions if n.rpartition(".")[0] not in chips]
+    notes = tuple(f"{name} belongs to no table of detections" for name in alone)
+    return replace(exposure, extensions=extensions, notes=exposure.notes + notes)
+
+
 def _read_chip(file: HduFile, i_table: int, exposure: _Exposure) -> InputImage:
     hdu, before = file.hdus[i_table], file.hdus[i_table - 1]
     if before.is_table:
@@ -244,9 +268,17 @@ def _read_chip(file: HduFile, i_table: int, exposure: _Exposure) -> InputImage:
         notes.append(
             f"astrometry kept as a cubic fit, good to {solution.fit_error_arcsec:.4f} arcsec"
         )
+    rows: list[SatelliteRows] = []
+    if exposure.extensions is not None:
+        found = read_satellites(file, exposure.extensions, Extension(hdu, table), meta, solution)
+        if found.data:
+            meta = replace(meta, content=content_digest((meta.content,), found.data))
+        rows = found.rows
+        notes += found.notes
+        dropped |= found.dropped
     if notes:
         report["notes"] = notes
-    return InputImage(meta, detections, report)
+    return InputImage(meta, detections, report, rows)
 
 
 def _read_meta(

@@ -34,7 +34,9 @@ Source = Callable[[], Iterable[InputImage]]
 """Reads one file when it is called."""
 
 
-def catalog_sources(paths: Sequence[Path], *, photcode: str | None) -> list[Source]:
+def catalog_sources(
+    paths: Sequence[Path], *, photcode: str | None, satellites: bool = True
+) -> list[Source]:
     """Sources for psphot and FITS-LDAC catalogs.
 
     Parameters
@@ -43,13 +45,16 @@ def catalog_sources(paths: Sequence[Path], *, photcode: str | None) -> list[Sour
         The files.
     photcode : str or None
         Photcode of all images; None takes that of the headers.
+    satellites : bool
+        Whether to read what fills satellite tables, too.
 
     Returns
     -------
     list of Source
         One a file.
     """
-    return [partial(_listed, partial(read_catalog, _existing(p), photcode=photcode)) for p in paths]
+    read = partial(read_catalog, photcode=photcode, satellites=satellites)
+    return [partial(_listed, partial(read, _existing(path))) for path in paths]
 
 
 def exposure_sources(lists: Sequence[Path], column_map: ColumnMap) -> list[Source]:

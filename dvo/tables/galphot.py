@@ -1,4 +1,8 @@
-"""Schema of the GalPhot table: forced galaxy models, one row an object, filter and model."""
+"""Schema of the GalPhot table: galaxy models, one row a measurement and model.
+
+Magnitudes are at the level of ``Measure.mag``: the offset of the image (``m_cal``) is not yet
+applied.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +41,26 @@ GALPHOT = TableSchema(
     name="GalPhot",
     suffix="cpq",
     extname="DVO_GALPHOT",
-    meaning="one galaxy model of one object in one filter, its place forced",
+    meaning="one galaxy model of one measurement, or of an object in one filter",
     columns=(
         Column("xfit", "f4", "centre of the model, x", "pix", "pos.cartesian.x;instr.det"),
         Column("yfit", "f4", "centre of the model, y", "pix", "pos.cartesian.y;instr.det"),
-        Column("mag", "f4", "magnitude of the model", "mag", "phot.mag"),
+        Column("mag", "f4", "magnitude of the model, not calibrated", "mag", "phot.mag"),
         Column("mag_err", "f4", "error of mag", "mag", "stat.error;phot.mag"),
-        Column("major_axis", "f4", "major axis", "arcsec", "phys.angSize.smajAxis"),
-        Column("minor_axis", "f4", "minor axis", "arcsec", "phys.angSize.sminAxis"),
+        Column(
+            "major_axis",
+            "f4",
+            "half-light radius along the major axis",
+            "arcsec",
+            "phys.angSize.smajAxis",
+        ),
+        Column(
+            "minor_axis",
+            "f4",
+            "half-light radius along the minor axis",
+            "arcsec",
+            "phys.angSize.sminAxis",
+        ),
         Column(
             "major_axis_err",
             "f4",
@@ -59,10 +75,12 @@ GALPHOT = TableSchema(
             "arcsec",
             "stat.error;phys.angSize.sminAxis",
         ),
-        Column("theta", "f4", "position angle of the major axis", "deg", "pos.posAng"),
+        Column(
+            "theta", "f4", "position angle of the major axis, north to east", "deg", "pos.posAng"
+        ),
         Column("theta_err", "f4", "error of theta", "deg", "stat.error;pos.posAng"),
-        Column("index", "f4", "Sersic index"),
-        Column("chisq", "f4", "chi squared of the fit", ucd="stat.fit.chi2"),
+        Column("index", "f4", "Sersic index n; 4 for DEV, 1 for EXP"),
+        Column("chisq", "f4", "chi squared of the fit per degree of freedom", ucd="stat.fit.chi2"),
         Column("npix", "f4", "number of pixels fitted, weighted by their masks", "pix"),
         Column("obj_id", "u4", "number of the object in its catalog", ucd="meta.id;src"),
         Column("cat_id", "u4", "catalog in which the object was made", ucd="meta.id"),

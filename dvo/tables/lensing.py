@@ -72,7 +72,7 @@ LENSING = TableSchema(
     name="Lensing",
     suffix="cpx",
     extname="DVO_LENSING",
-    meaning="weak-lensing terms and aperture fluxes of one warp measurement",
+    meaning="weak-lensing terms and aperture fluxes of one measurement, in PS1 of a warp",
     columns=(
         *ksb_columns(),
         Column("e1_psf", "f4", "ellipticity of the PSF stars, term 1"),

@@ -34,7 +34,9 @@ from dvo.partition.history import drop_tag, put_tag, rollback, vacuum
 from dvo.partition.rebuild import rebuild
 from dvo.partition.store import Store
 from dvo.tables.photcode import PhotClass
+from dvo.tables.satellites import SATELLITES
 from tests.synth import add_images, contents, make_database, make_images, ordered, photcodes
+from tests.synth_satellites import rows_by_object, with_satellites
 
 MODES = {"kill": 1, "torn": 2, "eio": 3, "enospc": 4}
 WRITE, SYNC, NAME, TRUNCATE = 1, 2, 4, 8
@@ -56,6 +58,14 @@ def run_addstar(catdir: Path) -> None:
 def run_replace(catdir: Path) -> None:
     with Store(catdir, writable=True) as store:
         add_images(store, make_images(4, 16, 1), replace=True)
+
+
+def run_satellites(catdir: Path) -> None:
+    """Galaxy models and lensing terms in the commits of their images, one of them replaced."""
+    images = [with_satellites(image, k) for k, image in enumerate(IMAGES)]
+    other = with_satellites(make_images(4, 16, 1)[0], 9)
+    with Store(catdir, writable=True) as store:
+        add_images(store, [other, *images[1:]], batch_rows=20, replace=True)
 
 
 def run_resort(catdir: Path) -> None:
@@ -104,6 +114,7 @@ def run_merge(catdir: Path) -> None:
 SCENARIOS: dict[str, Callable[[Path], None]] = {
     "addstar": run_addstar,
     "replace": run_replace,
+    "satellites": run_satellites,
     "resort": run_resort,
     "rollback": run_rollback,
     "vacuum": run_vacuum,
@@ -119,7 +130,10 @@ def prepare(catdir: Path, scenario: str) -> None:
     make_database(catdir)
     assert [p.name for p in photcodes()][-1] == "SYNTH.r.C00"
     with Store(catdir, writable=True) as store:
-        add_images(store, IMAGES[:1] if scenario == "addstar" else IMAGES[:2], batch_rows=1)
+        images = IMAGES[:1] if scenario == "addstar" else IMAGES[:2]
+        if scenario == "satellites":
+            images = [with_satellites(IMAGES[0], 0)]
+        add_images(store, images, batch_rows=1)
         if scenario == "vacuum":
             put_tag(store, "kept", 2)
             resort(store)
@@ -140,6 +154,9 @@ def fingerprint(store: Store, snapshot: int | None = None) -> str:
         digest.update(key.encode())
         for name, values in table.items() if isinstance(table, dict) else [("", table)]:
             digest.update(name.encode() + np.asarray(values).tobytes())
+    for satellite in SATELLITES:
+        rows = rows_by_object(store.view(snapshot), satellite.schema)
+        digest.update(f"{satellite.schema.name} {sorted(rows)}".encode())
     return digest.hexdigest()
 
 

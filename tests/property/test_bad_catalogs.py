@@ -21,7 +21,17 @@ from dvo.errors import BadCatalogError
 from dvo.ingest.catalogs import read_catalog
 from dvo.ingest.column_map import parse_column_map
 from dvo.ingest.tables import read_detections
-from tests.unit.ingest.psphot_files import write_smf
+from tests.unit.ingest.psphot_files import detections, write_smf
+from tests.unit.ingest.satellite_files import (
+    apertures,
+    fits_of_models,
+    lens_terms,
+    shapes,
+    write_catalog,
+    xfit_hdu,
+    xgal_hdu,
+    xrad_hdu,
+)
 from tests.unit.ingest.test_ldac import CARDS, columns, imhead, objects
 
 MAP = parse_column_map("ra=ra,dec=dec,mag=mag,flags=flags,det_id=id")
@@ -53,6 +63,15 @@ def good(kind: str) -> bytes:
     if kind == "smf":
         with tempfile.TemporaryDirectory() as folder:
             return write_smf(Path(folder) / "a.smf", n=5).read_bytes()
+    if kind == "satellites":
+        hdus = [
+            xfit_hdu(fits_of_models([1, 2])), xgal_hdu(shapes([1, 2])), xrad_hdu(apertures([2], 3))
+        ]  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            path = write_catalog(
+                Path(folder) / "a.cmf", hdus, columns=detections(3) | lens_terms(3)
+            )
+            return path.read_bytes()
     if kind == "ldac":
         hdus = [fits.PrimaryHDU(), imhead(CARDS), objects(columns(5))]
         fits.HDUList(hdus).writeto(out)
@@ -69,6 +88,7 @@ def good(kind: str) -> bytes:
 
 READERS: dict[str, Callable[[Path], None]] = {
     "smf": _read_images,
+    "satellites": _read_images,
     "ldac": _read_images,
     "fits": _read_map,
     "votable": _read_map,

@@ -1,0 +1,1 @@
+"""Satellite tables filled: GalPhot, Lensing and StarPar rows linked to their objects."""
