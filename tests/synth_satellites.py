@@ -33,7 +33,7 @@ Rows = dict[tuple[int, ...], tuple[Any, ...]]
 def made_of(measure: ColumnTable, schema: TableSchema) -> ColumnTable:
     """A satellite row for each measure: values that tell one measure from another."""
     columns = {name: measure[name] for name in IDS if name in schema}
-    seed = measure["image_id"].astype(np.int64) * 1000 + measure["det_id"]
+    seed = measure["mag"].astype(np.float64) * 1000  # the same whatever the numbers of images
     for k, column in enumerate(schema.columns):
         if column.name in ("ra", "dec", "time", "time_msec"):
             columns[column.name] = measure[column.name]

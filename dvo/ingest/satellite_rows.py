@@ -28,6 +28,7 @@ from dvo.tables.lensing_means import (
     lensing_means,
 )
 from dvo.tables.lensobj import LENSOBJ
+from dvo.tables.photcode import PhotcodeTable
 from dvo.tables.satellites import Satellite, find_satellite
 
 __all__ = ["add_satellites"]
@@ -46,6 +47,7 @@ def add_satellites(
     edges: Array,
     *,
     photcodes: NDArray[np.uint16] | None = None,
+    known: PhotcodeTable | None = None,
 ) -> None:
     """Add rows of a satellite table to objects, new or old.
 
@@ -67,6 +69,8 @@ def add_satellites(
     photcodes : ndarray of uint16, optional
         Of Lensing only: photcode of the image of each row, for images that are new in this
         change; None if all are in `view`.
+    known : PhotcodeTable, optional
+        The photcodes as the change leaves them; None for those of `view`.
 
     Raises
     ------
@@ -83,7 +87,10 @@ def add_satellites(
     places = _Places(view, regions, edges, table["ave_ref"])
     _patch_counts(change, view, satellite, places)
     if table.schema is LENSING:
-        _renew_means(change, view, table, places, photcodes)
+        filters = None
+        if photcodes is not None:
+            filters = filters_of_codes(known or view.photcodes)[photcodes]
+        _renew_means(change, view, table, places, filters)
 
 
 class _Places:
@@ -177,17 +184,14 @@ def _renew_means(
     view: View,
     new: ColumnTable,
     places: _Places,
-    photcodes: NDArray[np.uint16] | None,
+    filters: NDArray[np.uint16] | None,
 ) -> None:
     """Make the means of objects and filters to which rows of Lensing come anew."""
     by_image = filters_of_images(
         view.read(IMAGE, ALL_SKY, ["image_id", "photcode"]), view.photcodes
     )
-    filters = (
-        _looked_up(by_image, new["image_id"])
-        if photcodes is None
-        else filters_of_codes(view.photcodes)[photcodes]
-    )
+    if filters is None:
+        filters = _looked_up(by_image, new["image_id"])
     old, objects = _rows_of(view, places)
     touched = np.unique(_keys(places.objects, filters)[filters > 0])
     means, of = lensing_means(

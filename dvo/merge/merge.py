@@ -26,6 +26,7 @@ from dvo.merge.pairs import Matching, find_pairs
 from dvo.merge.photcodes import map_photcodes
 from dvo.merge.progress import COMMAND, Progress, find_progress, is_undisturbed
 from dvo.merge.rows import Added, Translation, add_batch, coming_measures, kinds_of
+from dvo.merge.satellites import any_comes
 from dvo.merge.selection import Selection
 from dvo.merge.source import SourceBatch, common_epoch, in_batches, read_batch
 from dvo.partition.compact import compact_busy
@@ -304,15 +305,23 @@ class _Run:
         self.report.finished = state.finished
 
     def _add(self, change: Transaction, batch: SourceBatch, coming: Any) -> Added:
-        if len(coming) == 0:
+        if len(coming) == 0 and not self._satellites_come(batch):
             return Added(0, 0, 0, np.zeros(0, np.int64), 0.0, has_motion=False)
         kinds = kinds_of(batch.measure)
         objects, rows = find_pairs(batch, self.rule, self.view, kinds)
-        added = add_batch(change, self.view, objects, batch, coming, rows, self.names)
+        added = add_batch(
+            change, self.view, objects, batch, coming, rows, self.names,
+            is_selection=self.options.selection is not None,
+        )  # fmt: skip
         widen_pad(change, added.pad_deg)
         if added.has_motion:
             widen_motion(change, objects, np.array([self.rule.epoch]))
         return added
+
+    def _satellites_come(self, batch: SourceBatch) -> bool:
+        """Whether rows come of images that have no measure here, as rows of Missing may."""
+        is_whole = self.options.selection is None
+        return is_whole and any_comes(batch.satellites, self.names.images)
 
     def _count(self, batch: SourceBatch, coming: Any) -> None:
         """Count what a batch would add."""

@@ -23,6 +23,7 @@ from dvo.ingest.stored import (
 )
 from dvo.merge.images import ImageMap
 from dvo.merge.photcodes import PhotcodeMap
+from dvo.merge.satellites import add_coming
 from dvo.merge.source import SourceBatch
 from dvo.partition.nearby import marked
 from dvo.partition.transaction import Transaction
@@ -30,6 +31,7 @@ from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
+from dvo.tables.satellites import SATELLITES
 
 __all__ = ["Added", "Translation", "add_batch", "coming_measures", "kinds_of"]
 
@@ -38,7 +40,7 @@ Array = NDArray[Any]
 _MOTION = ("u_ra", "u_dec", "u_ra_err", "u_dec_err", "par", "par_err")
 # Set anew in the database, or valid for sorted catalogs only.
 _OWN = frozenset(
-    {"obj_id", "cat_id", "ext_id", "nmeasure"}
+    {"obj_id", "cat_id", "ext_id", "nmeasure", *(s.count for s in SATELLITES)}
     | {c.name for c in AVERAGE.columns if c.name.startswith("off_")}
 )
 
@@ -128,6 +130,8 @@ def add_batch(
     coming: Array,
     rows: NDArray[np.int32],
     names: Translation,
+    *,
+    is_selection: bool = False,
 ) -> Added:
     """Add a batch to a change.
 
@@ -147,6 +151,8 @@ def add_batch(
         Row in `objects` of each object of the batch, or -1.
     names : Translation
         Numbers of the source in terms of the database.
+    is_selection : bool
+        Whether measures that might come are left out.
 
     Returns
     -------
@@ -178,8 +184,14 @@ def add_batch(
     if redo.any():
         _update_known(change, objects, measure.take(redo), found[redo], names, has_motion)
     groups = objects.group(found)
-    pad = _write_measures(change, objects, measure, found, groups, view)
-    change.set_catalogs(changed_catalogs(groups, objects))
+    pad = 0.0
+    if len(measure):
+        pad = _write_measures(change, objects, measure, found, groups, view)
+        change.set_catalogs(changed_catalogs(groups, objects))
+    add_coming(
+        change, view, objects, batch.satellites, batch.measure.take(coming), rows, names.images,
+        names.photcodes, is_selection=is_selection,
+    )  # fmt: skip
     size = len(names.images.numbers) and int(names.images.numbers.max()) + 1
     per_image = np.bincount(measure["image_id"], minlength=size)
     return Added(len(measure), len(old), len(new), per_image, pad, has_motion)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.merge.satellites import SourceSatellite, read_satellites
 from dvo.partition.kernels import near_edge
 from dvo.partition.nearby import regions_near
 from dvo.partition.view import View
@@ -43,6 +44,8 @@ class SourceBatch:
     ra, dec : ndarray of float64
         Positions at the common epoch [deg]: of their objects, and after these of others
         around them, which are rivals for the same objects of ours.
+    satellites : list of SourceSatellite
+        Their satellite tables, of those that have rows.
     """
 
     regions: list[int]
@@ -51,6 +54,7 @@ class SourceBatch:
     measure: ColumnTable
     ra: Array
     dec: Array
+    satellites: list[SourceSatellite] = field(default_factory=list)
 
 
 def in_batches(view: View, regions: Sequence[int], most_rows: int) -> Iterator[list[int]]:
@@ -115,7 +119,8 @@ def read_batch(
     ra, dec = _places(average, epoch)
     more_ra, more_dec = _neighbours(view, regions, ra, dec, halo_deg, epoch, settled)
     ra, dec = np.concatenate([ra, more_ra]), np.concatenate([dec, more_dec])
-    return SourceBatch(regions, average, secfilt, measure, ra, dec)
+    satellites = read_satellites(view, regions, of_objects)
+    return SourceBatch(regions, average, secfilt, measure, ra, dec, satellites)
 
 
 @dataclass(frozen=True, slots=True)
