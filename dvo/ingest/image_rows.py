@@ -17,12 +17,13 @@ from dvo.ingest.batch import BatchImage
 from dvo.ingest.detections import Detections, ImageMeta
 from dvo.ingest.kernels import circle
 from dvo.partition.manifest import ALL_SKY
+from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE, N_POLYTERMS
 from dvo.tables.magnitudes import image_offset
 
-__all__ = ["ImageNames", "image_rows"]
+__all__ = ["ImageNames", "add_to_nstar", "image_rows"]
 
 Array = NDArray[Any]
 
@@ -146,3 +147,32 @@ def _as_table(rows: Sequence[dict[str, Any]]) -> ColumnTable:
         values = [row.get(name, missing) for row in rows]
         columns[name] = np.array(values, dtype=column.numpy_dtype)
     return ColumnTable(IMAGE, columns, len(rows))
+
+
+def add_to_nstar(change: Transaction, view: View, more: NDArray[np.int64]) -> None:
+    """Bring nstar of images up to date with measures that come or go.
+
+    Parameters
+    ----------
+    change : Transaction
+        Where to write.
+    view : View
+        The snapshot that the change builds on; all these images are in it.
+    more : ndarray of int64
+        How many more measures each image has, by its number; below 0 for fewer.
+    """
+    table = view.read(IMAGE, ALL_SKY, ["image_id", "nstar"])
+    ids = table["image_id"].astype(np.int64)
+    own = np.zeros(len(ids), np.int64)
+    inside = ids < len(more)
+    own[inside] = more[ids[inside]]
+    nstar = (table["nstar"] + own).astype(table["nstar"].dtype)
+    changes, start = [], 0
+    for part in view.parts(IMAGE, ALL_SKY):
+        if part.kind == "rows":
+            stop = start + part.n_rows
+            if own[start:stop].any():
+                changes.append((part, ColumnTable(IMAGE, {"nstar": nstar[start:stop]})))
+            start = stop
+    if changes:
+        change.overlay(IMAGE, changes)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from dvo.ingest.objects import ObjectSet
 from dvo.partition.manifest import Reach
 from dvo.partition.transaction import Transaction
+from dvo.tables.column_table import ColumnTable
 
-__all__ = ["widen_motion", "widen_pad"]
+__all__ = ["moving_reach", "widen_motion", "widen_pad"]
 
 Array = NDArray[Any]
 
@@ -50,3 +51,24 @@ def widen_motion(change: Transaction, objects: ObjectSet, times: Array) -> None:
     epochs = np.concatenate([objects.time[moving], times])
     fastest = float(speed.max(initial=0.0))
     change.widen(Reach(0.0, fastest, float(epochs.min()), float(epochs.max())))
+
+
+def moving_reach(average: ColumnTable) -> Reach:
+    """Find how fast objects move, and between which times their positions are.
+
+    Parameters
+    ----------
+    average : ColumnTable
+        Rows of Average.
+
+    Returns
+    -------
+    Reach
+        What the snapshot has to say of them at least.
+    """
+    speed = np.hypot(average["u_ra"].astype(np.float64), average["u_dec"])
+    moving = np.flatnonzero(speed > 0)
+    if len(moving) == 0:
+        return Reach()
+    epochs = average["mean_epoch"][moving]
+    return Reach(0.0, float(speed[moving].max()), float(epochs.min()), float(epochs.max()))

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from dvo.ingest import kernels
 from dvo.ingest.as_matched import matched_positions, stored_times
 from dvo.ingest.stored import measured_times, weights
-from dvo.partition.manifest import ImageRow
+from dvo.partition.manifest import ALL_SKY, ImageRow
+from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.image import IMAGE
 from dvo.tables.photcode import PhotcodeTable
 
 __all__ = ["Replay"]
@@ -50,6 +52,11 @@ class Replay:
         order = np.argsort(numbers)
         self._numbers = numbers[order]
         self._times = np.concatenate([measured_times(images), times])[order]
+
+    @classmethod
+    def of(cls, view: View) -> Replay:
+        """What association knew of the images and reference catalogs of a snapshot."""
+        return cls(view.read(IMAGE, ALL_SKY, cls.IMAGE_COLUMNS), view.reference_catalogs())
 
     def order(self, measure: ColumnTable, rows: I64) -> I64:
         """Put measures in the order in which association took them up.

@@ -13,17 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ids import pack_id
-from dvo.partition.manifest import ALL_SKY
-from dvo.partition.view import View
+from dvo.ingest.whole_catalogs import SatelliteRows, WholeCatalogs
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.image import IMAGE
 from dvo.tables.lensing import LENSING
-from dvo.tables.lensing_means import filters_of_images, lensing_means
+from dvo.tables.lensing_means import lensing_means
 from dvo.tables.lensobj import LENSOBJ
-from dvo.tables.satellites import SATELLITES, Satellite
+from dvo.tables.satellites import Satellite, find_satellite
 
-__all__ = ["Gone", "holds_rows", "satellites_left"]
+__all__ = ["Gone", "satellites_left"]
 
 Array = NDArray[Any]
 Bool = NDArray[np.bool_]
@@ -31,18 +29,21 @@ Bool = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gone:
-    """What is taken out.
+    """What is taken out of some catalogs.
 
     Parameters
     ----------
-    images : ndarray of uint32
+    measures : ndarray of bool
+        Which of their measures go.
+    detections : ndarray of uint64
+        Those of them that are of images, by ``pack_id(image_id, det_id)``.
+    images : ndarray of int64
         Numbers of images that go as a whole.
-    measures : ndarray of uint64
-        Measures that go, by ``pack_id(image_id, det_id)``.
     """
 
-    images: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
-    measures: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    measures: Bool
+    detections: NDArray[np.uint64]
+    images: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def rows(self, satellite: Satellite, table: ColumnTable) -> Bool:
         """Tell which rows of a satellite table go.
@@ -65,89 +66,59 @@ class Gone:
         images = table["image_id"]
         if len(self.images):
             gone |= np.isin(images, self.images)
-        if len(self.measures) and "det_id" in table.schema:
+        if len(self.detections) and "det_id" in table.schema:
             of_image = images > 0
-            gone |= of_image & np.isin(pack_id(images, table["det_id"]), self.measures)
+            gone |= of_image & np.isin(pack_id(images, table["det_id"]), self.detections)
         return gone
 
 
-def holds_rows(view: View, region: int, gone: Gone) -> bool:
-    """Tell whether satellite tables of a region have rows that go.
-
-    Parameters
-    ----------
-    view : View
-        The snapshot.
-    region : int
-        The region.
-    gone : Gone
-        What is taken out.
-
-    Returns
-    -------
-    bool
-        True if there is one.
-    """
-    for satellite in SATELLITES:
-        if satellite.has_image and view.parts(satellite.schema, region):
-            names = [n for n in ("image_id", "det_id") if n in satellite.schema]
-            if gone.rows(satellite, view.read(satellite.schema, region, names)).any():
-                return True
-    return False
-
-
 def satellites_left(
-    view: View, region: int, average: ColumnTable, stays: Bool, gone: Gone
-) -> list[ColumnTable]:
-    """Take rows out of the satellite tables of a region.
+    found: WholeCatalogs, average: ColumnTable, stays: Bool, gone: Gone, by_image: Array
+) -> tuple[SatelliteRows, ...]:
+    """Take rows out of satellite tables.
 
     Parameters
     ----------
-    view : View
-        The snapshot.
-    region : int
-        The region.
+    found : WholeCatalogs
+        The catalogs as they are.
     average : ColumnTable
-        All its objects; those that go, too. Counts and offsets are set here.
+        All their objects; those that go, too. Counts and offsets are set here.
     stays : ndarray of bool, shape (n_objects,)
         Which objects stay.
     gone : Gone
         What is taken out beside the objects.
+    by_image : ndarray of uint16
+        Average filter of each image, by its number (`filters_of_images`).
 
     Returns
     -------
-    list of ColumnTable
-        The whole new tables, of those that the region has; ave_ref counts the objects that
-        stay.
+    tuple of (Satellite, ColumnTable, ndarray of int64)
+        The tables, of those that there are; ave_ref counts the objects that stay.
     """
-    found: dict[str, ColumnTable] = {}
+    left: dict[str, tuple[Satellite, ColumnTable]] = {}
     lost = np.zeros(len(average), np.bool_)  # objects that lose rows of Lensing
-    for satellite in SATELLITES:
-        schema = satellite.schema
-        if not view.n_rows(schema, region):
-            continue
-        table = view.read(schema, region, schema.stored_names)
-        ref = table["ave_ref"].astype(np.int64)
+    for satellite, table, _ in found.satellites:
+        ref = table["ave_ref"]
         is_kept = stays[ref] & ~gone.rows(satellite, table)
-        if schema is LENSING:
+        if satellite.schema is LENSING:
             lost[ref[~is_kept]] = True
-        if schema is LENSOBJ:
+        if satellite.schema is LENSOBJ:
             is_kept &= ~lost[ref]
-        found[schema.name] = table.take(is_kept)
+        left[satellite.schema.name] = satellite, table.take(is_kept)
     if lost.any():
-        remade = _means_of(view, found[LENSING.name], lost, average)
-        kept = found.get(LENSOBJ.name, ColumnTable(LENSOBJ, {}, 0))
-        found[LENSOBJ.name] = ColumnTable.concatenate(LENSOBJ, [kept, remade])
-    for satellite in SATELLITES:
-        if satellite.schema.name in found:
-            _link(average, stays, satellite, found[satellite.schema.name])
-    return list(found.values())
+        remade = _means_of(left[LENSING.name][1], lost, average, by_image)
+        of_means = find_satellite(LENSOBJ.name)
+        assert of_means is not None
+        kept = left[LENSOBJ.name][1] if LENSOBJ.name in left else ColumnTable(LENSOBJ, {}, 0)
+        left[LENSOBJ.name] = of_means, ColumnTable.concatenate(LENSOBJ, [kept, remade])
+    rank = np.cumsum(stays) - 1
+    return tuple(_linked(found, average, rank, *pair) for pair in left.values())
 
 
-def _means_of(view: View, lensing: ColumnTable, lost: Bool, average: ColumnTable) -> ColumnTable:
+def _means_of(
+    lensing: ColumnTable, lost: Bool, average: ColumnTable, by_image: Array
+) -> ColumnTable:
     """Means of the objects that lost rows of Lensing, of those that they have still."""
-    images = view.read(IMAGE, ALL_SKY, ["image_id", "photcode"])
-    by_image = filters_of_images(images, view.photcodes)
     rows = lensing.take(lost[lensing["ave_ref"]])
     means, of = lensing_means(rows, rows["ave_ref"].astype(np.int64), by_image[rows["image_id"]])
     means["ave_ref"] = of.astype(np.uint32)
@@ -156,9 +127,19 @@ def _means_of(view: View, lensing: ColumnTable, lost: Bool, average: ColumnTable
     return means
 
 
-def _link(average: ColumnTable, stays: Bool, satellite: Satellite, table: ColumnTable) -> None:
-    """Set counts and offsets of objects, and the objects of rows, of which some are gone."""
+def _linked(
+    found: WholeCatalogs,
+    average: ColumnTable,
+    rank: Array,
+    satellite: Satellite,
+    table: ColumnTable,
+) -> SatelliteRows:
+    """Put rows region after region; set their objects, and counts and offsets of these."""
     ref = table["ave_ref"].astype(np.int64)
     average[satellite.count] = np.bincount(ref, minlength=len(average)).astype(np.uint32)
     average[satellite.offset] = AVERAGE[satellite.offset].nulls(len(average))
-    table["ave_ref"] = (np.cumsum(stays) - 1)[ref].astype(np.uint32)
+    place = np.searchsorted(found.edges, ref, side="right") - 1
+    order = np.argsort(place, kind="stable")
+    table = table.take(order)
+    table["ave_ref"] = rank[ref[order]].astype(np.uint32)
+    return satellite, table, np.searchsorted(place[order], np.arange(len(found.edges)))

@@ -19,7 +19,7 @@ import numpy as np
 
 from dvo.errors import ConfigError, UnknownSnapshotError
 from dvo.ingest.admission import PLANE
-from dvo.ingest.image_rows import ImageNames
+from dvo.ingest.image_rows import ImageNames, add_to_nstar
 from dvo.ingest.limits import widen_motion, widen_pad
 from dvo.merge.images import ImageMap, image_table, map_images
 from dvo.merge.pairs import Matching, find_pairs
@@ -283,7 +283,9 @@ class _Run:
         """Add a batch of the source, in one commit."""
         coming = coming_measures(batch, self.names)
         if self.options.selection is not None:
-            wanted = self.options.selection.measures(batch, self.source.n_secfilt)
+            wanted = self.options.selection.measures(
+                batch.average, batch.secfilt, batch.measure, self.source.n_secfilt
+            )
             coming = coming[wanted[coming]]
         state = self.state.with_regions(batch.regions, self.regions)
         if self.options.dry_run:
@@ -292,7 +294,7 @@ class _Run:
             with self._change() as change:
                 added = self._add(change, batch, coming)
                 if self._is_begun:
-                    self._count_stars(change, added)
+                    add_to_nstar(change, self.view, added.per_image)
                 else:
                     self._begin(change, added.per_image)
                 change.commit(**state.as_params())
@@ -331,25 +333,6 @@ class _Run:
             self.report.n_matched += int(np.count_nonzero(rows[wanted] >= 0))
             self.report.n_new += int(np.count_nonzero(rows[wanted] < 0))
         self.report.n_measures += len(coming)
-
-    def _count_stars(self, change: Transaction, added: Added) -> None:
-        """Bring nstar of the images of this merge up to date."""
-        table = self.view.read(IMAGE, ALL_SKY, ["image_id", "nstar"])
-        ids = table["image_id"].astype(np.int64)
-        more = np.zeros(len(ids), np.int64)
-        inside = ids < len(added.per_image)
-        more[inside] = added.per_image[ids[inside]]
-        nstar = (table["nstar"] + more).astype(table["nstar"].dtype)
-        changes, start = [], 0
-        for part in self.view.parts(IMAGE, ALL_SKY):
-            if part.kind == "rows":
-                stop = start + part.n_rows
-                if more[start:stop].any():
-                    columns = {"nstar": nstar[start:stop]}
-                    changes.append((part, ColumnTable(IMAGE, columns, part.n_rows)))
-                start = stop
-        if changes:
-            change.overlay(IMAGE, changes)
 
     def _change(self) -> Transaction:
         params = {"source": self.source_name, "radius_arcsec": self.options.radius_arcsec}

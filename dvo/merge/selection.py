@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.merge.source import SourceBatch
 from dvo.partition.bounds import Area
+from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 
 __all__ = ["Selection"]
@@ -33,6 +33,10 @@ class Selection:
         Least and greatest mean magnitude of an object in filter `mag_filter` [mag].
     mag_filter : int
         Which average filter of the source; -1 for no limit.
+    images : tuple of int or None
+        Numbers of the images that measures are of.
+    flags : int
+        Measures with any of these bits in phot_flags; 0 for any measures.
     """
 
     area: Area | None = None
@@ -40,14 +44,18 @@ class Selection:
     photcodes: tuple[int, ...] | None = None
     mag: tuple[float, float] = (-math.inf, math.inf)
     mag_filter: int = -1
+    images: tuple[int, ...] | None = None
+    flags: int = 0
 
-    def measures(self, batch: SourceBatch, n_secfilt: int) -> NDArray[np.bool_]:
-        """Tell which measures of a batch are wanted.
+    def measures(
+        self, average: ColumnTable, secfilt: ColumnTable, measure: ColumnTable, n_secfilt: int
+    ) -> NDArray[np.bool_]:
+        """Tell which measures of some regions are wanted.
 
         Parameters
         ----------
-        batch : SourceBatch
-            The batch.
+        average, secfilt, measure : ColumnTable
+            Tables of the regions; ave_ref of a measure is a row of `average`.
         n_secfilt : int
             Average filters of the source.
 
@@ -56,13 +64,11 @@ class Selection:
         ndarray of bool
             One for each measure.
         """
-        measure = batch.measure
         wanted = np.ones(len(measure), np.bool_)
         if self.area is not None:
-            average = batch.average
             wanted &= self.area.holds(average["ra"], average["dec"])[measure["ave_ref"]]
         if self.mag_filter >= 0:
-            mags = batch.secfilt["mag"][self.mag_filter :: n_secfilt]
+            mags = secfilt["mag"][self.mag_filter :: n_secfilt]
             wanted &= ((mags >= self.mag[0]) & (mags <= self.mag[1]))[measure["ave_ref"]]
         if self.photcodes is not None:
             is_wanted = np.zeros(65536, np.bool_)
@@ -74,4 +80,8 @@ class Selection:
                 MEASURE["time"].is_null(measure["time"]), np.nan, _MJD_1970 + seconds / 86400.0
             )
             wanted &= (mjd >= self.mjd[0]) & (mjd <= self.mjd[1])
+        if self.images is not None:
+            wanted &= np.isin(measure["image_id"], np.array(self.images, np.int64))
+        if self.flags:
+            wanted &= (measure["phot_flags"] & np.uint32(self.flags)) != 0
         return wanted

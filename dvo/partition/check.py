@@ -35,6 +35,7 @@ from dvo.partition.image_rules import ImageRules
 from dvo.partition.link_rules import find_link_faults, find_lost_measures
 from dvo.partition.manifest import FileRow
 from dvo.partition.part_rules import find_part_faults
+from dvo.partition.region_batches import region_batches
 from dvo.partition.repeats import RepeatFinder
 from dvo.partition.satellite_rules import find_satellite_faults
 from dvo.partition.snapshot_name import SnapshotName
@@ -51,8 +52,6 @@ Bool = NDArray[np.bool_]
 
 _CACHE_BYTES = 1 << 28
 _REPEATS_SHOWN = 5
-_BATCH_REGIONS = 5000
-_BATCH_ROWS = 500_000
 
 
 def check(
@@ -250,7 +249,7 @@ class _Checker:
             repeats = {what: stack.enter_context(RepeatFinder()) for what in _NUMBERS}
             regions, done = view.regions(), 0
             is_whole = True
-            for some in _batches(view, regions):
+            for some in region_batches(view, regions):
                 is_whole &= self._check_regions(view, some, bad, images, repeats)
                 done += len(some)
                 if progress is not None:
@@ -323,16 +322,6 @@ def _list_data_files(catdir: Path) -> Iterator[str]:
                 yield path.as_posix()
 
 
-def _batches(view: View, regions: list[int]) -> Iterator[list[int]]:
-    """Regions that are read together: few rows in all, so that memory is bounded."""
-    for start in range(0, len(regions), _BATCH_REGIONS):
-        some = regions[start : start + _BATCH_REGIONS]
-        rows = view.catalogs(some)
-        ends = np.cumsum([rows[region].n_measure for region in some])
-        cuts = np.flatnonzero(np.diff(ends // _BATCH_ROWS)) + 1
-        yield from (part.tolist() for part in np.split(np.array(some), cuts))
-
-
 def _objects(batch: CatalogBatch) -> tuple[U64, Bool]:
     a = batch.average
     return pack_id(a["cat_id"], a["obj_id"]), np.ones(len(a), np.bool_)
@@ -365,7 +354,7 @@ def _locate(view: View, what: str, number: np.uint64, n_repeats: int) -> Fault:
     if what != "public object id":
         high, low = (int(part) for part in unpack_id(number))
         text = f"({high}, {low})"
-    for some in _batches(view, view.regions()):
+    for some in region_batches(view, view.regions()):
         batch = read_batch(view, some)
         numbers, is_one = _NUMBERS[what](batch)
         for row in np.flatnonzero((numbers == number) & is_one):

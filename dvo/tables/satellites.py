@@ -24,7 +24,7 @@ from dvo.tables.missing import MISSING
 from dvo.tables.schema import TableSchema
 from dvo.tables.starpar import STARPAR
 
-__all__ = ["SATELLITES", "Satellite", "find_satellite", "sort_satellites"]
+__all__ = ["SATELLITES", "Satellite", "find_satellite", "objects_of", "sort_satellites"]
 
 Array = NDArray[Any]
 
@@ -105,7 +105,7 @@ def sort_satellites(
     StorageError
         If a row names an object that is not there.
     """
-    ref = _objects_of(average, table)
+    ref = objects_of(average, table)
     order = np.lexsort((*(table[name] for name in reversed(satellite.key)), ref))
     table, ref = table.take(order), ref[order]
     # Objects and rows are counted through all catalogs here, and from 0 in each there.
@@ -119,8 +119,26 @@ def sort_satellites(
     return table
 
 
-def _objects_of(average: ColumnTable, table: ColumnTable) -> Array:
-    """Row of the object that each row of a satellite table names."""
+def objects_of(average: ColumnTable, table: ColumnTable) -> Array:
+    """Find the objects that rows of a satellite table name.
+
+    Parameters
+    ----------
+    average : ColumnTable
+        The objects.
+    table : ColumnTable
+        The rows.
+
+    Returns
+    -------
+    ndarray of int64
+        Row of `average` for each.
+
+    Raises
+    ------
+    StorageError
+        If a row names an object that is not there.
+    """
     if len(table) == 0:
         return np.empty(0, np.int64)
     objects = pack_id(average["cat_id"], average["obj_id"])

@@ -10,7 +10,8 @@ from dvo.ingest.satellite_removal import Gone
 from dvo.partition.check import check
 from dvo.partition.compact import resort
 from dvo.partition.store import Store
-from dvo.reshape.delete import ImageChoice, delete_images
+from dvo.reshape.delete import delete_images
+from dvo.reshape.sources import ImageChoice
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.galphot import GALPHOT
@@ -99,11 +100,16 @@ def test_rows_of_an_image_without_measures_there_are_found(tmp_path):
 def test_single_measures_take_their_rows_along():
     ids = np.array([1, 1, 2, 0], np.uint32)
     dets = np.array([5, 6, 5, 5], np.uint32)
-    gone = Gone(measures=np.atleast_1d(pack_id(1, 5)))
+    none, nobody = np.zeros(0, np.bool_), np.zeros(0, np.uint64)
+    gone = Gone(none, np.atleast_1d(pack_id(1, 5)))
     table = ColumnTable(GALPHOT, {"image_id": ids, "det_id": dets})
     assert gone.rows(find_satellite("GalPhot"), table).tolist() == [True, False, False, False]
     table = ColumnTable(MISSING, {"image_id": ids})
     assert not gone.rows(find_satellite("Missing"), table).any()
-    assert Gone(ids[:1]).rows(find_satellite("Missing"), table).tolist() == [True, True, False,
+    assert Gone(none, nobody, ids[:1]).rows(find_satellite("Missing"), table).tolist() == [True, True, False,
                                                                              False]  # fmt: skip
-    assert not Gone(ids).rows(find_satellite("StarPar"), ColumnTable(STARPAR, {}, 4)).any()
+    assert (
+        not Gone(none, nobody, ids)
+        .rows(find_satellite("StarPar"), ColumnTable(STARPAR, {}, 4))
+        .any()
+    )

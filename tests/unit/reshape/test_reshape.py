@@ -15,9 +15,10 @@ from dvo.partition.bounds import Cone
 from dvo.partition.check import check
 from dvo.partition.history import rollback
 from dvo.partition.store import Store
-from dvo.reshape.delete import ImageChoice, delete_images
+from dvo.reshape.delete import delete_images
 from dvo.reshape.extract import extract
 from dvo.reshape.filters import add_filter, drop_filter
+from dvo.reshape.sources import ImageChoice
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
