@@ -106,8 +106,8 @@ def test_single_measures_take_their_rows_along():
     assert gone.rows(find_satellite("GalPhot"), table).tolist() == [True, False, False, False]
     table = ColumnTable(MISSING, {"image_id": ids})
     assert not gone.rows(find_satellite("Missing"), table).any()
-    assert Gone(none, nobody, ids[:1]).rows(find_satellite("Missing"), table).tolist() == [True, True, False,
-                                                                             False]  # fmt: skip
+    whole = Gone(none, nobody, ids[:1])
+    assert whole.rows(find_satellite("Missing"), table).tolist() == [True, True, False, False]
     assert (
         not Gone(none, nobody, ids)
         .rows(find_satellite("StarPar"), ColumnTable(STARPAR, {}, 4))

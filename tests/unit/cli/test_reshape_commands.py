@@ -1,0 +1,68 @@
+"""dvo delete, copy, photcode set and repair: what they print, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from dvo.cli.main import dvo_command
+from dvo.partition.store import Store
+from tests.synth import FIELDS, filled_database
+
+
+@pytest.fixture
+def catdir(tmp_path: Path) -> Path:
+    return filled_database(tmp_path / "sky", n_images=3)
+
+
+def dvo(*words: Any, code: int = 0) -> str:
+    done = CliRunner().invoke(dvo_command, [str(w) for w in words])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def dvo_json(*words: Any, code: int = 0) -> Any:
+    return json.loads(dvo(*words, "--json", code=code))
+
+
+def counts(catdir: Path) -> dict[str, int]:
+    with Store(catdir) as store:
+        return store.view().snapshot.counts
+
+
+@pytest.mark.parametrize(
+    ("words", "n_images"),
+    [
+        (("images", "synth-0001"), 1),
+        (("measures", "--image", "synth-000[12]", "--mjd", 57001, 57002), 0),
+        (("measures", "--photcode", "SYNTH.g.C00", "--mag", "g", 15, 19), 0),
+        (("region", "--cone", *FIELDS["edge"], 500), 0),
+        (("region", "--region", 112.3, 112.5, 14.8, 15.2), 0),
+    ],
+)  # fmt: skip
+def test_a_dry_run_says_what_delete_does(catdir: Path, words: tuple[Any, ...], n_images: int):
+    what, *rest = words
+    before = counts(catdir)
+    would = dvo_json("delete", what, catdir, *rest, "--dry-run")
+    assert "would go" in dvo("delete", what, catdir, *rest, "--dry-run")
+    assert counts(catdir) == before
+    done = dvo_json("delete", what, catdir, *rest)
+    assert would | {"dry_run": False, "snapshot": done["snapshot"]} == done
+    after = counts(catdir)
+    assert 0 < done["n_measures"] == before["measures"] - after["measures"]
+    assert done["n_objects"] == before["objects"] - after["objects"]
+    assert n_images == before["images"] - after["images"] == done.get("n_images", 0)
+    assert "nothing has changed" in dvo("delete", what, catdir, *rest)
+    dvo("check", catdir, "--deep")
+
+
+def test_delete_without_conditions(catdir: Path):
+    assert "say where" in dvo("delete", "region", catdir, code=2)
+    assert "exclude each other" in dvo(
+        "delete", "region", catdir, "--cone", 1, 2, 3, "--region", 1, 2, 3, 4, code=2
+    )
+    assert "no set of bits" in dvo("delete", "measures", catdir, "--flags", "many", code=2)
