@@ -130,7 +130,18 @@ class WholeCatalogs:
 
 
 def count_before(mask: Bool) -> I64:
-    """Count how many are true before each place, and in all."""
+    """Count how many are true before each place, and in all.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (n,)
+        What to count.
+
+    Returns
+    -------
+    ndarray of int64, shape (n + 1,)
+        The counts.
+    """
     return np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
 
 

@@ -81,7 +81,20 @@ def choose_images(view: View, choice: ImageChoice) -> NDArray[np.int64]:
 
 
 def image_names(view: View, image_ids: NDArray[np.int64]) -> list[str]:
-    """Names of images, in the order of the Image table; those of focal planes are left out."""
+    """Find the names of images; those of focal planes are left out.
+
+    Parameters
+    ----------
+    view : View
+        A snapshot.
+    image_ids : ndarray of int64
+        Their numbers.
+
+    Returns
+    -------
+    list of str
+        The names, in the order of the Image table.
+    """
     table = view.read(IMAGE, ALL_SKY, ["image_id", "name", "photcode"])
     rows = np.flatnonzero(np.isin(table["image_id"], image_ids) & (table["photcode"] != 0))
     return [n.decode("ascii", "replace").rstrip("\0") for n in table["name"][rows].tolist()]
