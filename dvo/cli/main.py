@@ -32,6 +32,7 @@ _COMMANDS = {
     "init": "dvo.cli.init",
     "lightcurve": "dvo.cli.lightcurve",
     "log": "dvo.cli.log",
+    "match": "dvo.cli.match",
     "photcode": "dvo.cli.photcode",
     "regions": "dvo.cli.regions",
     "resort": "dvo.cli.resort",

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from dvo.database.arrow import OutputColumn, to_arrow
 from dvo.database.derived import distances
 from dvo.database.fields import Request, resolve
+from dvo.database.given_table import as_given
 from dvo.database.lightcurve import read_lightcurve
+from dvo.database.match import MatchRule, collect, find_matches
+from dvo.database.match_sides import ObjectSide, Side, TableSide
 from dvo.errors import QueryError
 from dvo.partition.bounds import Area, Box, Cone
 from dvo.partition.manifest import ALL_SKY, SnapshotRow
@@ -35,6 +38,8 @@ Array = NDArray[Any]
 _ROW = Column("row", "i8", "row in its catalog")
 _TABLES: dict[str, TableSchema] = {"average": AVERAGE, "measure": MEASURE, "image": IMAGE}
 _SORTS = ("distance", "stored")
+_MJD_1970 = 40587.0
+_MATCH_COLUMNS = ("cat_id", "obj_id", "ext_id", "ra", "dec")
 
 
 def open_database(
@@ -293,6 +298,122 @@ class Database:
             distance from the position [arcsec].
         """
         return read_lightcurve(self.view, _cone(ra, dec, radius_arcsec), columns)
+
+    def match(
+        self,
+        other: Any,
+        radius_arcsec: float,
+        *,
+        mode: str = "nearest",
+        join: str = "inner",
+        columns: Sequence[str] | None = None,
+        other_columns: Sequence[str] | None = None,
+        position: tuple[str | None, str | None] | None = None,
+        suffix: str = "_other",
+        epoch_mjd: float | None = None,
+    ) -> pa.Table:
+        """Cross-match: find the objects that the rows of another table, or database, are.
+
+        Parameters
+        ----------
+        other : table, pair of arrays, or Database
+            What asks: a table of pyarrow, pandas or astropy, a mapping of arrays, the two
+            arrays ra and dec [deg], or another database, whose objects ask.
+        radius_arcsec : float
+            How far apart a pair may be, at most 3600; the edge counts [arcsec].
+        mode : {'nearest', 'all', 'mutual'}
+            What a row finds: its nearest object; all objects within the radius; its nearest
+            object if that has no nearer row in turn, so that each occurs once at most.
+        join : {'inner', 'left'}
+            Which rows of `other` come out: those that find something, or all.
+        columns : sequence of str, optional
+            Columns and magnitude words of the objects; None for ids and positions.
+        other_columns : sequence of str, optional
+            Columns of `other`; None for all of a table, ids and positions of objects.
+        position : tuple of str, optional
+            Columns of right ascension and declination in a table [deg]; None for ra and dec.
+        suffix : str
+            What a column of `other` is called besides if the objects have one of its name.
+        epoch_mjd : float, optional
+            Time at which places are compared, MJD [d]: objects whose proper motion is known
+            are moved there; a table is taken to be of that time. None moves nothing.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns of `other`, of the objects, and ``separation_arcsec``, in the order of
+            `other`, the nearest first. What a row without an object lacks is null.
+
+        Raises
+        ------
+        QueryError
+            If the other table has no positions, or the radius, mode or join is not one.
+        UnknownColumnError
+            If a column is not known.
+
+        Notes
+        -----
+        At equal distance the object of lower declination is nearer, then that of lower
+        right ascension.
+
+        Examples
+        --------
+        >>> with dvo.open("sky") as db:  # doctest: +SKIP
+        ...     pairs = db.match({"ra": [56.75], "dec": [24.12]}, 2.0, columns=["ext_id", "g"])
+        """
+        asked = self._match(
+            other, radius_arcsec, mode=mode, join=join, columns=columns,
+            other_columns=other_columns, position=position, suffix=suffix, epoch_mjd=epoch_mjd,
+        )  # fmt: skip
+        return collect(*asked)
+
+    def match_batches(
+        self, other: Any, radius_arcsec: float, **options: Any
+    ) -> Iterator[pa.RecordBatch]:
+        """Cross-match as `match` does, in pieces that fit into memory.
+
+        Parameters
+        ----------
+        other : table, pair of arrays, or Database
+            What asks.
+        radius_arcsec : float
+            How far apart a pair may be [arcsec].
+        **options
+            As for `match`.
+
+        Yields
+        ------
+        pyarrow.RecordBatch
+            Rows that lie together on the sky; their order is that of the regions.
+        """
+        for _, found in find_matches(*self._match(other, radius_arcsec, **options)):
+            yield from found.to_batches()
+
+    def _match(
+        self,
+        other: Any,
+        radius_arcsec: float,
+        *,
+        mode: str = "nearest",
+        join: str = "inner",
+        columns: Sequence[str] | None = None,
+        other_columns: Sequence[str] | None = None,
+        position: tuple[str | None, str | None] | None = None,
+        suffix: str = "_other",
+        epoch_mjd: float | None = None,
+    ) -> tuple[Side, ObjectSide, MatchRule]:
+        """What a cross-match takes: who asks, this database, and the rule."""
+        rule = MatchRule(radius_arcsec, mode, join, suffix)
+        epoch_s = None if epoch_mjd is None else (epoch_mjd - _MJD_1970) * 86400.0
+
+        def side(view: View, names: Sequence[str] | None) -> ObjectSide:
+            request = resolve(view, AVERAGE, _MATCH_COLUMNS if names is None else names)
+            return ObjectSide(view, request, epoch_s)
+
+        searched = side(self.view, columns)
+        if isinstance(other, Database):
+            return side(other.view, other_columns), searched, rule
+        return TableSide(as_given(other, position), other_columns), searched, rule
 
     def _schema(self, table: str) -> TableSchema:
         found = _TABLES.get(table.lower())

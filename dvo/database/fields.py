@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dvo.database.arrow import OutputColumn
 from dvo.database.derived import DERIVED_NAMES, DerivedColumn, find_derived
+from dvo.database.wide import WideColumn
 from dvo.errors import QueryError, UnknownColumnError
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
@@ -96,6 +97,25 @@ class Request:
             else:
                 out[output.name] = _of_measures(view, region, table, word)
         return out
+
+    def wide(self, view: View) -> tuple[WideColumn, ...]:
+        """Magnitude words on objects as columns of the wide view, which are read at once.
+
+        Parameters
+        ----------
+        view : View
+            The snapshot.
+
+        Returns
+        -------
+        tuple of WideColumn
+            Named as in `outputs`.
+        """
+        return tuple(
+            WideColumn(replace(SECFILT[source], name=name), source, _filter(view, word))
+            for name, word in self.words.items()
+            for source in (_secfilt_column(word),)
+        )
 
 
 def resolve(

@@ -14,10 +14,10 @@ from dvo.merge.satellites import SourceSatellite, read_satellites
 from dvo.partition.kernels import near_edge
 from dvo.partition.nearby import regions_near
 from dvo.partition.view import View
-from dvo.proper_motion import move_to_epoch
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
+from dvo.tables.places import PLACE_COLUMNS, places_at
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["SourceBatch", "common_epoch", "in_batches", "read_batch"]
@@ -26,7 +26,6 @@ Array = NDArray[Any]
 
 _FORESEEN = 4096
 _DAY_S = 86400
-_YEAR_S = 31557600.0
 _DAYS = 146_100  # 1858 to 2258
 _FIRST_DAY = -40_587  # MJD 0, counted from 1970
 
@@ -116,7 +115,7 @@ def read_batch(
     first = np.repeat(of_objects[:-1], np.diff(of_measures))
     moved["ave_ref"] = (measure["ave_ref"] + first).astype(np.uint32)
     measure = ColumnTable(MEASURE, moved, len(measure))
-    ra, dec = _places(average, epoch)
+    ra, dec = places_at(average, epoch)
     more_ra, more_dec = _neighbours(view, regions, ra, dec, halo_deg, epoch, settled)
     ra, dec = np.concatenate([ra, more_ra]), np.concatenate([dec, more_dec])
     satellites = read_satellites(view, regions, of_objects)
@@ -192,22 +191,6 @@ def common_epoch(source: View, base: View) -> float:
     return found[0] if found else 0.0
 
 
-def _places(average: ColumnTable, epoch: float) -> tuple[Array, Array]:
-    """Positions of objects at some time; those without known motion stay where they are."""
-    ra, dec = average["ra"], average["dec"]
-    u_ra, u_dec = average["u_ra"], average["u_dec"]
-    rows = np.flatnonzero(np.isfinite(u_ra) & np.isfinite(u_dec))
-    if len(rows) == 0:
-        return ra, dec
-    ra, dec = ra.copy(), dec.copy()
-    start = 1970.0 + average["mean_epoch"][rows] / _YEAR_S
-    ra[rows], dec[rows] = move_to_epoch(
-        ra[rows], dec[rows], u_ra[rows] * 1000.0, u_dec[rows] * 1000.0,
-        start, 1970.0 + epoch / _YEAR_S,
-    )  # fmt: skip
-    return ra, dec
-
-
 def _neighbours(
     view: View,
     regions: list[int],
@@ -224,9 +207,8 @@ def _neighbours(
     filled = [r for r, row in view.catalogs(sorted(others)).items() if row.n_average > 0]
     if not filled:
         return np.empty(0), np.empty(0)
-    columns = ["ra", "dec", "u_ra", "u_dec", "mean_epoch"]
-    table, _ = view.read_many(AVERAGE, filled, columns)
-    ra, dec = _places(table, epoch)
+    table, _ = view.read_many(AVERAGE, filled, PLACE_COLUMNS)
+    ra, dec = places_at(table, epoch)
     rows = _near_regions(ra, dec, regions, view, reach_deg)
     return ra[rows], dec[rows]
 

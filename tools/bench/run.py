@@ -24,6 +24,7 @@ from typing import Any
 import association
 import codec
 import cones
+import crossmatch
 import exchange
 import growth
 import ingest
@@ -46,6 +47,7 @@ MEASURES: dict[str, Callable[[Stage], list[Figure]]] = {
     "sizes": sizes.measure,
     "cones": cones.measure,
     "merging": merging.measure,
+    "crossmatch": crossmatch.measure,
     "exchange": exchange.measure,
 }
 """In the order in which they run: later ones use what earlier ones leave."""

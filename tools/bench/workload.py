@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 __all__ = ["COLUMN_MAP", "FILTERS", "N_STRIPS", "RADIUS_ARCSEC", "SIZES", "Exposure", "Inputs",
-           "cones", "exposures", "make_inputs", "photcode_name"]  # fmt: skip
+           "cones", "exposures", "make_inputs", "photcode_name",
+           "star_positions"]  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -97,11 +98,29 @@ def photcode_name(filter_index: int) -> str:
     return f"BENCH.{FILTERS[filter_index]}"
 
 
-def _stars(n: int) -> tuple[Array, Array, Array]:
-    rng = np.random.default_rng(SEED)
+def star_positions(n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Positions spread evenly over the field.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    rng : numpy.random.Generator
+        Where they come from.
+
+    Returns
+    -------
+    ra, dec : ndarray of float64, shape (n,)
+        Positions [deg].
+    """
     ra = rng.uniform(*_RA, n)
     low, high = np.sin(np.radians(_DEC))
-    dec = np.degrees(np.arcsin(rng.uniform(low, high, n)))
+    return ra, np.degrees(np.arcsin(rng.uniform(low, high, n)))
+
+
+def _stars(n: int) -> tuple[Array, Array, Array]:
+    rng = np.random.default_rng(SEED)
+    ra, dec = star_positions(n, rng)
     return ra, dec, 14.0 + 9.0 * rng.random(n) ** 0.4
 
 

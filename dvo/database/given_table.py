@@ -1,0 +1,172 @@
+"""Tables that a caller brings along: Arrow, pandas, astropy, or plain arrays of positions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dvo.errors import QueryError
+
+__all__ = ["GivenTable", "as_given", "table_of"]
+
+F64 = NDArray[np.float64]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class GivenTable:
+    """A table of a caller's, and where its rows are.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        All its columns; units and what else is known of them in the field metadata.
+    ra, dec : ndarray of float64, shape (n,)
+        Positions, ICRS [deg]; NaN where one is missing.
+    """
+
+    table: pa.Table
+    ra: F64
+    dec: F64
+
+
+def as_given(given: Any, position: tuple[str | None, str | None] | None = None) -> GivenTable:
+    """Take a table as it is given.
+
+    Parameters
+    ----------
+    given : pyarrow.Table, DataFrame, astropy Table, mapping of arrays, or pair of arrays
+        The table; anything that hands out Arrow streams will do. A pair is ra and dec,
+        ICRS [deg].
+    position : tuple of str, optional
+        The columns of right ascension and declination; None, of both or either, for
+        ``ra`` and ``dec``, in lower or upper case.
+
+    Returns
+    -------
+    GivenTable
+        The table.
+
+    Raises
+    ------
+    QueryError
+        If it is no table, or its positions are none in degrees.
+    """
+    table = _as_arrow(given)
+    names = [
+        said or _find(table, usual)
+        for said, usual in zip(position or (None, None), ("ra", "dec"), strict=True)
+    ]
+    ra, dec = (_degrees(table, name) for name in names)
+    bad = np.flatnonzero(np.abs(dec) > 90.0)
+    if len(bad):
+        raise QueryError(
+            f"row {int(bad[0])}: declination {dec[bad[0]]} is not within -90..90 degrees "
+            f"(column {names[1]!r}; {len(bad)} such rows)"
+        )
+    return GivenTable(table, ra, dec)
+
+
+def _as_arrow(given: Any) -> pa.Table:
+    try:
+        if isinstance(given, pa.Table):
+            return given
+        if isinstance(given, pa.RecordBatch):
+            return pa.Table.from_batches([given])
+        if isinstance(given, Mapping):
+            return table_of(given)
+        if hasattr(given, "colnames") and hasattr(given, "columns"):  # astropy's
+            columns = {name: given[name] for name in given.colnames}
+            units = {name: _unit(column) for name, column in columns.items()}
+            return table_of(columns, units)
+        if hasattr(given, "__arrow_c_stream__"):  # pandas, polars, DuckDB
+            return pa.table(given).replace_schema_metadata(None)
+        if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
+            return table_of({"ra": np.asarray(given[0]), "dec": np.asarray(given[1])})
+    except (pa.ArrowException, ValueError, TypeError) as err:
+        raise QueryError(f"cannot make a table of this {type(given).__name__}: {err}") from err
+    raise QueryError(
+        f"cannot match with a {type(given).__name__}; give a database, a table (pyarrow, pandas, "
+        "astropy), a mapping of arrays, or a pair of arrays (ra, dec) in degrees"
+    )
+
+
+def table_of(columns: Mapping[str, Any], units: Mapping[str, str] | None = None) -> pa.Table:
+    """Make an Arrow table of columns.
+
+    Parameters
+    ----------
+    columns : mapping of str to array
+        Columns: of NumPy, Arrow or astropy; masked values become null.
+    units : mapping of str to str, optional
+        Units of those that have one, as FITS spells them.
+
+    Returns
+    -------
+    pyarrow.Table
+        Units and descriptions in the field metadata.
+    """
+    fields, arrays = [], []
+    for name, column in columns.items():
+        array = _column(column)
+        meaning = getattr(getattr(column, "info", None), "description", None)
+        about = {"unit": (units or {}).get(name, ""), "description": meaning or ""}
+        fields.append(pa.field(name, array.type, metadata={k: v for k, v in about.items() if v}))
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _unit(column: Any) -> str:
+    """Unit of a column of astropy's, in FITS's spelling where there is one."""
+    unit: Any = getattr(column, "unit", None)
+    if unit is None:
+        return ""
+    try:
+        return str(unit.to_string("fits"))
+    except ValueError:
+        return str(unit)
+
+
+def _column(column: Any) -> pa.Array[Any]:
+    if isinstance(column, pa.Array | pa.ChunkedArray):
+        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    mask = getattr(column, "mask", None)
+    values = np.asarray(getattr(column, "value", column))
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    if values.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+    if mask is None or not np.any(mask):
+        return pa.array(values)
+    return pa.array(values, mask=np.broadcast_to(mask, values.shape))
+
+
+def _find(table: pa.Table, wanted: str) -> str:
+    found = [name for name in table.column_names if name.lower() == wanted]
+    if wanted in found or len(found) == 1:
+        return wanted if wanted in found else found[0]
+    raise QueryError(
+        f"the table has {'no' if not found else 'more than one'} column {wanted}; say which "
+        f"columns hold right ascension and declination, of: {', '.join(table.column_names)}"
+    )
+
+
+def _degrees(table: pa.Table, name: str) -> F64:
+    if table.column_names.count(name) != 1:
+        raise QueryError(
+            f"the table has no single column {name!r}; it has {', '.join(table.column_names)}"
+        )
+    unit = (table.schema.field(name).metadata or {}).get(b"unit", b"").decode()
+    if unit.lower() not in ("", "deg", "degree", "degrees"):
+        raise QueryError(f"column {name!r} is in {unit}; positions are needed in degrees")
+    column = table[name]
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise QueryError(f"column {name!r} holds {column.type}; positions are numbers in degrees")
+    values = column.cast(pa.float64()).to_numpy()
+    return np.where(np.isfinite(values), values, np.nan)
