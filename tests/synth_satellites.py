@@ -118,7 +118,8 @@ def _expected_means(view: View) -> dict[tuple[int, int, int], dict[str, float]]:
         for k in range(len(table)):
             key = (table["cat_id"][k], table["obj_id"][k], band[int(table["image_id"][k])])
             row = {n: float(table[n][k]) for n in LENSING.names}
-            rows.setdefault(tuple(int(v) for v in key), []).append(row)
+            if key[2]:  # else it belongs to no average filter
+                rows.setdefault(tuple(int(v) for v in key), []).append(row)
     out = {}
     for key, some in rows.items():
         facts: dict[str, float] = {"nmeas": len(some)}

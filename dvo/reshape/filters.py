@@ -11,7 +11,9 @@ from dvo.errors import PhotcodeError
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
+from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.lensobj import LENSOBJ
 from dvo.tables.photcode import PHOTCODE, PhotClass, PhotcodeTable
 from dvo.tables.secfilt import SECFILT
 
@@ -56,7 +58,7 @@ def add_filter(store: Store, name: str, after: str | None = None) -> int:
 
 
 def drop_filter(store: Store, name: str) -> int:
-    """Drop an average filter and its means, in one commit; measures stay.
+    """Drop an average filter and its means (SecFilt, LensObj), in one commit; measures stay.
 
     Photcodes that belonged to it stay, too, and belong to no average.
 
@@ -93,11 +95,13 @@ def drop_filter(store: Store, name: str) -> int:
         if photcode == gone or (photcode.kind is PhotClass.ALT and photcode.code == gone.code):
             continue
         kept.append(replace(photcode, equiv=0) if photcode.equiv == gone.code else photcode)
-    return _lay_out(store, view, PhotcodeTable(tuple(kept)), {"drop": name})
+    return _lay_out(store, view, PhotcodeTable(tuple(kept)), {"drop": name}, dropped=gone.code)
 
 
-def _lay_out(store: Store, view: View, table: PhotcodeTable, params: dict[str, str]) -> int:
-    """Write SecFilt of every region for other filters."""
+def _lay_out(
+    store: Store, view: View, table: PhotcodeTable, params: dict[str, str], *, dropped: int = 0
+) -> int:
+    """Write SecFilt of every region for other filters; `dropped` is the code of one that goes."""
     old = [p.name for p in view.photcodes.sec]
     # Row of the old filter that each new one takes over; -1 for none.
     source = np.array([old.index(p.name) if p.name in old else -1 for p in table.sec])
@@ -115,6 +119,8 @@ def _lay_out(store: Store, view: View, table: PhotcodeTable, params: dict[str, s
                 _write(change, held, i)
                 held = []
         _write(change, held, len(regions))
+        if dropped:
+            _drop_lensing_means(change, view, dropped)
         return change.commit().id
 
 
@@ -137,3 +143,31 @@ def _write(change: Transaction, held: list[tuple[int, ColumnTable]], number: int
     edges = np.cumsum([0, *(len(table) for _, table in held)])
     change.add_rows(rows, [region for region, _ in held], edges, label=f"f{number}")
     change.wait()
+
+
+def _drop_lensing_means(change: Transaction, view: View, code: int) -> None:
+    """Drop the rows of LensObj in a filter; `code` is its photcode."""
+    regions = view.regions()
+    for start in range(0, len(regions), _FORESEEN):
+        parts = view.part_table(regions[start : start + _FORESEEN])
+        parts = parts.take(parts.are(table=LENSOBJ.name))
+        some = np.unique(parts.regions).tolist()
+        if not some:
+            continue
+        table, runs = view.read_many(LENSOBJ, some, LENSOBJ.stored_names)
+        stays = table["photcode"] != code
+        change.drop_parts(parts)
+        label = f"f{start}"
+        if stays.any():
+            edges = np.concatenate([[0], np.cumsum(stays)])[runs]
+            change.add_rows(table.take(stays), some, edges, label=label)
+        # Objects are numbered through the regions.
+        starts = np.cumsum([0, *(row.n_average for row in view.catalogs(some).values())])
+        objects = np.repeat(starts[:-1], np.diff(runs)) + table["ave_ref"]
+        counts = np.bincount(objects[stays], minlength=int(starts[-1]))
+        had = np.unique(objects)
+        edges = np.searchsorted(had, starts)
+        patch = ColumnTable(AVERAGE, {"nlensobj": counts[had].astype(np.uint32)})
+        ave_ref = had - np.repeat(starts[:-1], np.diff(edges))
+        change.patch_rows(ave_ref, patch, some, edges, label=f"{label}.{LENSOBJ.suffix}")
+        change.wait()

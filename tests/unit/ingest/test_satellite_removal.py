@@ -11,11 +11,13 @@ from dvo.partition.check import check
 from dvo.partition.compact import resort
 from dvo.partition.store import Store
 from dvo.reshape.delete import delete_images
+from dvo.reshape.filters import drop_filter
 from dvo.reshape.sources import ImageChoice
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.galphot import GALPHOT
 from dvo.tables.lensing import LENSING
+from dvo.tables.lensobj import LENSOBJ
 from dvo.tables.missing import MISSING
 from dvo.tables.satellites import SATELLITES, find_satellite
 from dvo.tables.starpar import STARPAR
@@ -113,3 +115,21 @@ def test_single_measures_take_their_rows_along():
         .rows(find_satellite("StarPar"), ColumnTable(STARPAR, {}, 4))
         .any()
     )
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_means_of_lensing_go_with_their_filter(store, compacted):
+    if compacted:
+        resort(store)
+    before = store.view()
+    codes = {p.name: p.code for p in before.photcodes}
+    rows = [r for r in before.regions() if before.n_rows(LENSOBJ, r)]
+    wanted = sum(int((before.read(LENSOBJ, r)["photcode"] == codes["r"]).sum()) for r in rows)
+    drop_filter(store, "g")
+    view = store.view()
+    tables = [view.read(LENSOBJ, r) for r in rows]
+    assert {int(c) for t in tables for c in t["photcode"]} == {codes["r"]}
+    assert sum(len(t) for t in tables) == wanted
+    assert_sound(store)
+    resort(store)
+    assert_sound(store)
