@@ -17,9 +17,12 @@ __all__ = [
     "CorruptTableError",
     "DuplicateImageError",
     "DvoError",
+    "EngineError",
     "FormatVersionError",
     "IngestError",
+    "JobTimeoutError",
     "NotACatdirError",
+    "OperationError",
     "PartitionError",
     "PhotcodeError",
     "QueryError",
@@ -28,9 +31,12 @@ __all__ = [
     "StorageError",
     "TagExistsError",
     "UnknownColumnError",
+    "UnknownOperationError",
     "UnknownPhotcodeError",
     "UnknownRegionError",
     "UnknownSnapshotError",
+    "WorkerLostError",
+    "error_of",
 ]
 
 
@@ -160,3 +166,58 @@ class UnknownColumnError(QueryError, LookupError):
     """A query names a column that its table does not have."""
 
     code = "unknown-column"
+
+
+class EngineError(DvoError):
+    """An engine could not run a job."""
+
+    code = "engine"
+
+
+class UnknownOperationError(EngineError, LookupError):
+    """No operation is registered under that name."""
+
+    code = "unknown-operation"
+
+
+class OperationError(EngineError):
+    """An operation failed in a way that it does not know itself."""
+
+    code = "operation"
+
+
+class JobTimeoutError(EngineError, TimeoutError):
+    """A job was not done in the time it was given."""
+
+    code = "timeout"
+    retryable = True
+
+
+class WorkerLostError(EngineError):
+    """A worker process ended in the middle of its work, and its successor did too."""
+
+    code = "worker-lost"
+    retryable = True
+
+
+def error_of(code: str, message: str) -> DvoError:
+    """Make an error again that came from another process as its code and message.
+
+    Parameters
+    ----------
+    code : str
+        Code of its class.
+    message : str
+        Its message.
+
+    Returns
+    -------
+    DvoError
+        An error of the class that has the code; an `OperationError` if none has.
+    """
+    known: list[type[DvoError]] = [DvoError]
+    for kind in known:
+        if kind.code == code and kind.__module__ == __name__:
+            return kind(message)
+        known += kind.__subclasses__()
+    return OperationError(message)

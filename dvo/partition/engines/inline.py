@@ -1,0 +1,81 @@
+"""The engine that works in this process, in the caller's thread or in a few of its own."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Self
+
+import pyarrow as pa
+
+from dvo.partition.engines.engine import in_order, time_is_up
+from dvo.partition.operations import Job, run_operation
+from dvo.partition.store import Store
+from dvo.partition.view import View
+
+__all__ = ["InlineEngine"]
+
+
+class InlineEngine:
+    """Runs operations here.
+
+    Parameters
+    ----------
+    store : Store
+        The database, which stays open for as long as the engine is used.
+    snapshot : int
+        Which state jobs see that do not say which.
+    threads : int
+        Groups that are worked on at a time. With 1 nothing is done ahead, and a time limit
+        is looked at between groups only.
+    """
+
+    def __init__(self, store: Store, snapshot: int, *, threads: int = 1) -> None:
+        self._store = store
+        self._snapshot = snapshot
+        self._threads = threads
+        self._local = threading.local()
+        self._pool = ThreadPoolExecutor(threads, "dvo-inline") if threads > 1 else None
+
+    def run(self, job: Job) -> Iterator[pa.Table]:
+        """Run a job; see `Engine.run`."""
+        if self._pool is None:
+            return self._one_by_one(job)
+        submit = partial(self._submit, self._pool, job)
+        return in_order(submit, job, look_ahead=2 * self._threads)
+
+    def _submit(self, pool: ThreadPoolExecutor, job: Job, group: Sequence[int]) -> Future[pa.Table]:
+        return pool.submit(self._result, job, group)
+
+    def _one_by_one(self, job: Job) -> Iterator[pa.Table]:
+        end = math.inf if job.timeout_s is None else time.monotonic() + job.timeout_s
+        for group in job.groups:
+            if time.monotonic() > end:
+                raise time_is_up(job)
+            yield self._result(job, group)
+
+    def _result(self, job: Job, group: Sequence[int]) -> pa.Table:
+        view = self._view(self._snapshot if job.snapshot is None else job.snapshot)
+        return run_operation(job.operation, view, group, job.request_text, job.tables)
+
+    def _view(self, snapshot: int) -> View:
+        """The snapshot: each thread has it open for itself, as views remember what they read."""
+        view: View | None = getattr(self._local, "view", None)
+        if view is None or view.snapshot.id != snapshot:
+            view = self._local.view = self._store.view(snapshot)
+        return view
+
+    def close(self) -> None:
+        """End the threads; safe to call twice."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,217 @@
+"""Operations: what can be asked of a snapshot by name, and jobs, which ask it.
+
+An operation is a function of a snapshot, some regions and a request in JSON types; it gives an
+Arrow table. The layer that owns it registers it under a name. Engines (in this process, in
+others, on other machines) are given the name, never code: each process imports `MODULES` and
+finds the function in its own registry. The engines know no operation.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import pyarrow as pa
+
+from dvo.errors import DvoError, EngineError, OperationError, UnknownOperationError
+from dvo.partition.view import View
+
+__all__ = [
+    "MODULES",
+    "ROLES",
+    "Job",
+    "Operation",
+    "Role",
+    "find_role",
+    "load_operations",
+    "register",
+    "run_operation",
+]
+
+MODULES: tuple[str, ...] = ()
+"""Modules that register operations when they are imported; the one list of them."""
+
+Role = Literal["read", "ingest", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""What somebody may do, from little to all: each role may do what those before it may."""
+
+Operation = Callable[
+    [View, Sequence[int], Mapping[str, Any], Mapping[str, pa.Table]],
+    pa.Table,
+]
+"""Snapshot, regions (ascending), request and small tables that came along -> result."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """An operation to be run on groups of regions.
+
+    The groups are the planner's choice and part of the question: an engine runs the operation
+    once for each group, whatever the number of its workers, so that its answer depends on
+    nothing else.
+
+    Parameters
+    ----------
+    operation : str
+        Name of the operation.
+    request : mapping
+        What is asked, in JSON types.
+    groups : sequence of sequence of int
+        Groups of regions.
+    tables : mapping of str to pyarrow.Table
+        Small tables that go along, such as uploaded ones.
+    snapshot : int, optional
+        Which state; None for the one that the engine was opened with.
+    timeout_s : float, optional
+        How long all of it may take [s]; None for as long as it takes.
+
+    Raises
+    ------
+    EngineError
+        If the request has what JSON has not.
+    """
+
+    operation: str
+    request: Mapping[str, Any]
+    groups: Sequence[Sequence[int]]
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    snapshot: int | None = None
+    timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.request_text
+
+    @cached_property
+    def request_text(self) -> str:
+        """The request as JSON: what every engine hands to the operation, read again."""
+        try:
+            return json.dumps(dict(self.request), allow_nan=False, separators=(",", ":"))
+        except (TypeError, ValueError) as err:
+            raise EngineError(
+                f"the request of {self.operation!r} cannot be written as JSON ({err}); "
+                "use text, finite numbers, true, false, null, lists and objects"
+            ) from err
+
+
+_OPERATIONS: dict[str, tuple[Operation, Role]] = {}
+
+
+def register(name: str, operation: Operation, *, role: Role = "read") -> None:
+    """Make an operation known under a name.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    operation : callable
+        The operation; it changes nothing, so that it can be run twice.
+    role : {'read', 'ingest', 'admin'}
+        Who may ask for it at a partition host.
+
+    Raises
+    ------
+    EngineError
+        If another operation has that name.
+    """
+    found = _OPERATIONS.setdefault(name, (operation, role))
+    if found != (operation, role):
+        raise EngineError(f"operation {name!r} is registered twice; give one another name")
+
+
+def load_operations(modules: Sequence[str] = MODULES) -> None:
+    """Import the modules that register operations.
+
+    Parameters
+    ----------
+    modules : sequence of str
+        Their names. A module that is missing is an error.
+    """
+    for module in modules:
+        importlib.import_module(module)
+
+
+def _find(name: str) -> tuple[Operation, Role]:
+    found = _OPERATIONS.get(name)
+    if found is None:
+        near = difflib.get_close_matches(name, _OPERATIONS)
+        hint = f"did you mean {' or '.join(near)}?" if near else "there are " + (
+            ", ".join(sorted(_OPERATIONS)) or "none"
+        )  # fmt: skip
+        raise UnknownOperationError(f"no operation {name!r}; {hint}")
+    return found
+
+
+def find_role(name: str) -> Role:
+    """Find who may ask for an operation at a partition host.
+
+    Parameters
+    ----------
+    name : str
+        Name of the operation.
+
+    Returns
+    -------
+    str
+        The least role that may.
+
+    Raises
+    ------
+    UnknownOperationError
+        If there is no such operation.
+    """
+    return _find(name)[1]
+
+
+def run_operation(
+    name: str,
+    view: View,
+    regions: Sequence[int],
+    request_text: str,
+    tables: Mapping[str, pa.Table],
+) -> pa.Table:
+    """Run an operation on one group of regions.
+
+    Parameters
+    ----------
+    name : str
+        Name of the operation.
+    view : View
+        The snapshot.
+    regions : sequence of int
+        The group.
+    request_text : str
+        The request as JSON.
+    tables : mapping of str to pyarrow.Table
+        Tables that came along.
+
+    Returns
+    -------
+    pyarrow.Table
+        Its result.
+
+    Raises
+    ------
+    UnknownOperationError
+        If there is no such operation.
+    DvoError
+        What the operation raised.
+    OperationError
+        If it failed in any other way.
+    """
+    operation, _ = _find(name)
+    try:
+        result = operation(view, list(regions), json.loads(request_text), tables)
+    except DvoError:
+        raise
+    except Exception as err:  # whatever it is, it ends this job and not the process
+        raise OperationError(f"operation {name!r} failed: {type(err).__name__}: {err}") from err
+    if not isinstance(result, pa.Table):
+        raise OperationError(
+            f"operation {name!r} gave a {type(result).__name__}; it must give a pyarrow.Table"
+        )
+    return result

@@ -1,0 +1,92 @@
+"""Operations that only tests ask for; imported by name in workers and hosts too."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from dvo.errors import UnknownColumnError
+from dvo.partition.operations import register
+from dvo.tables.average import AVERAGE
+from dvo.tables.measure import MEASURE
+
+
+def rows(view, regions, request, tables):
+    """Columns of Measure or Average, as they are stored."""
+    schema = {"measure": MEASURE, "average": AVERAGE}[request["table"]]
+    found = [view.read(schema, r, request["columns"]) for r in regions]
+    edges = [np.full(len(t), r) for r, t in zip(regions, found, strict=True)]
+    columns = {
+        n: np.concatenate([t[n] for t in found] or [schema[n].nulls(0)]) for n in request["columns"]
+    }
+    columns["region"] = np.concatenate([*edges, np.empty(0, np.int64)]).astype(np.int64)
+    return pa.table(columns, metadata={"snapshot": str(view.snapshot.id)})
+
+
+def mean(view, regions, request, tables):
+    """A sum that depends on the order of its terms: what a group is must not change."""
+    values = np.concatenate([view.read(MEASURE, r, ["mag"])["mag"] for r in regions])
+    return pa.table({"n": [len(values)], "sum": [np.sum(values.astype(np.float32))]})
+
+
+def echo(view, regions, request, tables):
+    """What came in."""
+    names = sorted(tables)
+    return pa.table(
+        {
+            "regions": [list(regions)],
+            "request": [repr(request)],
+            "tables": [[f"{n} {tables[n].num_rows} {tables[n].schema}" for n in names]],
+            "pid": [os.getpid()],
+        }
+    )
+
+
+def big(view, regions, request, tables):
+    """Many rows that nobody stored."""
+    n = request["n"]
+    return pa.table({"i": np.arange(n) + regions[0], "x": np.sin(np.arange(n) * 0.1)})
+
+
+def refuse(view, regions, request, tables):
+    """An error of ours, for one of the regions."""
+    if request["region"] in regions:
+        raise UnknownColumnError(f"no column 'x' in region {request['region']}")
+    return pa.table({"region": list(regions)})
+
+
+def crash(view, regions, request, tables):
+    """A mistake in an operation."""
+    return pa.table({"x": [1 / request["zero"]]})
+
+
+def wrong(view, regions, request, tables):
+    """Not a table."""
+    return 42
+
+
+def die(view, regions, request, tables):
+    """End the process, as often as the file named has lines left."""
+    path = Path(request["file"])
+    if request["region"] in regions and (path.read_text() if path.exists() else ""):
+        path.write_text(path.read_text()[1:])
+        os._exit(7)
+    return pa.table({"region": list(regions)})
+
+
+def wait(view, regions, request, tables):
+    """Leave a mark in a folder, then wait until the file `go` is there."""
+    folder = Path(request["folder"])
+    (folder / f"begun-{regions[0]}").write_text(str(os.getpid()))
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    return pa.table({"region": list(regions)})
+
+
+for _operation in (rows, mean, echo, big, refuse, crash, wrong, die, wait):
+    register(f"test-{_operation.__name__}", _operation)
+register("test-secret", echo, role="ingest")
