@@ -18,8 +18,8 @@ __all__ = ["vacuum"]
 def vacuum(catdir: Path, *, keep: int, as_json: bool) -> None:
     """Forget all but the newest states of CATDIR and remove files that only they used.
 
-    Files that a commit cut short left behind go too. Whoever is reading a state that is
-    forgotten gets an error and has to open the database again.
+    States that have a tag stay, and so do those that a reader has open; a later vacuum
+    forgets these. Files that a commit cut short left behind go too.
 
     \b
     Example:
@@ -36,6 +36,8 @@ def vacuum(catdir: Path, *, keep: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(report)))
     else:
+        for state in report.kept:
+            click.echo(f"snapshot {state.snapshot} stays: {state.reason}")
         click.echo(
             f"{catdir}: {len(report.forgotten)} snapshots forgotten, {report.n_files} files "
             f"removed, {report.n_bytes / 1e6:.1f} MB freed"

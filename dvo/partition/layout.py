@@ -4,6 +4,7 @@ A data file carries in its name the token of the commit that made it and never c
 
     dvo.sqlite                              manifest: which files make up which snapshot
     lock                                    held by the one writer
+    pins                                    empty; readers lock bytes of it
     SkyTable.fits                           the sky partition
     Images.<token>.fits, Photcodes.<token>.fits
     log/<token>.fits                        what the commit did; rebuilds the manifest
@@ -21,6 +22,7 @@ __all__ = [
     "LOCK",
     "LOG",
     "MANIFEST",
+    "PINS",
     "SHARED",
     "SKY_TABLE",
     "catalog_path",
@@ -34,6 +36,7 @@ __all__ = [
 
 MANIFEST = "dvo.sqlite"
 LOCK = "lock"
+PINS = "pins"
 LOG = "log"
 SHARED = "shared"
 SKY_TABLE = "SkyTable.fits"

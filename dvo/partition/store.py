@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 import dvo
-from dvo.errors import CatdirExistsError, ConfigError, StorageError
+from dvo.errors import CatdirExistsError, CatdirLockedError, ConfigError, StorageError
 from dvo.partition import layout
 from dvo.partition.cache import TileCache
 from dvo.partition.lock import WriterLock
@@ -36,6 +36,7 @@ from dvo.partition.manifest import (
     place_manifest,
 )
 from dvo.partition.partition import Partition
+from dvo.partition.pins import ReaderPins, make_pin_file
 from dvo.partition.records import write_record
 from dvo.partition.sky_table import SkyTable
 from dvo.partition.snapshot_name import SnapshotName
@@ -51,6 +52,8 @@ log = logging.getLogger(__name__)
 
 DEFAULT_CACHE_BYTES = 2**30
 """Decoded tiles that an open database keeps in memory."""
+
+_PIN_TRIES = 100
 
 
 def create_store(catdir: Path, *, level: int, photcodes: PhotcodeTable) -> None:
@@ -116,6 +119,7 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
     )
     write_record(catdir / layout.log_path(token), first, change, db_id=db_id, base="")
     sync_folder(catdir / layout.LOG)
+    make_pin_file(catdir)
     # Until the manifest has its name there is no database: a cut-off init leaves none.
     build_manifest(catdir, meta, [(first, change)])
     place_manifest(catdir)
@@ -173,7 +177,10 @@ class Store:
             threads = os.cpu_count() or 1
             self.cache = TileCache(self.catdir, budget=cache_bytes, threads=threads)
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dvo-write")
+            # The one writer needs no pins: nobody else can run a vacuum.
+            self._pins = None if writable else ReaderPins(self.catdir)
             if writable:
+                make_pin_file(self.catdir)
                 self.sweep()
             opened.pop_all()  # nothing has failed: `close` does it
 
@@ -193,10 +200,30 @@ class Store:
         Returns
         -------
         View
-            The snapshot; later commits do not change it.
+            The snapshot; later commits do not change it, and of a store that is open for
+            reading no vacuum takes it away, as long as the view is there and the store open.
+
+        Raises
+        ------
+        UnknownSnapshotError
+            If there is no such snapshot, or it has been vacuumed away.
+        CatdirLockedError
+            If a vacuum is just forgetting it.
         """
-        found = self.manifest.snapshot(snapshot)
-        return View(self.manifest, self.cache, self.sky, found)
+        if self._pins is None:
+            found = self.manifest.snapshot(snapshot)
+            return View(self.manifest, self.cache, self.sky, found)
+        for _ in range(_PIN_TRIES):
+            self.manifest.renew()
+            found = self.manifest.snapshot(snapshot)
+            pin = self._pins.pin(found.id)
+            # Between the answer and the pin a vacuum may have forgotten what was the newest.
+            self.manifest.renew()
+            if pin is not None and self.manifest.is_kept(found.id):
+                return View(self.manifest, self.cache, self.sky, found, pin)
+        raise CatdirLockedError(
+            f"{self.catdir}: a vacuum is just forgetting snapshot {found.id}; try again"
+        )
 
     def begin(
         self, command: str, params: Mapping[str, Any], base: View | None = None
@@ -255,6 +282,8 @@ class Store:
 
     def close(self) -> None:
         """Close files and let go of the lock; safe to call twice."""
+        if self._pins is not None:
+            self._pins.close()
         self._pool.shutdown(wait=True)
         self.cache.close()
         self.manifest.close()

@@ -30,6 +30,7 @@ from dvo.partition.manifest import (
 )
 from dvo.partition.newest import newest_values
 from dvo.partition.partition import partition_of
+from dvo.partition.pins import Pin
 from dvo.partition.sky_table import SkyTable
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
@@ -57,15 +58,23 @@ class View:
         All regions of the sky; those that have catalogs are in `partition`.
     snapshot : SnapshotRow
         Which state.
+    pin : Pin, optional
+        Keeps its files from a vacuum, as long as the view is there.
     """
 
     def __init__(
-        self, manifest: Manifest, cache: TileCache, sky: SkyTable, snapshot: SnapshotRow
+        self,
+        manifest: Manifest,
+        cache: TileCache,
+        sky: SkyTable,
+        snapshot: SnapshotRow,
+        pin: Pin | None = None,
     ) -> None:
         self._manifest = manifest
         self._cache = cache
         self.sky = sky
         self.snapshot = snapshot
+        self._pin = pin
         self._overrides: dict[tuple[int, str], ColumnTable] = {}
         self._parts: dict[tuple[int, str], list[Part]] = {}
         self._catalogs: dict[int, CatalogRow] = {}
@@ -224,7 +233,7 @@ class View:
         View
             What the change builds on.
         """
-        view = View(self._manifest, self._cache, self.sky, self.snapshot)
+        view = View(self._manifest, self._cache, self.sky, self.snapshot, self._pin)
         for region, found in tables.items():
             view._overrides |= {(region, t.schema.name): t for t in found}
         view._changed = {row.region: row for row in rows}

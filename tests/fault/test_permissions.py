@@ -7,6 +7,7 @@ import pwd
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -83,15 +84,14 @@ def stranger():
 
 
 @pytest.fixture
-def open_catdir(tmp_path_factory):
+def open_catdir():
     """A database that others may read but not write."""
-    folder = tmp_path_factory.mktemp("shared")
-    for parent in [folder, *folder.parents]:
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
-    catdir = filled_database(folder / "sky", n_images=3)
-    readable(catdir)
-    return catdir
+    # Not in a folder of pytest's: any other run of it closes those to strangers again.
+    with tempfile.TemporaryDirectory(prefix="dvo-shared-") as folder:
+        Path(folder).chmod(0o755)
+        catdir = filled_database(Path(folder, "sky"), n_images=3)
+        readable(catdir)
+        yield catdir
 
 
 def readable(catdir):

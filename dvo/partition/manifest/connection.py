@@ -7,8 +7,11 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from typing import TypeAlias
 
-__all__ = ["connect_reader", "connect_writer"]
+__all__ = ["Stamps", "connect_reader", "connect_writer", "read_stamps"]
+
+Stamps: TypeAlias = list[tuple[int, int]]
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -30,7 +33,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return db
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
+def connect_reader(path: Path) -> tuple[sqlite3.Connection, Stamps | None]:
     """Open for reading, without needing to write anything.
 
     A database in write-ahead mode needs its -shm file, which a reader without write
@@ -44,8 +47,10 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
     Returns
     -------
-    sqlite3.Connection
+    connection : sqlite3.Connection
         In autocommit mode; to the file, or to a copy of it in memory.
+    stamps : list of (int, int), or None
+        Of a copy, what `read_stamps` said when it was made.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
     db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
@@ -56,17 +61,29 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         if os.access(path.parent, os.W_OK):
             raise
     else:
-        return db
+        return db, None
     for _ in range(10):
-        before = _stamps(path)
+        before = read_stamps(path)
         copy = _copy_to_memory(path)
-        if _stamps(path) == before:
-            return copy
+        if read_stamps(path) == before:
+            return copy, before
         copy.close()
     raise sqlite3.OperationalError("the manifest kept changing while it was read")
 
 
-def _stamps(path: Path) -> list[tuple[int, int]]:
+def read_stamps(path: Path) -> Stamps:
+    """Times and sizes by which a change of the manifest shows.
+
+    Parameters
+    ----------
+    path : Path
+        The manifest.
+
+    Returns
+    -------
+    list of (int, int)
+        Those of its files [ns since 1970, bytes].
+    """
     found = [p.stat() for p in (path, _wal(path)) if p.exists()]
     return [(stat.st_mtime_ns, stat.st_size) for stat in found]
 

@@ -17,7 +17,7 @@ import numpy as np
 from dvo.errors import FormatVersionError, NotACatdirError, StorageError, UnknownSnapshotError
 from dvo.partition.layout import LOCK, LOG, MANIFEST
 from dvo.partition.manifest.commits import insert
-from dvo.partition.manifest.connection import connect_reader, connect_writer
+from dvo.partition.manifest.connection import connect_reader, connect_writer, read_stamps
 from dvo.partition.manifest.parts import Change, PartTable
 from dvo.partition.manifest.rows import (
     CatalogRow,
@@ -65,7 +65,9 @@ class Manifest:
         if not path.is_file():
             raise _absent(catdir)
         try:
-            self._db = connect_writer(path) if writable else connect_reader(path)
+            self._db, self._stamps = (
+                (connect_writer(path), None) if writable else connect_reader(path)
+            )
             self.meta = dict(self._db.execute("SELECT key, value FROM meta"))
         except sqlite3.Error as err:
             raise _unreadable(catdir, err) from err
@@ -81,6 +83,19 @@ class Manifest:
     def close(self) -> None:
         """Close the connection; safe to call twice."""
         self._db.close()
+
+    def renew(self) -> None:
+        """See what others have committed, where the file itself cannot be looked at.
+
+        A reader without permission to write may have to look at a copy of it.
+        """
+        path = self.catdir / MANIFEST
+        try:
+            if self._stamps is not None and read_stamps(path) != self._stamps:
+                self._db.close()
+                self._db, self._stamps = connect_reader(path)
+        except (sqlite3.Error, OSError) as err:
+            raise _unreadable(self.catdir, err) from err
 
     # ---- snapshots
 
@@ -100,9 +115,13 @@ class Manifest:
         self._assert_kept(snapshot)
         return rows
 
+    def is_kept(self, snapshot: int) -> bool:
+        """Tell whether a snapshot can still be read."""
+        return self._query("SELECT kept FROM snapshot WHERE id = ?", (snapshot,)) == [(1,)]
+
     def _assert_kept(self, snapshot: int) -> None:
         # Asked after a query: what a vacuum in the meantime removed must not go unnoticed.
-        if self._query("SELECT kept FROM snapshot WHERE id = ?", (snapshot,)) != [(1,)]:
+        if not self.is_kept(snapshot):
             self.snapshot(snapshot)
 
     def snapshot(self, name: SnapshotName | None = None) -> SnapshotRow:
