@@ -19,6 +19,18 @@ _DEFAULT_COLUMNS = {
     "image": (
         "distance,image_id,name,photcode_name,mjd,exptime,secz,ra_center,dec_center,radius,nstar"
     ),
+    "galphot": (
+        "distance,ra,dec,photcode_name,model_type,mag,mag_err,major_axis,minor_axis,theta,index,"
+        "flags,image_id,det_id,cat_id,obj_id"
+    ),
+    "lensing": (
+        "distance,ra,dec,flux_ap_r5,flux_err_ap_r5,e1_psf,e2_psf,image_id,det_id,cat_id,obj_id"
+    ),
+    "lensobj": (
+        "distance,ra,dec,photcode_name,nmeas,flux_ap_r5,flux_err_ap_r5,flux_std_ap_r5,cat_id,obj_id"
+    ),
+    "starpar": "distance,ra,dec,e_bv,distance_mod,m_r_abs,f_e_h,cat_id,obj_id",
+    "missing": "distance,ra,dec,mjd,photcode_name,mag,mag_limit,image_id,x_ccd,y_ccd,cat_id,obj_id",
 }
 
 
@@ -29,7 +41,7 @@ _DEFAULT_COLUMNS = {
 @click.argument("radius_arcsec", type=float)
 @click.option(
     "--table",
-    type=click.Choice(["average", "measure", "image"]),
+    type=click.Choice(list(_DEFAULT_COLUMNS)),
     default="average",
     show_default=True,
     help="Which table.",
@@ -64,12 +76,14 @@ def cone(
 
     Columns are those of the table, and magnitude words such as g, g:err, g:kron:nphot (on
     objects) or mag:rel, mag:inst, g:rel:err (on measures). Further ones are distance from
-    RA DEC [arcsec] and, of measures and images, mjd and photcode_name.
+    RA DEC [arcsec] and, of measures and images, mjd and photcode_name. Rows of the satellite
+    tables (galphot, lensing, lensobj, starpar, missing) are where their objects are.
 
     \b
     Example:
       dvo cone sky 56.75 24.12 60 --columns distance,ra,dec,g,g:err
       dvo cone sky 56.75 24.12 5 --table measure -f csv -o star.csv
+      dvo cone sky 56.75 24.12 60 --table galphot
     """
     import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
 
@@ -79,6 +93,8 @@ def cone(
     with dvo.open(catdir, snapshot=snapshot) as db:
         found = db.cone(ra, dec, radius_arcsec, table=table, columns=names, sort=sort)
     if found.num_rows == 0:
-        rows = {"average": "object", "measure": "measure", "image": "image"}[table]
+        rows = {"average": "object", "measure": "measure", "image": "image"}.get(
+            table, f"row of {table}"
+        )
         click.echo(f"no {rows} within {radius_arcsec:g} arcsec of {ra} {dec}", err=True)
     out.write(found)

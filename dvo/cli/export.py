@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["export"]
 
-_TABLES = ("object", "average", "measure", "secfilt", "image", "photcode")
+_SKY_TABLES = (
+    "object", "average", "measure", "secfilt", "galphot", "lensing", "lensobj", "starpar", "missing"
+)  # fmt: skip
+_TABLES = (*_SKY_TABLES, "image", "photcode")
 _CACHE_BYTES = 64 * 2**20
 
 
@@ -70,7 +73,7 @@ def _options(*, tables: tuple[str, ...], default: str) -> Callable[[Any], Any]:
 
 
 @export.command()
-@_options(tables=_TABLES[:4], default="object")
+@_options(tables=_SKY_TABLES, default="object")
 @click.option(
     "--max-rows",
     type=click.IntRange(1),

@@ -18,6 +18,7 @@ from dvo.database.given_table import as_given
 from dvo.database.lightcurve import read_lightcurve
 from dvo.database.match import MatchRule, collect, find_matches
 from dvo.database.match_sides import ObjectSide, Side, TableSide
+from dvo.database.satellites import read_satellites_in
 from dvo.errors import QueryError
 from dvo.partition.bounds import Area, Box, Cone
 from dvo.partition.manifest import ALL_SKY, SnapshotRow
@@ -29,6 +30,7 @@ from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
+from dvo.tables.satellites import SATELLITES, find_satellite
 from dvo.tables.schema import Column, TableSchema
 
 __all__ = ["Database", "open_database"]
@@ -36,7 +38,12 @@ __all__ = ["Database", "open_database"]
 Array = NDArray[Any]
 
 _ROW = Column("row", "i8", "row in its catalog")
-_TABLES: dict[str, TableSchema] = {"average": AVERAGE, "measure": MEASURE, "image": IMAGE}
+_TABLES: dict[str, TableSchema] = {
+    "average": AVERAGE,
+    "measure": MEASURE,
+    "image": IMAGE,
+    **{s.schema.name.lower(): s.schema for s in SATELLITES},
+}
 _SORTS = ("distance", "stored")
 _MJD_1970 = 40587.0
 _MATCH_COLUMNS = ("cat_id", "obj_id", "ext_id", "ra", "dec")
@@ -133,8 +140,9 @@ class Database:
             Centre, ICRS [deg].
         radius_arcsec : float
             Radius [arcsec]; rows at just that distance are in.
-        table : {'average', 'measure', 'image'}
-            Which table; images are those whose field the circle touches.
+        table : {'average', 'measure', 'image', 'galphot', 'lensing', 'lensobj', ...}
+            Which table; images are those whose field the circle touches. Rows of satellite
+            tables (starpar, missing, too) are where their objects are.
         columns : sequence of str, optional
             Columns, derived columns such as ``distance`` from the centre [arcsec], and
             magnitude words; None for all columns of the table.
@@ -187,7 +195,7 @@ class Database:
             Right ascension [deg]; ra_min above ra_max means across RA 0.
         dec_min, dec_max : float
             Declination [deg].
-        table : {'average', 'measure'}
+        table : {'average', 'measure', 'galphot', 'lensing', 'lensobj', 'starpar', 'missing'}
             Which table.
         columns : sequence of str, optional
             Columns and magnitude words; None for all columns.
@@ -216,8 +224,8 @@ class Database:
 
         Parameters
         ----------
-        table : {'average', 'measure', 'image', 'photcode'}
-            Which table.
+        table : {'average', 'measure', 'image', 'photcode', 'galphot', 'lensing', ...}
+            Which table; also lensobj, starpar, missing.
         columns : sequence of str, optional
             Columns and magnitude words; None for all columns.
         where : pyarrow.compute.Expression, optional
@@ -446,7 +454,7 @@ class Database:
 
     def _read_pieces(self, request: Request, region: int, area: Area | None) -> list[ColumnTable]:
         """Rows of a region as they come; magnitude words cost less for all rows at once."""
-        if request.words:
+        if request.words or find_satellite(request.schema.name) is not None:
             rows = self._read(request, region, area)
             return [rows] if len(rows) else []
         return self.view.area_pieces(request.schema, region, request.stored, area)
@@ -455,6 +463,8 @@ class Database:
         if request.words and request.schema.name == AVERAGE.name:
             # Magnitude words on objects need to know which row each object is.
             return self.view.read_numbered(request.schema, region, request.stored, area, _ROW)
+        if find_satellite(request.schema.name) is not None:
+            return read_satellites_in(self.view, request.schema, region, request.stored, area)
         return self.view.read_area(request.schema, region, request.stored, area)
 
     def close(self) -> None:

@@ -7,17 +7,19 @@ for programs; ``distance`` is from the place that a query asks about.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.database.satellites import OF_OBJECT
 from dvo.errors import UnknownColumnError
 from dvo.partition.view import View
 from dvo.sphere import separation
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.photcode import PhotClass
+from dvo.tables.satellites import find_satellite
 from dvo.tables.schema import Column, TableSchema
 
 __all__ = ["DERIVED_NAMES", "DerivedColumn", "distances", "find_derived"]
@@ -32,8 +34,11 @@ _DISTANCE = Column("distance", "f8", "distance from the place asked about", "arc
 _MJD = Column("mjd", "f8", "time as modified Julian date, UTC", "d", "time.epoch")
 _NAME = Column("photcode_name", "S32", "name of the photcode", "", "meta.id;instr.filter")
 
-DERIVED_NAMES = (_DISTANCE.name, _MJD.name, _NAME.name)
-"""Names of derived columns; not every table has all of them."""
+DERIVED_NAMES = (_DISTANCE.name, _MJD.name, _NAME.name, "ra", "dec", "ext_id")
+"""Names of derived columns; not every table has all of them.
+
+Those of the object (ra, dec, ext_id) satellite tables have that lack them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,8 @@ def find_derived(schema: TableSchema, name: str, place: Place | None) -> Derived
     """
     if name == _DISTANCE.name:
         return _distance(schema, place)
+    if find_satellite(schema.name) is not None and f"object_{name}" in OF_OBJECT:
+        return _of_object(name)
     if name == _MJD.name and "time" in schema:
         return DerivedColumn(_MJD, ("time", "time_msec"), _mjd)
     if name == _NAME.name and "photcode" in schema:
@@ -87,7 +94,10 @@ def find_derived(schema: TableSchema, name: str, place: Place | None) -> Derived
 
 
 def _distance(schema: TableSchema, place: Place | None) -> DerivedColumn | None:
-    position = next((p for p in _POSITIONS if p[0] in schema), None)
+    if find_satellite(schema.name) is not None:
+        position: tuple[str, str] | None = ("object_ra", "object_dec")
+    else:
+        position = next((p for p in _POSITIONS if p[0] in schema), None)
     if position is None:
         return None
     if place is None:
@@ -100,6 +110,12 @@ def _distance(schema: TableSchema, place: Place | None) -> DerivedColumn | None:
         return distances(place, table[position[0]], table[position[1]])
 
     return DerivedColumn(_DISTANCE, position, make)
+
+
+def _of_object(name: str) -> DerivedColumn:
+    source = f"object_{name}"
+    column = replace(OF_OBJECT[source], name=name)
+    return DerivedColumn(column, (source,), lambda _, table: table[source])
 
 
 def distances(place: Place, ra: Array, dec: Array) -> Array:

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from dvo.database.arrow import OutputColumn
 from dvo.database.fields import Request
+from dvo.database.satellites import read_satellites
 from dvo.database.wide import WideColumn, read_wide
 from dvo.partition.bounds import Area
 from dvo.partition.detection_ids import DetectionIds
 from dvo.partition.manifest import ALL_SKY, CatalogRow
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.satellites import SATELLITES, find_satellite
 from dvo.tables.schema import Column
 from dvo.tables.secfilt import SECFILT
 
@@ -33,7 +35,9 @@ Array = NDArray[Any]
 Values = Mapping[str, Array]
 """Values of columns by name; the null of a column stands for what is missing."""
 
-SKY_TABLES = ("average", "measure", "object", "secfilt")
+SKY_TABLES = (
+    "average", "measure", "object", "secfilt", *(s.schema.name.lower() for s in SATELLITES)
+)  # fmt: skip
 """Tables whose rows have places on the sky."""
 GLOBAL_TABLES = ("image", "photcode")
 """Tables that are not cut into regions."""
@@ -111,7 +115,7 @@ class Extract:
             group: list[int] = []
             n_rows = 0
             for region in some:
-                here = self._rows_of(self.view.catalog(region))
+                here = self._n_rows(region)
                 if group and n_rows + here > most_rows:
                     yield sorted(group)
                     group, n_rows = [], 0
@@ -125,6 +129,15 @@ class Extract:
         """Rows that go out for each row of the base table."""
         return self.view.n_secfilt if self.table == "secfilt" else 1
 
+    @property
+    def _is_satellite(self) -> bool:
+        return find_satellite(self.request.schema.name) is not None
+
+    def _n_rows(self, region: int) -> int:
+        if self._is_satellite:
+            return self.view.n_rows(self.request.schema, region)
+        return self._rows_of(self.view.catalog(region))
+
     def _rows_of(self, counts: CatalogRow) -> int:
         n_rows = counts.n_measure if self.table == "measure" else counts.n_average
         return n_rows * self.n_filters
@@ -133,6 +146,10 @@ class Extract:
         """Count the rows; positions are read only if there is an area."""
         if self.table in GLOBAL_TABLES:
             return self.view.n_rows(self.request.schema, ALL_SKY)
+        if self.area is None and self._is_satellite:
+            parts = self.view.part_table(self.regions)
+            own = parts.are(table=self.request.schema.name, kind="rows")
+            return int(parts.sizes[own].sum())
         if self.area is None:
             return sum(self._rows_of(c) for c in self.view.catalogs(self.regions).values())
         return sum(len(self.positions(group)[0]) for group in self.groups())
@@ -150,9 +167,11 @@ class Extract:
         ra, dec : ndarray of float64, shape (n,)
             Positions of the rows that `read` gives, in its order, ICRS [deg].
         """
-        base, _ = self._base(regions, ["ra", "dec"])
+        # Their own positions, as they go out, where they have any.
+        own = ("ra", "dec") if "ra" in self.request.schema else self._place
+        base, _ = self._base(regions, [*own, *self._place])
         rows = self._inside(base)
-        ra, dec = (base[n] if rows is None else base[n][rows] for n in ("ra", "dec"))
+        ra, dec = (base[n] if rows is None else base[n][rows] for n in own)
         if self.n_filters == 1:
             return ra, dec
         return np.repeat(ra, self.n_filters), np.repeat(dec, self.n_filters)
@@ -170,7 +189,7 @@ class Extract:
         dict of ndarray
             Values by the names of `columns`; the null of a column where it is unknown.
         """
-        needed = ("ra", "dec") if self.area is not None else ()
+        needed = self._place if self.area is not None else ()
         base, edges = self._base(regions, [*self.request.stored, *needed])
         rows = self._inside(base)
         values = self._of_base(base, regions, edges, rows)
@@ -188,6 +207,8 @@ class Extract:
         """Rows of the base table, and where those of each region begin."""
         schema = self.request.schema
         wanted = list(dict.fromkeys(names))
+        if self._is_satellite:
+            return read_satellites(self.view, schema, regions, wanted)
         if len(regions) == 1:
             table = self.view.read(schema, regions[0], wanted)
             return table, np.array([0, len(table)])
@@ -216,7 +237,12 @@ class Extract:
     def _inside(self, base: ColumnTable) -> Array | None:
         if self.area is None:
             return None
-        return np.flatnonzero(self.area.holds(base["ra"], base["dec"]))
+        return np.flatnonzero(self.area.holds(*(base[n] for n in self._place)))
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        """Columns that say where rows are: those of satellites where their objects are."""
+        return ("object_ra", "object_dec") if self._is_satellite else ("ra", "dec")
 
     def _of_base(
         self, base: ColumnTable, regions: Sequence[int], edges: Array, rows: Array | None

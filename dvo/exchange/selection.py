@@ -17,6 +17,7 @@ from dvo.tables.average import AVERAGE
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE
+from dvo.tables.satellites import SATELLITES, find_satellite
 from dvo.tables.schema import TableSchema
 from dvo.tables.secfilt import SECFILT
 
@@ -29,6 +30,7 @@ TABLES: dict[str, TableSchema] = {
     "measure": MEASURE,
     "image": IMAGE,
     "photcode": PHOTCODE,
+    **{s.schema.name.lower(): s.schema for s in SATELLITES},
 }
 """Tables that can go out, and those that their rows are of."""
 
@@ -136,8 +138,13 @@ def _wide(view: View, table: str) -> dict[str, WideColumn]:
 def _every_column(table: str, wide: dict[str, WideColumn]) -> list[str]:
     if table == "secfilt":
         return [*_OF_OBJECT, FILTER.name, *wide]
+    schema = TABLES[table]
+    if find_satellite(schema.name) is not None:
+        made = ["photcode_name"] if "photcode" in schema else []
+        made += ["mjd"] if "time" in schema else []
+        return list(dict.fromkeys([*_OF_OBJECT, *schema.names, *made]))
     derived = _DERIVED if table in ("measure", "image") else ()
-    return [*TABLES[table].names, *derived, *wide]
+    return [*schema.names, *derived, *wide]
 
 
 def _filled_columns(store: Store, table: str, wide: dict[str, WideColumn]) -> set[str]:

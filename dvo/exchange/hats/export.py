@@ -193,7 +193,8 @@ class _Run:
     def finish(self, name: str) -> None:
         """Write what describes the catalogs and the collection."""
         view = self._extract.view
-        kind = "source" if self._extract.table in ("measure", "secfilt") else "object"
+        is_one_each = self._extract.table in ("object", "average", "starpar")
+        kind = "object" if is_one_each else "source"
         source = {"dvo_table": self._extract.table, "dvo_snapshot": view.snapshot.id}
         self._main.finish(
             {
