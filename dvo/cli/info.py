@@ -19,7 +19,8 @@ __all__ = ["info"]
 def info(catdir: Path, *, snapshot: int | str | datetime | None, as_json: bool) -> None:
     """Print how much is in CATDIR, and what it is.
 
-    bytes is the size of the data files that the newest snapshot and the older ones that
+    satellites are the rows of GalPhot, Lensing, LensObj, StarPar and Missing, of those that
+    have any. bytes is the size of the data files that the newest snapshot and the older ones that
     are kept are made of.
 
     \b
@@ -29,15 +30,22 @@ def info(catdir: Path, *, snapshot: int | str | datetime | None, as_json: bool) 
     import json  # noqa: PLC0415 - keeps `dvo --help` quick
 
     from dvo.partition.store import Store  # noqa: PLC0415
+    from dvo.tables.satellites import SATELLITES  # noqa: PLC0415
 
     with Store(catdir, cache_bytes=0) as store:
         view = store.view(snapshot)
         counts, meta = view.snapshot.counts, store.manifest.meta
+        rows = store.manifest.table_rows(view.snapshot.id)
         facts = {
             "n_images": counts["images"],
             "n_objects": counts["objects"],
             "n_measures": counts["measures"],
             "n_catalogs": counts["catalogs"],
+            "satellites": {
+                s.schema.name.lower(): rows[s.schema.name]
+                for s in SATELLITES
+                if s.schema.name in rows
+            },
             "n_secfilt": view.n_secfilt,
             "level": view.partition.level,
             "n_split": len(view.partition.splits),
@@ -54,4 +62,6 @@ def info(catdir: Path, *, snapshot: int | str | datetime | None, as_json: bool) 
         return
     for name, value in facts.items():
         text = " ".join(value) if isinstance(value, list) else value
+        if isinstance(value, dict):
+            text = ", ".join(f"{n} {table}" for table, n in value.items())
         click.echo(f"{name:10s} {text}")

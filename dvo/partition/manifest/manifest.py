@@ -385,6 +385,27 @@ class Manifest:
         )
         return [(key, int(last or 0), int(most or 0)) for key, last, most in self._query(sql)]
 
+    def table_rows(self, snapshot: int) -> dict[str, int]:
+        """Whole rows of each table, by its name.
+
+        Parameters
+        ----------
+        snapshot : int
+            Number of the snapshot.
+
+        Returns
+        -------
+        dict of str to int
+            Rows in parts of kind ``rows``; those that patches add are not among them.
+        """
+        sql = (
+            "SELECT tab, sum(row_stop - row_start) FROM part JOIN file ON file.id = part.file "
+            "WHERE kind = 'rows' AND part.added <= :s AND part.removed > :s GROUP BY tab"
+        )
+        found = {str(table): int(n) for table, n in self._query(sql, {"s": snapshot})}
+        self._assert_kept(snapshot)
+        return found
+
     def files(self) -> list[FileRow]:
         """All files that some kept snapshot uses."""
         return [_file_row(row) for row in self._query(f"SELECT {_FILE} FROM file ORDER BY id")]

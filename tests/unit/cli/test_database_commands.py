@@ -13,9 +13,11 @@ from dvo.cli.main import dvo_command, run
 from dvo.ingest.photcodes import put_photcodes
 from dvo.partition.history import put_tag
 from dvo.partition.store import Store
+from dvo.tables.lensing import LENSING
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass
 from tests.synth import filled_database
+from tests.synth_satellites import add_to_measures
 
 COUNTS = {"n_images": 3, "n_secfilt": 2, "level": 4, "n_split": 0, "snapshot": 4}
 
@@ -46,6 +48,13 @@ def test_info(catdir):
     ]
     assert found["filters"] == ["g", "r"]
     assert "n_images" in dvo("info", catdir)
+    assert found["satellites"] == {}
+    with Store(catdir, writable=True) as store:
+        n = len(add_to_measures(store, LENSING, [1, 2]))
+    found = dvo_json("info", catdir)["satellites"]
+    assert found["lensing"] == n
+    assert 0 < found["lensobj"] <= n
+    assert f"{n} lensing, {found['lensobj']} lensobj" in dvo("info", catdir)
 
 
 def test_log(catdir):
