@@ -21,6 +21,7 @@ __all__ = [
     "ZONE_HEIGHT_DEG",
     "detect_id",
     "ext_id",
+    "ext_id_position",
     "ipp_obj_id",
     "pack_id",
     "stack_detect_id",
@@ -85,6 +86,36 @@ def ext_id(ra: ArrayLike, dec: ArrayLike) -> U64:
         + micro_ra.astype(np.uint64) * np.uint64(10**4)
         + fraction.astype(np.uint64)
     )
+
+
+def ext_id_position(ext_id: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Tell where objects were made, from their PSPS identifiers.
+
+    Parameters
+    ----------
+    ext_id : array_like of int
+        Identifiers that `ext_id` made.
+
+    Returns
+    -------
+    ra, dec : ndarray of float64, same shape
+        Position, ICRS [deg]: the middle of the 3 mas that the identifier stands for; NaN for
+        a number that is none.
+
+    Examples
+    --------
+    >>> ra, dec = ext_id_position(162340003927854012)
+    >>> round(float(ra), 6), round(float(dec), 5)
+    (0.392786, 45.28614)
+    """
+    number = _digits(ext_id, 2**64, "ext_id")
+    zone, rest = np.divmod(number, np.uint64(10**13))
+    micro_ra, fraction = np.divmod(rest, np.uint64(10**4))
+    ra = (micro_ra.astype(np.float64) + 0.5) / 1e6
+    dec = (zone.astype(np.float64) + (fraction.astype(np.float64) + 0.5) / 1e4) * ZONE_HEIGHT_DEG
+    dec -= 90.0
+    is_one = (ra < 360.0) & (dec <= 90.0)
+    return np.where(is_one, ra, np.nan), np.where(is_one, dec, np.nan)
 
 
 def zone_id(dec: ArrayLike) -> NDArray[np.int32]:

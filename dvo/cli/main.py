@@ -31,6 +31,7 @@ _COMMANDS = {
     "info": "dvo.cli.info",
     "init": "dvo.cli.init",
     "lightcurve": "dvo.cli.lightcurve",
+    "load": "dvo.cli.load",
     "log": "dvo.cli.log",
     "match": "dvo.cli.match",
     "photcode": "dvo.cli.photcode",

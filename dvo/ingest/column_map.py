@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dvo.errors import BadCatalogError, ConfigError
 from dvo.ingest.detections import measure_columns
 
-__all__ = ["ColumnMap", "convert_column", "convert_unit", "parse_column_map"]
+__all__ = ["ColumnMap", "convert_column", "convert_unit", "map_entries", "parse_column_map"]
 
 Array = NDArray[Any]
 
@@ -93,6 +93,37 @@ class ColumnMap:
         return list(dict.fromkeys(self.columns.values()))
 
 
+def map_entries(text: str, known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Split a column map into its entries.
+
+    Parameters
+    ----------
+    text : str
+        ``key=column``, split by commas.
+    known : collection of str
+        The keys that there are.
+
+    Yields
+    ------
+    key, column : str
+        An entry, as it stands.
+
+    Raises
+    ------
+    ConfigError
+        If an entry is of another form, or a key is unknown.
+    """
+    for entry in filter(None, (e.strip() for e in text.split(","))):
+        key, equals, column = (part.strip() for part in entry.partition("="))
+        if not equals or not column:
+            raise ConfigError(f"column map: {entry!r} is not of the form key=column")
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=3)
+            hint = f"; near to it: {', '.join(near)}" if near else ""
+            raise ConfigError(f"column map: {key!r} is no column of ours{hint}")
+        yield key, column
+
+
 def parse_column_map(text: str) -> ColumnMap:
     """Read a column map.
 
@@ -119,14 +150,7 @@ def parse_column_map(text: str) -> ColumnMap:
     known = {*_POSITION, *measure_columns(), *_SHORT, *_INSTRUMENTAL}
     columns: dict[str, str] = {}
     units: dict[str, str] = {}
-    for entry in filter(None, (e.strip() for e in text.split(","))):
-        key, equals, column = (part.strip() for part in entry.partition("="))
-        if not equals or not column:
-            raise ConfigError(f"column map: {entry!r} is not of the form key=column")
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=3)
-            hint = f"; near to it: {', '.join(near)}" if near else ""
-            raise ConfigError(f"column map: {key!r} is no column of ours{hint}")
+    for key, column in map_entries(text, known):
         key = _SHORT.get(key, key)
         target = _INSTRUMENTAL.get(key, key)
         if target in columns or any(_INSTRUMENTAL.get(k) == target for k in columns):
