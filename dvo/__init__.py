@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dvo.database import Database, to_astropy
-    from dvo.database import open_database as open  # noqa: A004 - dvo.open is the name
+    from dvo.database import to_astropy
+    from dvo.query.session import Database
+    from dvo.query.session import open_database as open  # noqa: A004 - dvo.open is the name
 
 __version__ = "0.1.0"
 __all__ = ["Database", "__version__", "open", "to_astropy"]
 
 _HOMES = {
-    "Database": ("dvo.database", "Database"),
-    "open": ("dvo.database", "open_database"),
+    "Database": ("dvo.query.session", "Database"),
+    "open": ("dvo.query.session", "open_database"),
     "to_astropy": ("dvo.database", "to_astropy"),
 }
 

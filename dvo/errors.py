@@ -25,6 +25,7 @@ __all__ = [
     "OperationError",
     "PartitionError",
     "PhotcodeError",
+    "QueryCancelledError",
     "QueryError",
     "SchemaError",
     "ShapeError",
@@ -166,6 +167,13 @@ class UnknownColumnError(QueryError, LookupError):
     """A query names a column that its table does not have."""
 
     code = "unknown-column"
+
+
+class QueryCancelledError(QueryError):
+    """A query was cancelled, or took longer than it may."""
+
+    code = "cancelled"
+    retryable = True
 
 
 class EngineError(DvoError):

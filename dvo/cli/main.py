@@ -35,6 +35,7 @@ _COMMANDS = {
     "log": "dvo.cli.log",
     "match": "dvo.cli.match",
     "photcode": "dvo.cli.photcode",
+    "query": "dvo.cli.query",
     "regions": "dvo.cli.regions",
     "resort": "dvo.cli.resort",
     "rollback": "dvo.cli.rollback",

@@ -5,6 +5,6 @@ metadata, NaN and other nulls as null. `to_pandas()` is Arrow's own; `to_astropy
 """
 
 from dvo.database.convert import to_astropy
-from dvo.database.database import Database, open_database
+from dvo.database.database import Database
 
-__all__ = ["Database", "open_database", "to_astropy"]
+__all__ = ["Database", "to_astropy"]

@@ -33,7 +33,7 @@ from dvo.tables.photcode import PHOTCODE, PhotcodeTable
 from dvo.tables.satellites import SATELLITES, find_satellite
 from dvo.tables.schema import Column, TableSchema
 
-__all__ = ["Database", "open_database"]
+__all__ = ["Database"]
 
 Array = NDArray[Any]
 
@@ -47,32 +47,6 @@ _TABLES: dict[str, TableSchema] = {
 _SORTS = ("distance", "stored")
 _MJD_1970 = 40587.0
 _MATCH_COLUMNS = ("cat_id", "obj_id", "ext_id", "ra", "dec")
-
-
-def open_database(
-    catdir: str | os.PathLike[str],
-    *,
-    snapshot: SnapshotName | None = None,
-    cache_bytes: int = DEFAULT_CACHE_BYTES,
-) -> Database:
-    """Open a database for reading; needs no write permission.
-
-    Parameters
-    ----------
-    catdir : path
-        The database directory.
-    snapshot : int, str or datetime, optional
-        Which state (see ``dvo log``): its number, a tag such as ``"dr1"``, or a time (UTC)
-        such as ``"2026-01-31T12:00"``; None for the newest.
-    cache_bytes : int
-        Memory for decoded columns.
-
-    Returns
-    -------
-    Database
-        Best used with ``with``.
-    """
-    return Database(catdir, snapshot=snapshot, cache_bytes=cache_bytes)
 
 
 class Database:

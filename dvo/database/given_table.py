@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dvo.errors import QueryError
 
-__all__ = ["GivenTable", "as_given", "table_of"]
+__all__ = ["GivenTable", "arrow_of", "as_given", "table_of"]
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
@@ -57,7 +57,7 @@ def as_given(given: Any, position: tuple[str | None, str | None] | None = None) 
     QueryError
         If it is no table, or its positions are none in degrees.
     """
-    table = _as_arrow(given)
+    table = arrow_of(given)
     names = [
         said or _find(table, usual)
         for said, usual in zip(position or (None, None), ("ra", "dec"), strict=True)
@@ -72,7 +72,24 @@ def as_given(given: Any, position: tuple[str | None, str | None] | None = None) 
     return GivenTable(table, ra, dec)
 
 
-def _as_arrow(given: Any) -> pa.Table:
+def arrow_of(given: Any) -> pa.Table:
+    """Take a table as it is given, whatever columns it has.
+
+    Parameters
+    ----------
+    given : pyarrow.Table, DataFrame, astropy Table, mapping of arrays, or pair of arrays
+        The table.
+
+    Returns
+    -------
+    pyarrow.Table
+        The same; it shares memory where that is possible.
+
+    Raises
+    ------
+    QueryError
+        If it is no table.
+    """
     try:
         if isinstance(given, pa.Table):
             return given

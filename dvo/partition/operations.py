@@ -33,7 +33,7 @@ __all__ = [
     "run_operation",
 ]
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ("dvo.query.operations",)
 """Modules that register operations when they are imported; the one list of them."""
 
 Role = Literal["read", "ingest", "admin"]

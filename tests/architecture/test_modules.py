@@ -14,11 +14,13 @@ BANNED_NAMES = {"common", "core", "helpers", "manager", "misc", "util", "utils"}
 # Modules (with all below them) that may import a third party.
 HOMES = {
     "click": ("dvo.cli", "ipp_pipeline.cli"),
+    "duckdb": ("dvo.query.evaluator",),
     "fitsio": ("dvo.tables.fits", "dvo.ingest", "ipp_pipeline"),
     "numba": ("dvo.jit",),
     "pandas": ("dvo.tables.convert",),
     "pickle": (),
     "prompt_toolkit": ("dvo.cli",),
+    "sqlglot": ("dvo.query",),
     "sqlite3": ("dvo.partition.manifest",),
     "zmq": ("dvo.partition.hosts",),
 }

@@ -24,7 +24,8 @@ from stage import Stage
 from timing import evict, median, pair_ratio, take_turns
 from workload import FILTERS, SIZES, photcode_name, star_positions
 
-from dvo.database.database import Database, open_database
+import dvo
+from dvo.database import Database
 from dvo.partition.store import Store
 
 __all__ = ["measure"]
@@ -98,7 +99,7 @@ def _against_scipy(
     size: str, catdirs: list[Path], places: list[tuple[Array, Array]]
 ) -> list[Figure]:
     found: dict[str, int] = {}
-    with open_database(catdirs[0]) as one, open_database(catdirs[1]) as two:
+    with dvo.open(catdirs[0]) as one, dvo.open(catdirs[1]) as two:
 
         def decoded() -> None:
             found["ours"] = _matched(one, two)
@@ -127,7 +128,7 @@ def _against_scipy(
 
 
 def _open_and_match(catdirs: list[Path]) -> int:
-    with open_database(catdirs[0]) as one, open_database(catdirs[1]) as two:
+    with dvo.open(catdirs[0]) as one, dvo.open(catdirs[1]) as two:
         return _matched(one, two)
 
 

@@ -1,0 +1,1 @@
+"""SQL and ADQL: text to a plan, a plan to rows."""

@@ -1,0 +1,234 @@
+"""What the names in a query mean: tables, columns, aliases, stars.
+
+sqlglot's resolver does the work, told of our tables; here its errors become ours, with the
+name that was probably meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import exp
+from sqlglot.errors import OptimizeError, SqlglotError
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, traverse_scope
+from sqlglot.schema import MappingSchema
+
+from dvo.database.given_table import arrow_of
+from dvo.errors import QueryError, UnknownColumnError
+from dvo.query.adql import ADQL
+from dvo.query.sources import Source
+from dvo.tables.schema import Column
+
+__all__ = ["UPLOAD", "resolve_names", "upload_sources", "upload_tables"]
+
+UPLOAD = "upload"
+"""Schema of tables that come with a query; the name that TAP gives it is known, too."""
+
+_SCHEMAS = {"": "", "dvo": "", UPLOAD: UPLOAD, "tap_upload": UPLOAD}
+_TYPES: dict[Callable[[pa.DataType], bool], str] = {
+    pa.types.is_boolean: "b1",
+    pa.types.is_floating: "f8",
+    pa.types.is_integer: "i8",
+}
+
+
+def upload_tables(given: Mapping[str, Any] | None) -> dict[str, pa.Table]:
+    """Take tables that come with a query as it sees them.
+
+    Parameters
+    ----------
+    given : mapping of str to table, or None
+        Tables by name: of Arrow, pandas or astropy, or mappings of arrays.
+
+    Returns
+    -------
+    dict of str to pyarrow.Table
+        By the name in queries, such as ``upload.mine``; names of columns are in lower case,
+        and NaN is null as it is in our tables.
+    """
+    found = {}
+    for name, table in (given or {}).items():
+        if not name.isidentifier():
+            raise QueryError(f"upload {name!r}: use a name of letters, digits and _")
+        arrow = arrow_of(table)
+        names = [n.lower() for n in arrow.column_names]
+        if len(set(names)) < len(names):
+            raise QueryError(f"upload {name!r}: two columns have the same name (case is no matter)")
+        columns = [_nan_to_null(column) for column in arrow.columns]
+        found[f"{UPLOAD}.{name.lower()}"] = pa.table(columns, names=names)
+    return found
+
+
+def _nan_to_null(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    if not pa.types.is_floating(column.type):
+        return column
+    found: pa.ChunkedArray[Any] = pc.if_else(
+        pc.is_nan(column), pa.scalar(None, column.type), column
+    )
+    return found
+
+
+def upload_sources(tables: Mapping[str, pa.Table]) -> dict[str, Source]:
+    """Describe tables that come with a query as tables that it can name.
+
+    Parameters
+    ----------
+    tables : mapping of str to pyarrow.Table
+        What `upload_tables` gave.
+
+    Returns
+    -------
+    dict of str to Source
+        By the same names.
+    """
+    found = {}
+    for key, table in tables.items():
+        columns = {}
+        for field in table.schema:
+            kind = next((c for test, c in _TYPES.items() if test(field.type)), "S32")
+            columns[field.name] = Column(field.name, kind, "")
+        found[key] = Source(key, columns, None, True, None, lambda _: None)
+    return found
+
+
+def resolve_names(query: exp.Query, sources: Mapping[str, Source]) -> exp.Query:
+    """Give every column its table, every table an alias and every result a name.
+
+    Parameters
+    ----------
+    query : sqlglot.exp.Query
+        A query; it is changed.
+    sources : mapping of str to Source
+        The tables there are.
+
+    Returns
+    -------
+    sqlglot.exp.Query
+        The query, without stars, USING and unnamed results. Names of tables are those of
+        `sources`.
+
+    Raises
+    ------
+    QueryError
+        If a table is not known, or a name is ambiguous.
+    UnknownColumnError
+        If a column is not known.
+    """
+    _name_results(query)
+    used = _resolve_tables(query, sources)
+    words = _quoted_words(query)
+    schema: dict[str, object] = {
+        name.replace(".", "__"): dict.fromkeys(_column_names(sources[name], words), "double")
+        for name in used
+    }
+    try:
+        mapping = MappingSchema(schema, dialect=ADQL, normalize=False)
+        return qualify(query, schema=mapping, dialect=ADQL, quote_identifiers=False)
+    except OptimizeError:
+        raise _column_error(query, sources) from None
+    except SqlglotError as err:
+        raise QueryError(f"query: cannot be understood: {str(err).splitlines()[0]}") from None
+
+
+def _column_names(source: Source, words: Iterable[str]) -> list[str]:
+    return [*source.columns, *(w for w in words if w not in source.columns and source.find(w))]
+
+
+def _quoted_words(query: exp.Query) -> list[str]:
+    """Names of columns that are not plain: magnitude words, and derived columns."""
+    return list(dict.fromkeys(c.name for c in query.find_all(exp.Column) if c.name))
+
+
+def _name_results(query: exp.Query) -> None:
+    """Name results without an alias by what they are: ``count``, ``avg``."""
+    for select in query.find_all(exp.Select):
+        used = {p.alias_or_name.lower() for p in select.expressions}
+        for node in list(select.expressions):
+            if isinstance(node, exp.Alias | exp.Column | exp.Star):
+                continue
+            stem = node.sql_name().lower() if isinstance(node, exp.Func) else "result"
+            stem = node.name.lower() if isinstance(node, exp.Anonymous) else stem
+            name, k = stem, 1
+            while name in used:
+                k += 1
+                name = f"{stem}_{k}"
+            used.add(name)
+            node.replace(exp.alias_(node.copy(), name))
+
+
+def _resolve_tables(query: exp.Query, sources: Mapping[str, Source]) -> set[str]:
+    used = set()
+    for scope in traverse_scope(query):
+        for alias, found in list(scope.sources.items()):
+            if isinstance(found, exp.Table):
+                used.add(_resolve_table(found, alias, sources))
+        _assert_joins(scope)
+    return used
+
+
+def _resolve_table(table: exp.Table, alias: str, sources: Mapping[str, Source]) -> str:
+    schema = _SCHEMAS.get(table.db.lower())
+    if schema is None or table.catalog:
+        raise QueryError(f"query: no schema {table.db!r}; tables have none, or {UPLOAD}")
+    name = f"{schema}.{table.name.lower()}" if schema else table.name.lower()
+    if name not in sources:
+        near = difflib.get_close_matches(name, sources, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sources)}"
+        raise QueryError(f"query: no table {table.sql()!r}; {hint}")
+    table.set("db", None)
+    table.set("this", exp.to_identifier(name.replace(".", "__")))
+    if not table.alias:
+        table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+    return name
+
+
+def _assert_joins(scope: Scope) -> None:
+    for join in scope.expression.args.get("joins") or []:
+        if join.args.get("method"):
+            raise QueryError(
+                f"query: {join.args['method']} JOIN: tables share too many columns for it; write "
+                "USING (cat_id, obj_id), or ON"
+            )
+
+
+def _column_error(query: exp.Query, sources: Mapping[str, Source]) -> QueryError:
+    """Find which column it was, and say what was probably meant."""
+    words = _quoted_words(query)
+    for scope in traverse_scope(query):
+        here = {
+            alias: sources[found.name.replace("__", ".")] if isinstance(found, exp.Table) else None
+            for alias, found in scope.sources.items()
+        }
+        known = {a: _column_names(s, words) for a, s in here.items() if s is not None}
+        inner = {
+            name
+            for found in scope.sources.values()
+            if isinstance(found, Scope) and isinstance(found.expression, exp.Query)
+            for name in found.expression.named_selects
+        }
+        for column in scope.columns:
+            if column.table and column.table not in here:
+                continue  # of a query around this one, or nonsense that is found below
+            among = [column.table] if column.table else list(known)
+            holders = [a for a in among if _same(column.name, known.get(a, ()))]
+            if len(holders) > 1:
+                choice = " or ".join(f"{a}.{column.name}" for a in holders)
+                return QueryError(f"query: column {column.name!r} is ambiguous: write {choice}")
+            if not holders and not _same(column.name, inner):
+                return _unknown(column, {n for a in among for n in known.get(a, ())} | inner)
+    return QueryError("query: a column cannot be found; give each the name of its table")
+
+
+def _same(name: str, names: Iterable[str]) -> bool:
+    return name.lower() in {n.lower() for n in names}
+
+
+def _unknown(column: exp.Column, names: set[str]) -> UnknownColumnError:
+    near = difflib.get_close_matches(column.name.lower(), sorted(names), 3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return UnknownColumnError(f"query: no column {column.sql()!r}{hint}")

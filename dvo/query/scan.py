@@ -1,0 +1,210 @@
+"""Reading what a query needs of a table, for a group of regions, as Arrow.
+
+A scan says which columns of which table are wanted, which rows by their place, and of which
+areas each row is to be told whether it lies in them. It goes to other processes as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dvo.database.arrow import OutputColumn, to_arrow
+from dvo.database.fields import Request, resolve
+from dvo.database.wide import read_wide, wide_columns
+from dvo.partition.bounds import Area, Box, Cone
+from dvo.partition.polygon import Polygon
+from dvo.partition.view import View
+from dvo.query.sources import Source, read_global, sources_of
+from dvo.tables.average import AVERAGE
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.schema import Column
+from dvo.tables.secfilt import SECFILT
+
+__all__ = ["Scan", "area_from_json", "area_to_json", "read_scan"]
+
+Array = NDArray[Any]
+
+_ROW = Column("row", "i8", "row in its catalog")
+_IS_IN = Column("is_in", "b1", "whether the place lies in an area")
+
+
+def area_to_json(area: Area) -> dict[str, Any]:
+    """Write an area as JSON."""
+    if isinstance(area, Cone):
+        return {"cone": [area.ra, area.dec, area.radius_deg]}
+    if isinstance(area, Box):
+        return {"box": [area.ra_min, area.ra_max, area.dec_min, area.dec_max]}
+    assert isinstance(area, Polygon)
+    return {"polygon": [list(v) for v in area.vertices]}
+
+
+def area_from_json(given: dict[str, Any]) -> Area:
+    """Read an area from JSON; it is checked as any area is."""
+    ((kind, numbers),) = given.items()
+    if kind == "cone":
+        return Cone(*numbers)
+    if kind == "box":
+        return Box(*numbers)
+    return Polygon(tuple((float(ra), float(dec)) for ra, dec in numbers))
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is read of a table.
+
+    Parameters
+    ----------
+    alias : str
+        Name in the query.
+    table : str
+        Name of the table.
+    columns : tuple of str
+        Columns, in the spelling of the query.
+    area : Area or None
+        Where rows have to lie.
+    marks : tuple of (str, Area)
+        Columns to add: whether each row lies in an area.
+    """
+
+    alias: str
+    table: str
+    columns: tuple[str, ...]
+    area: Area | None = None
+    marks: tuple[tuple[str, Area], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Write as JSON."""
+        return {
+            "alias": self.alias,
+            "table": self.table,
+            "columns": list(self.columns),
+            "area": None if self.area is None else area_to_json(self.area),
+            "marks": [[name, area_to_json(area)] for name, area in self.marks],
+        }
+
+    @staticmethod
+    def from_json(given: dict[str, Any]) -> Scan:
+        """Read from JSON."""
+        return Scan(
+            given["alias"],
+            given["table"],
+            tuple(given["columns"]),
+            None if given["area"] is None else area_from_json(given["area"]),
+            tuple((name, area_from_json(area)) for name, area in given["marks"]),
+        )
+
+
+def read_scan(view: View, scan: Scan, regions: Sequence[int]) -> pa.Table:
+    """Read what a scan says.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    scan : Scan
+        What to read.
+    regions : sequence of int
+        Of which regions, ascending; of no importance for tables of the whole database.
+
+    Returns
+    -------
+    pyarrow.Table
+        The columns and the marks, NaN and other nulls as null; rows region after region.
+    """
+    source = sources_of(view)[scan.table]
+    if not source.is_global:
+        table = _read_spread(view, source, scan, regions)
+    else:
+        place = list(source.position or ()) if scan.area or scan.marks else []
+        table = read_global(view, source, dict.fromkeys([*scan.columns, *place]))
+    return table if not source.is_global else _marked_global(table, source, scan)
+
+
+def _marked_global(table: pa.Table, source: Source, scan: Scan) -> pa.Table:
+    """Keep the rows of a table of the whole database that lie in the area, with their marks."""
+    if scan.area is None and not scan.marks:
+        return table
+    assert source.position is not None
+    ra, dec = (table[name].to_numpy() for name in source.position)
+    for name, area in scan.marks:
+        table = table.append_column(name, pa.array(area.holds(ra, dec)))
+    if scan.area is not None:
+        table = table.filter(pa.array(scan.area.holds(ra, dec)))
+    return table.select([*scan.columns, *(name for name, _ in scan.marks)])
+
+
+def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int]) -> pa.Table:
+    assert source.schema is not None
+    if source.name == "secfilt":
+        return _read_secfilt(view, source, scan, regions)
+    wide = wide_columns(view.photcodes) if source.name == "object" else {}
+    of_filters = [wide[n] for n in scan.columns if n in wide]
+    place = ["ra", "dec"] if scan.marks else []
+    own = dict.fromkeys([*(n for n in scan.columns if n not in wide), *place])
+    request = resolve(view, source.schema, list(own))
+    if scan.area is None and not request.words:
+        table, _ = view.read_many(source.schema, regions, request.stored)
+        values = request.values(view, -1, table)
+        values |= read_wide(view, regions, of_filters) if of_filters and regions else {}
+    else:
+        pieces = [_of_region(view, request, r, scan.area, of_filters) for r in regions]
+        values = _joined(request, of_filters, pieces)
+    outputs = {o.name: o for o in request.outputs}
+    outputs |= {w.column.name: OutputColumn(w.column.name, w.column) for w in of_filters}
+    for name, area in scan.marks:
+        outputs[name] = OutputColumn(name, _IS_IN)
+        values[name] = area.holds(values["ra"], values["dec"])
+    kept = [outputs[n] for n in (*scan.columns, *(name for name, _ in scan.marks))]
+    return to_arrow(kept, values)
+
+
+def _of_region(
+    view: View, request: Request, region: int, area: Area | None, of_filters: Sequence[Any]
+) -> dict[str, Array]:
+    """Columns of the rows of one region that lie in an area."""
+    if request.schema.name == AVERAGE.name and (request.words or of_filters):
+        table = view.read_numbered(AVERAGE, region, request.stored, area, _ROW)
+        values = request.values(view, region, table)
+        found = read_wide(view, [region], of_filters) if of_filters else {}
+        return values | {n: v[table["row"]] for n, v in found.items()}
+    return request.values(
+        view, region, view.read_area(request.schema, region, request.stored, area)
+    )
+
+
+def _joined(
+    request: Request, of_filters: Sequence[Any], pieces: Sequence[dict[str, Array]]
+) -> dict[str, Array]:
+    like = {o.name: o.like for o in request.outputs}
+    like |= {w.column.name: w.column for w in of_filters}
+    return {
+        n: np.concatenate([p[n] for p in pieces]) if pieces else column.nulls(0)
+        for n, column in like.items()
+    }
+
+
+def _read_secfilt(view: View, source: Source, scan: Scan, regions: Sequence[int]) -> pa.Table:
+    """SecFilt with the ids of its objects and the names of its filters."""
+    n, sec = view.n_secfilt, view.photcodes.sec
+    stored = [c for c in scan.columns if c in SECFILT]
+    ids = [c for c in scan.columns if c in ("cat_id", "obj_id")]
+    table, _ = (
+        view.read_many(SECFILT, regions, stored) if regions else (ColumnTable(SECFILT, {}, 0), [0])
+    )
+    values = {c: table[c] for c in stored}
+    if ids and regions:
+        average, _ = view.read_many(AVERAGE, regions, ids)
+        values |= {c: np.repeat(average[c], n) for c in ids}
+    n_objects = len(table) // max(n, 1)
+    values["photcode"] = np.tile(np.array([p.code for p in sec], np.uint16), n_objects)
+    values["filter"] = np.tile(np.array([p.name for p in sec], "S32"), n_objects)
+    outputs = [OutputColumn(c, replace(source.columns[c])) for c in scan.columns]
+    for output in outputs:
+        values.setdefault(output.name, output.like.nulls(0))
+    return to_arrow(outputs, values)
