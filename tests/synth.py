@@ -25,6 +25,7 @@ from dvo.tables.average import AVERAGE
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass, PhotcodeTable
+from dvo.tables.satellites import SATELLITES
 from dvo.tables.secfilt import SECFILT
 
 F64 = NDArray[np.float64]
@@ -205,6 +206,37 @@ def ordered(tables: dict[str, Any]) -> dict[str, Any]:
             table = tables[f"{region} {name}"]
             out[f"{region} {name}"] = {c: v[order] for c, v in table.items() if c not in links}
     return out
+
+
+def whole(view: View, *, numbers: bool = True) -> dict[str, Any]:
+    """All rows of a snapshot whatever its partition, in an order that does not depend on it.
+
+    Without `numbers` also whatever objects are called.
+    """
+    found: dict[str, Any] = {}
+    for schema in (*TABLES, *(s.schema for s in SATELLITES)):
+        tables = [view.read(schema, region) for region in view.regions()]
+        if not any(len(t) for t in tables):
+            continue
+        joined = {n: np.concatenate([t[n] for t in tables]) for n in schema.names}
+        found[schema.name] = joined
+    if "Average" not in found:
+        return found
+    objects = np.argsort(found["Average"]["ext_id"])
+    n = view.n_secfilt
+    secfilt = (objects[:, None] * n + np.arange(n)).ravel()
+    orders = {"Average": objects, "SecFilt": secfilt}
+    for name, table in found.items():
+        keys = [k for k in ("photcode", "det_id", "ref_id", "image_id") if k in table]
+        ids = ["obj_id", "cat_id"] if numbers else []
+        order = orders.get(name)
+        if order is None:
+            order = np.lexsort([table[k] for k in ("ra", "dec", *keys, *ids) if k in table])
+        links = {"ave_ref"} | ({"obj_id", "cat_id"} if not numbers else set())
+        found[name] = {
+            c: v[order] for c, v in table.items() if c not in links and not c.startswith("off_")
+        }
+    return found
 
 
 def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:

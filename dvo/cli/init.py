@@ -24,7 +24,14 @@ __all__ = ["init"]
     show_default=True,
     help="Average filters (SEC photcodes), in the order of SecFilt.",
 )
-def init(catdir: Path, *, level: int, filters: str) -> None:
+@click.option(
+    "--split-at",
+    type=click.IntRange(0),
+    default=4_000_000,
+    show_default=True,
+    help="Measures above which a catalog is split when it is compacted; 0 for never.",
+)
+def init(catdir: Path, *, level: int, filters: str, split_at: int) -> None:
     """Make an empty database in the folder CATDIR.
 
     \b
@@ -37,5 +44,5 @@ def init(catdir: Path, *, level: int, filters: str) -> None:
     table = PhotcodeTable()
     for name in filter(None, (f.strip() for f in filters.split(","))):
         table = table.add(name, PhotClass.SEC)
-    create_store(catdir, level=level, photcodes=table)
+    create_store(catdir, level=level, photcodes=table, split_at=split_at)
     click.echo(f"{catdir}: empty database, level {level}, filters {filters}")

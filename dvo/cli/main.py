@@ -37,9 +37,11 @@ _COMMANDS = {
     "photcode": "dvo.cli.photcode",
     "query": "dvo.cli.query",
     "regions": "dvo.cli.regions",
+    "relevel": "dvo.cli.relevel",
     "resort": "dvo.cli.resort",
     "rollback": "dvo.cli.rollback",
     "secfilt": "dvo.cli.secfilt",
+    "split": "dvo.cli.split",
     "tag": "dvo.cli.tag",
     "vacuum": "dvo.cli.vacuum",
 }

@@ -177,13 +177,17 @@ def _time_faults(batch: CatalogBatch) -> Iterator[Fault]:
 
 def _id_faults(batch: CatalogBatch) -> Iterator[Fault]:
     average, photcode = batch.average, batch.measure["photcode"]
-    n_objects = np.diff(batch.edges)
-    limit = np.repeat([row.next_obj_id for row in batch.rows], n_objects)
-    own = average["cat_id"] == np.repeat(batch.regions, n_objects)
+    # Objects keep the number that the region gave where they were first made, wherever they are.
+    makers, maker = np.unique(average["cat_id"], return_inverse=True)
+    next_ids = {row.region: row.next_obj_id for row in batch.rows}
+    if not set(makers.tolist()) <= next_ids.keys():
+        more = batch.view.catalogs(makers.tolist())
+        next_ids |= {region: row.next_obj_id for region, row in more.items()}
+    limit = np.array([next_ids.get(m, 0) for m in makers.tolist()], np.int64)[maker]
     yield from batch.faults(
-        FaultKind.NEXT_ID, AVERAGE, own & (average["obj_id"] >= limit),
-        lambda row: f"obj_id {average['obj_id'][row]} is not below {limit[row]}, the next to "
-        "be given",
+        FaultKind.NEXT_ID, AVERAGE, average["obj_id"] >= limit,
+        lambda row: f"obj_id {average['obj_id'][row]} of catalog {average['cat_id'][row]} is not "
+        f"below {limit[row]}, the next to be given",
     )  # fmt: skip
     known = np.zeros(65536, np.bool_)
     known[[p.code for p in batch.view.photcodes]] = True

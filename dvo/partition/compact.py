@@ -12,33 +12,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dvo.partition.deal import split_crowded
 from dvo.partition.manifest import ALL_SKY, CatalogRow, Part
+from dvo.partition.sorted_tables import OWN_FILE_ROWS, TABLES, read_sorted
 from dvo.partition.store import Store
-from dvo.partition.transaction import TILE_ROWS, Transaction
+from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
-from dvo.tables.average import AVERAGE
-from dvo.tables.column_table import ColumnTable
 from dvo.tables.fits import Level
 from dvo.tables.image import IMAGE
-from dvo.tables.links import sort_catalogs
-from dvo.tables.measure import MEASURE
-from dvo.tables.satellites import SATELLITES, sort_satellites
-from dvo.tables.secfilt import SECFILT
 
-__all__ = ["OWN_FILE_ROWS", "compact_busy", "resort"]
-
-OWN_FILE_ROWS = TILE_ROWS
-"""Measures from which a catalog has files of its own: a whole tile."""
+__all__ = ["compact_busy", "resort"]
 
 _GROUP_ROWS = 250_000
 """Rows of catalogs that are sorted together; the small ones of them share a file."""
 
 _WAITING = 4
 """Groups to sort and files to write that may wait when the next group is begun."""
-
-_TABLES = (AVERAGE, SECFILT, MEASURE)
 
 
 def resort(
@@ -49,6 +39,9 @@ def resort(
     own_file_rows: int = OWN_FILE_ROWS,
 ) -> int:
     """Compact catalogs, and the Image table with all of them, in one commit.
+
+    Catalogs that have outgrown the limit of the database are split before, in a commit of
+    its own.
 
     Parameters
     ----------
@@ -64,13 +57,17 @@ def resort(
     Returns
     -------
     int
-        Catalogs that were compacted; those already compact are left alone.
+        Catalogs that were compacted or split; those already compact are left alone.
     """
     view = store.view()
     wanted = view.regions() if regions is None else sorted(set(regions))
+    view, n_split = split_crowded(store, view, wanted, level="small")
+    # What was split is compact.
+    wanted = [r for r in wanted if view.catalog(r).n_average] if n_split else wanted
     images = view.parts(IMAGE, ALL_SKY) if regions is None else []
     work = _Compaction(store, view, "small", own_file_rows)
-    return work.run(_not_compact(view, wanted), images if len(images) > 1 else [], progress)
+    some_images = images if len(images) > 1 else []
+    return n_split + work.run(_not_compact(view, wanted), some_images, progress)
 
 
 def compact_busy(store: Store, *, at_least: int) -> int:
@@ -78,7 +75,8 @@ def compact_busy(store: Store, *, at_least: int) -> int:
 
     A catalog is due when its Measure rows are in `at_least` parts and the loose ones have
     grown to half of the compacted ones (or there are very many parts): then what a row
-    costs in compactions grows only as the logarithm of the catalog.
+    costs in compactions grows only as the logarithm of the catalog. One that is due and has
+    outgrown the limit of the database is split instead, in a commit of its own.
 
     Parameters
     ----------
@@ -90,19 +88,22 @@ def compact_busy(store: Store, *, at_least: int) -> int:
     Returns
     -------
     int
-        Catalogs that were compacted.
+        Catalogs that were compacted or split.
     """
-    view = store.view()
+    due = store.manifest.busy_catalogs(at_least)
+    view, n_split = split_crowded(store, store.view(), due, level="fast")
+    if n_split:
+        due = store.manifest.busy_catalogs(at_least)
     images = _loose_tail(view.parts(IMAGE, ALL_SKY), at_least)
     work = _Compaction(store, view, "fast", OWN_FILE_ROWS)
-    return work.run(store.manifest.busy_catalogs(at_least), images, None)
+    return n_split + work.run(due, images, None)
 
 
 def _not_compact(view: View, regions: Sequence[int]) -> list[int]:
     """Those of the regions that are not sorted, or whose tables are in several parts."""
     parts = view.part_table(regions)
     most = np.zeros(len(regions), np.int64)
-    for schema in (*_TABLES, *(s.schema for s in SATELLITES)):
+    for schema in TABLES:
         of_table = parts.regions[parts.are(table=schema.name)]
         np.maximum(
             most, np.bincount(np.searchsorted(regions, of_table), minlength=len(regions)), out=most
@@ -195,41 +196,16 @@ class _Compaction:
         own = [r for r in regions if counts[r].n_measure >= self._own_file_rows]
         shared = [r for r in regions if counts[r].n_measure < self._own_file_rows]
         if shared:
-            tables = self._sorted(shared)
+            tables = read_sorted(view, shared)
             parts = view.part_table(shared)
             for table, edges in tables:
                 change.drop_parts(parts.take(parts.are(table=table.schema.name)))
                 if len(table) and table.without_nulls().columns:
                     change.add_rows(table, shared, edges, level=level, label=label)
         for region in own:
-            change.put_catalog(region, [t for t, _ in self._sorted([region])], level=level)
+            change.put_catalog(region, [t for t, _ in read_sorted(view, [region])], level=level)
         change.set_catalogs(
             CatalogRow(r, row.n_average, row.next_obj_id, row.n_measure, is_sorted=True)
             for r, row in counts.items()
         )
         done += regions
-
-    def _sorted(self, regions: list[int]) -> list[tuple[ColumnTable, NDArray[np.int64]]]:
-        """The tables of some catalogs, sorted, and where the rows of each begin."""
-        found = [self._view.read_many(t, regions, t.stored_names) for t in _TABLES]
-        (average, edges), (secfilt, _), (measure, runs) = found
-        tables = sort_catalogs(average, secfilt, measure, edges, runs)
-        out = list(zip(tables, (e for _, e in found), strict=True))
-        return out + self._sorted_satellites(tables[0], edges, regions)
-
-    def _sorted_satellites(
-        self, average: ColumnTable, edges: NDArray[np.int64], regions: list[int]
-    ) -> list[tuple[ColumnTable, NDArray[np.int64]]]:
-        """Satellite tables of some catalogs, sorted; links of their objects are set."""
-        parts = self._view.part_table(regions)
-        out = []
-        for satellite in SATELLITES:
-            schema = satellite.schema
-            if not parts.are(table=schema.name).any():
-                if satellite.count not in average:
-                    continue
-                table, runs = ColumnTable(schema, {}, 0), np.zeros(len(regions) + 1, np.int64)
-            else:
-                table, runs = self._view.read_many(schema, regions, schema.stored_names)
-            out.append((sort_satellites(average, edges, satellite, table, runs), runs))
-        return out

@@ -46,17 +46,22 @@ from dvo.tables.fits import Field, TableHDU, write_fits
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
 from dvo.tables.skyregion import SKY_REGION
 
-__all__ = ["DEFAULT_CACHE_BYTES", "Store", "create_store"]
+__all__ = ["DEFAULT_CACHE_BYTES", "DEFAULT_SPLIT_AT", "Store", "create_store"]
 
 log = logging.getLogger(__name__)
 
 DEFAULT_CACHE_BYTES = 2**30
 """Decoded tiles that an open database keeps in memory."""
 
+DEFAULT_SPLIT_AT = 4_000_000
+"""Measures above which a catalog is split when it is compacted: about 1 GB in memory."""
+
 _PIN_TRIES = 100
 
 
-def create_store(catdir: Path, *, level: int, photcodes: PhotcodeTable) -> None:
+def create_store(
+    catdir: Path, *, level: int, photcodes: PhotcodeTable, split_at: int = DEFAULT_SPLIT_AT
+) -> None:
     """Make an empty database.
 
     Parameters
@@ -67,16 +72,20 @@ def create_store(catdir: Path, *, level: int, photcodes: PhotcodeTable) -> None:
         Level of the sky partition, 0 to 5.
     photcodes : PhotcodeTable
         The photcodes to begin with; its SEC photcodes are the average filters.
+    split_at : int
+        Measures above which a catalog is split when it is compacted; 0 for never.
 
     Raises
     ------
     CatdirExistsError
         If something is there already.
     ConfigError
-        If the level is not 0..5 or there is no average filter.
+        If the level is not 0..5, the limit is negative, or there is no average filter.
     """
     if not 0 <= level <= 5:
         raise ConfigError(f"level {level}: a partition has levels 0 to 5; 4 suits a survey")
+    if split_at < 0:
+        raise ConfigError(f"catalogs split above {split_at} measures: give 0 (never) or more")
     if not photcodes.sec:
         raise ConfigError("a database needs at least one average filter, such as --filters g,r,i")
     try:
@@ -85,14 +94,14 @@ def create_store(catdir: Path, *, level: int, photcodes: PhotcodeTable) -> None:
         if any(p.name != layout.LOCK for p in catdir.iterdir()):
             raise CatdirExistsError(f"{catdir}: is not empty; name a folder that does not exist")
         with WriterLock(catdir, "dvo init"):
-            _fill(catdir, level, photcodes)
+            _fill(catdir, level, photcodes, split_at)
     except OSError as err:
         if isinstance(err, StorageError):
             raise
         raise StorageError(f"{catdir}: cannot be made ({err.strerror or err})") from err
 
 
-def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
+def _fill(catdir: Path, level: int, photcodes: PhotcodeTable, split_at: int) -> None:
     db_id = secrets.token_hex(16)
     token = layout.make_token(1)
     for folder in (layout.SHARED, layout.LOG):
@@ -104,7 +113,7 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable) -> None:
     columns = {n.lower(): v for n, v in photcodes.to_columns().items()}
     digest, n_bytes = _write_plainly(catdir / path, PHOTCODE, columns, db_id)
     part = PartRun(path, *(np.array([n]) for n in (1, ALL_SKY, 0, len(photcodes), 0)))
-    meta = {"db_id": db_id}
+    meta = {"db_id": db_id, "split_at": str(split_at)}
     file = FileRow(path, PHOTCODE.name, "rows", tuple(columns), n_bytes, digest)
     change = Change(files=[file], parts=[part], meta=meta)
     first = SnapshotRow(

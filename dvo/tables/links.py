@@ -21,24 +21,28 @@ Array = NDArray[Any]
 
 
 def sort_catalogs(
-    average: ColumnTable, secfilt: ColumnTable, measure: ColumnTable, edges: Array, runs: Array
-) -> tuple[ColumnTable, ColumnTable, ColumnTable]:
+    average: ColumnTable, secfilt: ColumnTable, measure: ColumnTable, edges: Array, objects: Array
+) -> tuple[ColumnTable, ColumnTable, ColumnTable, Array]:
     """Put objects in sky order, and measures in the order of objects and time.
 
     Parameters
     ----------
-    average, secfilt, measure : ColumnTable
+    average, secfilt : ColumnTable
         The tables of one or many catalogs, whole, those of a catalog together.
+    measure : ColumnTable
+        All measures of these objects, in any order.
     edges : ndarray of int64, shape (n + 1,)
         Where the objects of each catalog begin in `average`, and where the last ones end.
-    runs : ndarray of int64, shape (n + 1,)
-        The same of the measures.
+    objects : ndarray of int64, shape (n_measure,)
+        Row of `average` of the object of each measure.
 
     Returns
     -------
     average, secfilt, measure : ColumnTable
         The same rows, sorted within their catalogs, with ave_ref, nmeasure and off_measure
         made anew.
+    runs : ndarray of int64, shape (n + 1,)
+        Where the measures of each catalog begin, and where the last ones end.
     """
     catalog = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
     order = np.lexsort((sky_keys(average["ra"], average["dec"], edges), catalog))
@@ -46,14 +50,15 @@ def sort_catalogs(
     rank[order] = np.arange(len(order))
     n_filters = len(secfilt) // len(average) if len(average) else 0
     sec_order = (order[:, None] * n_filters + np.arange(n_filters)).ravel()
-    # Objects and measures are counted through all catalogs here, and from 0 in each there.
-    first = np.repeat(edges[:-1], np.diff(runs))
-    ref = rank[first + measure["ave_ref"]]
+    ref = rank[objects]
     rows = np.lexsort((measure["time"], ref))
-    measure = measure.take(rows)
-    measure["ave_ref"] = (ref[rows] - first).astype(np.uint32)
+    measure, ref = measure.take(rows), ref[rows]
     average = average.take(order)
     n_measure = np.bincount(ref, minlength=len(average))
+    before = np.concatenate([[0], np.cumsum(n_measure)])
+    runs = before[edges]
+    # Objects and measures are counted through all catalogs here, and from 0 in each there.
+    measure["ave_ref"] = (ref - np.repeat(edges[:-1], np.diff(runs))).astype(np.uint32)
     average["nmeasure"] = n_measure.astype(np.uint32)
-    average["off_measure"] = np.cumsum(n_measure) - n_measure - runs[:-1][catalog]
-    return average, secfilt.take(sec_order), measure
+    average["off_measure"] = before[:-1] - runs[:-1][catalog]
+    return average, secfilt.take(sec_order), measure, runs

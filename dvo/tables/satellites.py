@@ -77,8 +77,7 @@ def sort_satellites(
     edges: Array,
     satellite: Satellite,
     table: ColumnTable,
-    runs: Array,
-) -> ColumnTable:
+) -> tuple[ColumnTable, Array]:
     """Put rows of a satellite table in the order of their objects, and link the two.
 
     Parameters
@@ -90,15 +89,15 @@ def sort_satellites(
     satellite : Satellite
         Which table.
     table : ColumnTable
-        Its rows, those of a catalog together, each of an object of the same catalog.
-    runs : ndarray of int64, shape (n + 1,)
-        The same of its rows.
+        All its rows of these objects, in any order.
 
     Returns
     -------
-    ColumnTable
+    table : ColumnTable
         The same rows, sorted within their catalogs, ave_ref made anew. Offsets are -1 for
         objects without rows.
+    runs : ndarray of int64, shape (n + 1,)
+        Where the rows of each catalog begin, and where the last ones end.
 
     Raises
     ------
@@ -108,15 +107,17 @@ def sort_satellites(
     ref = objects_of(average, table)
     order = np.lexsort((*(table[name] for name in reversed(satellite.key)), ref))
     table, ref = table.take(order), ref[order]
+    counts = np.bincount(ref, minlength=len(average))
+    before = np.concatenate([[0], np.cumsum(counts)])
+    runs = before[edges]
     # Objects and rows are counted through all catalogs here, and from 0 in each there.
     table["ave_ref"] = (ref - np.repeat(edges[:-1], np.diff(runs))).astype(np.uint32)
-    counts = np.bincount(ref, minlength=len(average))
     catalog = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-    offsets = np.cumsum(counts) - counts - runs[:-1][catalog]
+    offsets = before[:-1] - runs[:-1][catalog]
     average[satellite.count] = counts.astype(np.uint32)
     null = AVERAGE[satellite.offset].nulls(1)
     average[satellite.offset] = np.where(counts > 0, offsets, null)
-    return table
+    return table, runs
 
 
 def objects_of(average: ColumnTable, table: ColumnTable) -> Array:

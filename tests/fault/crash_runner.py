@@ -30,9 +30,12 @@ from dvo.ingest.photcodes import put_photcodes
 from dvo.merge.merge import MergeOptions, merge
 from dvo.partition.check import check
 from dvo.partition.compact import resort
+from dvo.partition.deal import deal_out
 from dvo.partition.history import drop_tag, put_tag, rollback, vacuum
+from dvo.partition.partition import Partition
 from dvo.partition.rebuild import rebuild
 from dvo.partition.store import Store
+from dvo.reshape.partition import split_regions
 from dvo.tables.photcode import PhotClass
 from dvo.tables.satellites import SATELLITES
 from tests.synth import add_images, contents, make_database, make_images, ordered, photcodes
@@ -111,6 +114,19 @@ def run_merge(catdir: Path) -> None:
         merge(store, source, MergeOptions(batch_rows=10))
 
 
+def run_split(catdir: Path) -> None:
+    """Two of four catalogs are dealt out to their parts."""
+    with Store(catdir, writable=True) as store:
+        split_regions(store, ["n0730/0776.14", "n1500/1360.00"])
+
+
+def run_relevel(catdir: Path) -> None:
+    """Four catalogs become two, with files and folders of their own."""
+    with Store(catdir, writable=True) as store:
+        view = store.view()
+        deal_out(store, view, Partition(view.sky, 3), "relevel", {}, own_file_rows=8)
+
+
 SCENARIOS: dict[str, Callable[[Path], None]] = {
     "addstar": run_addstar,
     "replace": run_replace,
@@ -122,7 +138,13 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "photcode": run_photcode,
     "rebuild": run_rebuild,
     "merge": run_merge,
+    "split": run_split,
+    "relevel": run_relevel,
 }
+
+
+SETTLED = ("split", "relevel")
+"""Scenarios that do nothing when they are run again."""
 
 
 def prepare(catdir: Path, scenario: str) -> None:
@@ -285,6 +307,11 @@ class Sweep:
             assert fingerprint(store) == states[newest], "the second run ends otherwise"
             assert tags(store) == self.facts["tags"], "the second run ends with other tags"
             assert store.manifest.pending() == []
+            last = store.view().snapshot.id
+        if self.scenario in SETTLED:
+            self.act(self.run)
+            with Store(self.run) as store:
+                assert store.view().snapshot.id == last, "a run too many has done something"
 
 
 if __name__ == "__main__":

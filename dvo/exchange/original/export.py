@@ -167,8 +167,8 @@ def _sorted_catalog(view: View, region: int) -> tuple[ColumnTable, ColumnTable, 
     measure = view.read(MEASURE, region)
     if view.catalog(region).is_sorted:
         return average, secfilt, measure
-    edges, runs = np.array([0, len(average)]), np.array([0, len(measure)])
-    return sort_catalogs(average, secfilt, measure, edges, runs)
+    edges, objects = np.array([0, len(average)]), measure["ave_ref"].astype(np.int64)
+    return sort_catalogs(average, secfilt, measure, edges, objects)[:3]
 
 
 def _write_catalog(

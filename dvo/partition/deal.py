@@ -1,0 +1,290 @@
+"""Catalogs dealt out to another partition: split, joined, or all at another level.
+
+One commit brings the rows of all regions that the new partition does not have to those that
+it has in their place. Objects keep `cat_id` and `obj_id`, which say where they were first
+made, and `ext_id`; the numbers that a region has given are never given again, whether it has
+a catalog or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.partition.gather import row_runs
+from dvo.partition.manifest import CatalogRow, Reach, SnapshotRow
+from dvo.partition.partition import Partition
+from dvo.partition.sorted_tables import OWN_FILE_ROWS, Dealt, inside, read_dealt
+from dvo.partition.store import Store
+from dvo.partition.transaction import Transaction
+from dvo.partition.view import View
+from dvo.tables.average import AVERAGE
+from dvo.tables.fits import Level
+from dvo.tables.measure import MEASURE
+
+__all__ = [
+    "SHOWN",
+    "SPLIT",
+    "crowded_regions",
+    "deal_out",
+    "plan_splits",
+    "split_crowded",
+    "split_limit",
+]
+
+I64 = NDArray[np.int64]
+
+SPLIT = "split"
+"""Name in the log of commits that split regions."""
+
+SHOWN = 20
+"""Regions that the log names of those that were split."""
+
+_GROUP_ROWS = 250_000
+"""Rows of catalogs that are dealt out together; the small ones that result share a file."""
+
+_WAITING = 4
+"""Groups to deal out and files to write that may wait when the next group is begun."""
+
+
+def split_limit(store: Store) -> int:
+    """Measures above which a catalog is split when it is compacted; 0 for never."""
+    return int(store.manifest.meta.get("split_at", "0"))
+
+
+def crowded_regions(view: View, regions: Iterable[int], limit: int) -> list[int]:
+    """Find catalogs that are too large and can be split.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    regions : iterable of int
+        Among which.
+    limit : int
+        Most measures of a catalog; 0 for any number.
+
+    Returns
+    -------
+    list of int
+        Regions above the deepest level with more measures, ascending.
+    """
+    if limit <= 0:
+        return []
+    counts = view.catalogs(regions)
+    found = np.array([r for r, row in counts.items() if row.n_measure > limit], np.int64)
+    crowded: list[int] = found[view.sky.depths(found) < view.sky.max_level].tolist()
+    return crowded
+
+
+def split_crowded(
+    store: Store, view: View, regions: Iterable[int], *, level: Level
+) -> tuple[View, int]:
+    """Split the catalogs that have more measures than the database's limit, in one commit.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing.
+    view : View
+        The newest snapshot.
+    regions : iterable of int
+        Catalogs to look at.
+    level : {'fast', 'small'}
+        How hard to compress.
+
+    Returns
+    -------
+    view : View
+        The newest snapshot now.
+    n_split : int
+        Catalogs that were split; 0 if no commit was made.
+    """
+    limit = split_limit(store)
+    crowded = crowded_regions(view, regions, limit)
+    if not crowded:
+        return view, 0
+    splits = plan_splits(view, crowded, limit)
+    params = {"larger_than": limit, "regions": view.sky.names(splits[:SHOWN]), "n": len(splits)}
+    deal_out(store, view, view.partition.with_splits(splits), SPLIT, params, level=level)
+    return store.view(), len(crowded)
+
+
+def plan_splits(view: View, regions: Iterable[int], limit: int) -> list[int]:
+    """Find what to split so that no catalog is larger than a limit, as far as that can be.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    regions : iterable of int
+        Leaves that are to be split in any case, above the deepest level.
+    limit : int
+        Most measures of the catalogs that come of it; 0 for any number.
+
+    Returns
+    -------
+    list of int
+        The regions, and those of their parts that are to be split in turn.
+    """
+    splits: list[int] = []
+    for region in regions:
+        splits.append(region)
+        if limit <= 0:
+            continue
+        average = view.read(AVERAGE, region, ["ra", "dec", "nmeasure"])
+        ra, dec = inside(view.sky.bounds([region]), average["ra"], average["dec"])
+        n_measure = average["nmeasure"].astype(np.int64)
+        for level in range(int(view.sky.depths([region])[0]) + 1, view.sky.max_level):
+            parts, place = np.unique(view.sky.locate(ra, dec, level), return_inverse=True)
+            counts = np.zeros(len(parts), np.int64)
+            np.add.at(counts, place, n_measure)
+            splits += parts[counts > limit].tolist()
+            stays = (counts > limit)[place]
+            ra, dec, n_measure = ra[stays], dec[stays], n_measure[stays]
+    return splits
+
+
+def deal_out(
+    store: Store,
+    view: View,
+    partition: Partition,
+    command: str,
+    params: Mapping[str, Any],
+    *,
+    level: Level = "small",
+    own_file_rows: int = OWN_FILE_ROWS,
+    progress: Callable[[int, int], None] | None = None,
+) -> SnapshotRow:
+    """Bring a database to another partition, in one commit.
+
+    Memory is bounded by the largest catalog, as it is or as it becomes.
+
+    Parameters
+    ----------
+    store : Store
+        Open for writing.
+    view : View
+        The newest snapshot.
+    partition : Partition
+        The partition it is to have.
+    command : str
+        Name of the command, for the log.
+    params : mapping
+        What to record of its parameters; JSON types only.
+    level : {'fast', 'small'}
+        How hard to compress.
+    own_file_rows : int
+        Measures from which a catalog gets files of its own.
+    progress : callable, optional
+        Called with catalogs dealt out and catalogs in all.
+
+    Returns
+    -------
+    SnapshotRow
+        The new snapshot; the newest one if it has that partition already.
+    """
+    if partition == view.partition:
+        return view.snapshot
+    filled = np.array(view.regions(), np.int64)
+    moved = filled[~partition.is_leaf(filled)]
+    with store.begin(command, params, view) as change:
+        change.set_partition(partition)
+        dealer = _Dealer(change, view, partition, level, own_file_rows)
+        for label, (some, n_rows) in enumerate(_groups(view, partition, moved)):
+            # What is held in memory stays bounded: a few groups, or one huge catalog.
+            change.wait(at_most=_WAITING if n_rows < 2 * _GROUP_ROWS else 0)
+            change.do(partial(dealer.deal, some, f"d{label}"))
+            if progress is not None:
+                progress(len(dealer.done), len(moved))
+        change.wait()
+        if progress is not None:
+            progress(len(dealer.done), len(moved))
+        change.widen(Reach(max(dealer.pads, default=0.0)))
+        return change.commit()
+
+
+def _groups(view: View, partition: Partition, regions: I64) -> Iterator[tuple[list[int], int]]:
+    """Regions that are dealt out together, and their rows: all of those that become one."""
+    if len(regions) == 0:
+        return
+    bounds = view.sky.bounds(regions)
+    # Where a region begins tells which leaf it becomes part of, if it is not cut in parts.
+    leaf = partition.locate(bounds[:, 0], bounds[:, 2])
+    is_cut = view.sky.depths(leaf) > view.sky.depths(regions)
+    home = np.where(is_cut, regions, leaf)
+    counts = view.catalogs(regions.tolist())
+    group: list[int] = []
+    n_rows, last = 0, -1
+    for i in np.lexsort((regions, home)).tolist():
+        region = int(regions[i])
+        if group and home[i] != last and n_rows > _GROUP_ROWS:
+            yield sorted(group), n_rows
+            group, n_rows = [], 0
+        group.append(region)
+        n_rows += counts[region].n_average + counts[region].n_measure
+        last = home[i]
+    yield sorted(group), n_rows
+
+
+class _Dealer:
+    """Deals out groups of catalogs; several at once, in threads."""
+
+    def __init__(
+        self,
+        change: Transaction,
+        view: View,
+        partition: Partition,
+        level: Level,
+        own_file_rows: int,
+    ) -> None:
+        self._change = change
+        self._view = view
+        self._partition = partition
+        self._level = level
+        self._own_file_rows = own_file_rows
+        self.done: list[int] = []
+        self.pads: list[float] = []
+
+    def deal(self, regions: list[int], label: str) -> None:
+        """Write the rows of some regions where they belong, and empty these regions."""
+        change, view = self._change, self._view
+        dealt = read_dealt(view, regions, self._partition)
+        change.drop_parts(view.part_table(regions))
+        self._write(dealt, label)
+        before = view.catalogs(sorted({*regions, *dealt.regions}))
+        emptied = set(regions) - set(dealt.regions)
+        change.set_catalogs(
+            CatalogRow(r, 0, before[r].next_obj_id, 0, is_sorted=True) for r in sorted(emptied)
+        )
+        sizes = (np.diff(edges).tolist() for _, edges in (dealt.tables[0], dealt.tables[2]))
+        change.set_catalogs(
+            CatalogRow(r, n_average, before[r].next_obj_id if r in before else 0, n_measure,
+                       is_sorted=True)
+            for r, n_average, n_measure in zip(dealt.regions, *sizes, strict=True)
+        )  # fmt: skip
+        self.pads.append(dealt.pad_deg)
+        self.done += regions
+
+    def _write(self, dealt: Dealt, label: str) -> None:
+        n_measure = next(np.diff(e) for t, e in dealt.tables if t.schema is MEASURE)
+        is_own = n_measure >= self._own_file_rows
+        shared = np.flatnonzero(~is_own)
+        for table, edges in dealt.tables:
+            rows = row_runs(edges[shared], np.diff(edges)[shared])
+            some = table if not is_own.any() else table.take(rows)
+            if len(some) and some.without_nulls().columns:
+                ends = np.concatenate([[0], np.cumsum(np.diff(edges)[shared])])
+                of = _picked(dealt.regions, shared)
+                self._change.add_rows(some, of, ends, level=self._level, label=label)
+        for k in np.flatnonzero(is_own).tolist():
+            own = [table.take(slice(edges[k], edges[k + 1])) for table, edges in dealt.tables]
+            self._change.put_catalog(dealt.regions[k], own, level=self._level)
+
+
+def _picked(regions: Sequence[int], places: I64) -> list[int]:
+    return [regions[k] for k in places.tolist()]
