@@ -27,6 +27,7 @@ import numpy as np
 
 from dvo.errors import StorageError
 from dvo.ingest.photcodes import put_photcodes
+from dvo.ingest.satellites.load import LoadOptions, load_rows
 from dvo.merge.merge import MergeOptions, merge
 from dvo.partition.check import check
 from dvo.partition.compact import resort
@@ -36,8 +37,10 @@ from dvo.partition.partition import Partition
 from dvo.partition.rebuild import rebuild
 from dvo.partition.store import Store
 from dvo.reshape.partition import split_regions
+from dvo.tables.average import AVERAGE
 from dvo.tables.photcode import PhotClass
 from dvo.tables.satellites import SATELLITES
+from dvo.tables.starpar import STARPAR
 from tests.synth import add_images, contents, make_database, make_images, ordered, photcodes
 from tests.synth_satellites import rows_by_object, with_satellites
 
@@ -69,6 +72,22 @@ def run_satellites(catdir: Path) -> None:
     other = with_satellites(make_images(4, 16, 1)[0], 9)
     with Store(catdir, writable=True) as store:
         add_images(store, [other, *images[1:]], batch_rows=20, replace=True)
+
+
+def run_load(catdir: Path) -> None:
+    """Stellar parameters, some of which take the place of others."""
+    with Store(catdir, writable=True) as store:
+        load_rows(store, STARPAR, [catdir.parent / "stars.csv"], LoadOptions())
+
+
+def write_stars(store: Store, path: Path, keep: int, e_bv: float) -> None:
+    """A table of stellar parameters for one of every `keep` objects."""
+    lines = ["cat_id,obj_id,e_bv"]
+    for region in store.view().regions():
+        average = store.view().read(AVERAGE, region)
+        ids = zip(average["cat_id"].tolist(), average["obj_id"].tolist(), strict=True)
+        lines += [f"{cat_id},{obj_id},{e_bv}" for cat_id, obj_id in list(ids)[::keep]]
+    path.write_text("\n".join(lines))
 
 
 def run_resort(catdir: Path) -> None:
@@ -131,6 +150,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "addstar": run_addstar,
     "replace": run_replace,
     "satellites": run_satellites,
+    "load": run_load,
     "resort": run_resort,
     "rollback": run_rollback,
     "vacuum": run_vacuum,
@@ -159,6 +179,10 @@ def prepare(catdir: Path, scenario: str) -> None:
         if scenario == "vacuum":
             put_tag(store, "kept", 2)
             resort(store)
+        if scenario == "load":
+            write_stars(store, catdir.parent / "first.csv", 2, 0.25)
+            load_rows(store, STARPAR, [catdir.parent / "first.csv"], LoadOptions())
+            write_stars(store, catdir.parent / "stars.csv", 1, 0.5)
         if scenario == "tag":
             put_tag(store, "moved", 2)
             put_tag(store, "gone", 2)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A kill at each call of each command; torn writes and disk errors where files differ in kind.
 TURNS = [
     *((name, "kill") for name in ("addstar", "replace", "resort", "rollback", "vacuum")),
-    *((name, "kill") for name in ("photcode", "rebuild", "merge", "tag", "satellites")),
+    *((name, "kill") for name in ("photcode", "rebuild", "merge", "tag", "satellites", "load")),
     *((name, "torn") for name in ("addstar", "vacuum", "rebuild")),
     *((name, mode) for name in ("addstar", "resort", "vacuum") for mode in ("eio", "enospc")),
     ("merge", "eio"),
