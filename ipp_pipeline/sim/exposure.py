@@ -15,10 +15,11 @@ from ipp_pipeline.sim.instrument import Instrument, sky_map
 from ipp_pipeline.sim.photometry import Light, Measured, junk_light, measure
 from ipp_pipeline.sim.plan import Schedule, SurveyPlan
 from ipp_pipeline.sim.polymap import PolyMaps
+from ipp_pipeline.sim.shapes import Shapes
 from ipp_pipeline.sim.sky import Stars, positions_at, true_mags
 from ipp_pipeline.sim.sphere_offset import offset_positions
 
-__all__ = ["Exposure", "World", "simulate_exposure"]
+__all__ = ["Exposure", "World", "simulate_exposure", "to_sky"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -44,6 +45,8 @@ class World:
         What the camera truly is.
     schedule : Schedule
         The exposures.
+    shapes : Shapes or None
+        Shapes of galaxies, and lensing terms; None if satellite tables are not wanted.
     """
 
     plan: SurveyPlan
@@ -51,6 +54,7 @@ class World:
     stars: Stars
     instrument: Instrument
     schedule: Schedule
+    shapes: Shapes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +171,7 @@ def simulate_exposure(world: World, number: int) -> Exposure:
 
     chip_solution, boresight = _solution(world, number, rng)
     x, y = _measured_pixels(world, measured, sources, rng)
-    ra, dec = _to_sky(chip_solution, plane, boresight, sources.chip, x, y)
+    ra, dec = to_sky(chip_solution, plane, boresight, sources.chip, x, y)
     first = np.searchsorted(sources.chip, sources.chip, side="left")
     return Exposure(
         number=number,
@@ -230,7 +234,7 @@ def _junk_on_chips(
     chip = np.repeat(np.arange(counts.size), counts)
     x, y = rng.uniform(0, camera.chip_nx, chip.size), rng.uniform(0, camera.chip_ny, chip.size)
     boresight = (float(schedule.ra[number]), float(schedule.dec[number]))
-    ra, dec = _to_sky(world.instrument.chip_maps, plane, boresight, chip, x, y)
+    ra, dec = to_sky(world.instrument.chip_maps, plane, boresight, chip, x, y)
     return _Sources(
         star_id=np.full(chip.size, -1),
         chip=chip,
@@ -310,7 +314,7 @@ def _measured_pixels(
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def _to_sky(
+def to_sky(
     chips: PolyMaps,
     plane: PolyMaps,
     boresight: tuple[float, float],
@@ -318,6 +322,24 @@ def _to_sky(
     x: NDArray[np.floating],
     y: NDArray[np.floating],
 ) -> tuple[F64, F64]:
+    """Bring pixels to the sky by some astrometry.
+
+    Parameters
+    ----------
+    chips, plane : PolyMaps
+        Maps of the chips and of the focal plane.
+    boresight : tuple of float
+        Boresight, ICRS [deg].
+    chip : ndarray of int64, shape (n,)
+        Chip of each position.
+    x, y : ndarray, shape (n,)
+        Pixels.
+
+    Returns
+    -------
+    ra, dec : ndarray of float64, shape (n,)
+        Positions, ICRS [deg].
+    """
     along_l, along_m = chips.forward(chip, x.astype(np.float64), y.astype(np.float64))
     xi, eta = plane.forward(np.zeros(chip.size, np.int64), along_l, along_m)
     return tan_deproject(xi, eta, *boresight)

@@ -19,6 +19,14 @@ _BLOCK = 2880
 _FORMATS = {">i2": "I", ">i4": "J", ">i8": "K", ">f4": "E", ">f8": "D"}
 
 
+def _form(dtype: np.dtype[np.generic]) -> str:
+    """TFORM of a column: one number, several, or a word."""
+    if dtype.kind == "S":
+        return f"{dtype.itemsize}A"
+    base, shape = dtype.subdtype or (dtype, ())
+    return f"{int(np.prod(shape, dtype=int))}{_FORMATS[base.str]}"
+
+
 def header_block(cards: Mapping[str, CardValue]) -> bytes:
     """A header of whole blocks.
 
@@ -44,7 +52,7 @@ def table_hdu(rows: NDArray[np.void], cards: Mapping[str, CardValue]) -> bytes:
     Parameters
     ----------
     rows : structured ndarray, shape (n,)
-        Packed, big-endian columns of 16, 32 or 64 bits.
+        Packed, big-endian columns of 16, 32 or 64 bits, one number a row or several, or words.
     cards : mapping
         Further keywords and values.
 
@@ -65,7 +73,7 @@ def table_hdu(rows: NDArray[np.void], cards: Mapping[str, CardValue]) -> bytes:
     }
     for i, name in enumerate(rows.dtype.names or (), start=1):
         structure[f"TTYPE{i}"] = name
-        structure[f"TFORM{i}"] = "1" + _FORMATS[rows.dtype[name].str]
+        structure[f"TFORM{i}"] = _form(rows.dtype[name])
     return header_block(structure | dict(cards)) + _padded(rows.tobytes(), b"\0")
 
 

@@ -78,6 +78,9 @@ class SurveyPlan:
     sky_seed : int or None
         Seed of the stars, if another: surveys of equal sky_seed, centre and density have
         the same stars.
+    satellites : bool
+        Whether files get the extensions that fill satellite tables (.xfit, .xgal, .xrad, LENS_
+        columns).
     """
 
     camera: str = "small"
@@ -110,6 +113,7 @@ class SurveyPlan:
     max_pm_mas_yr: float = 150.0
     min_separation_arcsec: float = 3.0
     sky_seed: int | None = None
+    satellites: bool = False
 
     def __post_init__(self) -> None:
         get_camera(self.camera)

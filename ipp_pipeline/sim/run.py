@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from ipp_pipeline.sim.exposure import World, simulate_exposure
 from ipp_pipeline.sim.instrument import make_instrument
 from ipp_pipeline.sim.photcodes import survey_photcodes
 from ipp_pipeline.sim.plan import SurveyPlan, make_schedule
+from ipp_pipeline.sim.satellites import SATELLITE_TABLES, measure_satellites
+from ipp_pipeline.sim.shapes import draw_shapes
 from ipp_pipeline.sim.size import check_room, estimate_size
 from ipp_pipeline.sim.sky import make_stars
 from ipp_pipeline.sim.smf_writer import write_smf
-from ipp_pipeline.sim.truth import DetectionWriter, detection_table, write_plan, write_tables
+from ipp_pipeline.sim.truth import TruthWriter, detection_table, write_plan, write_tables
 
 __all__ = ["SurveyFiles", "make_world", "simulate"]
 
@@ -43,7 +46,8 @@ class SurveyFiles:
     photcodes : Path
         Photcode table in text form.
     truth : dict of Path
-        Truth tables (Parquet) by name: stars, exposures, chips, nights, flats, detections.
+        Truth tables (Parquet) by name: stars, exposures, chips, nights, flats, detections;
+        with satellite tables galaxies and lensing.
     n_exposures, n_stars, n_detections, n_junk : int
         Exposures, true stars of the field, detections, and false ones among them.
     """
@@ -77,12 +81,16 @@ def make_world(plan: SurveyPlan, gaia: dict[str, NDArray[np.generic]] | None = N
     sky_seed = plan.seed if plan.sky_seed is None else plan.sky_seed
     seeds = (sky_seed, plan.seed, plan.seed)
     generators = [np.random.default_rng([seed, 0, part]) for part, seed in enumerate(seeds)]
+    stars = make_stars(plan, camera, generators[0], gaia)
     return World(
         plan=plan,
         camera=camera,
-        stars=make_stars(plan, camera, generators[0], gaia),
+        stars=stars,
         instrument=make_instrument(plan, camera, generators[1]),
         schedule=make_schedule(plan, camera, generators[2]),
+        shapes=draw_shapes(len(stars), np.random.default_rng([sky_seed, 0, 3]))
+        if plan.satellites
+        else None,
     )
 
 
@@ -132,13 +140,17 @@ def simulate(
     write_plan(world, truth)
     tally = _Tally.empty(world)
     paths = []
-    with DetectionWriter(truth) as writer, ThreadPoolExecutor(max(threads, 1)) as pool:
+    names = ("detections", *(SATELLITE_TABLES if plan.satellites else ()))
+    with ExitStack() as stack:
+        writers = [stack.enter_context(TruthWriter(truth, name)) for name in names]
+        pool = stack.enter_context(ThreadPoolExecutor(max(threads, 1)))
         jobs = [pool.submit(_one, world, number, smf) for number in range(plan.n_exposures)]
         for number, job in enumerate(jobs):
-            path, table, result = job.result()
+            path, tables, result = job.result()
             paths.append(path)
-            writer.append(table)
-            tally.add(number, table, result)
+            for writer, table in zip(writers, tables, strict=True):
+                writer.append(table)
+            tally.add(number, tables[0], result)
             # A finished job keeps its result, and memory would grow with the survey.
             jobs[number] = None  # type: ignore[call-overload]
     files = write_tables(
@@ -155,7 +167,7 @@ def simulate(
         folder=folder,
         exposures=tuple(paths),
         photcodes=folder / "photcodes.txt",
-        truth=files | {"detections": truth / "detections.parquet"},
+        truth=files | {writer.path.stem: writer.path for writer in writers},
         n_exposures=plan.n_exposures,
         n_stars=len(world.stars),
         n_detections=n_detections,
@@ -235,12 +247,16 @@ class _Tally:
         self.crval[number] = result.crval
 
 
-def _one(world: World, number: int, folder: Path) -> tuple[Path, pa.Table, _Result]:
+def _one(world: World, number: int, folder: Path) -> tuple[Path, list[pa.Table], _Result]:
+    """Write an exposure; gives its rows of the truth tables."""
     exposure = simulate_exposure(world, number)
+    more = measure_satellites(world, exposure) if world.shapes is not None else None
     result = _Result(
         on_chip=exposure.on_chip,
         on_chip_snr=exposure.on_chip_snr,
         boresight=exposure.boresight,
         crval=exposure.chip_solution.shift,
     )
-    return write_smf(world, exposure, folder), detection_table(exposure), result
+    truth = [more.truth[name] for name in SATELLITE_TABLES] if more is not None else []
+    path = write_smf(world, exposure, folder, more)
+    return path, [detection_table(exposure), *truth], result

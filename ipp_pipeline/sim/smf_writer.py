@@ -15,6 +15,8 @@ from ipp_pipeline.sim.camera import FILTERS
 from ipp_pipeline.sim.exposure import Exposure, World
 from ipp_pipeline.sim.fits_blocks import CardValue, header_block, table_hdu
 from ipp_pipeline.sim.polymap import POWERS, PolyMaps
+from ipp_pipeline.sim.satellites import RADII_ARCSEC, Satellites
+from ipp_pipeline.sim.shapes import LENS_TERMS, MODELS
 
 __all__ = ["PS1_V5", "exposure_name", "image_number", "photcode_name", "write_smf"]
 
@@ -22,6 +24,8 @@ _FIRST_MJD = 50000.0
 _N_SLOTS = 2**25 - 1  # minutes from then, 63 years; with a chip of 64 each, 31 bits
 _CHIPS = 64
 _N_SOURCES = 32767
+_BLANK: dict[str, CardValue] = {"XTENSION": "IMAGE", "BITPIX": 16, "NAXIS": 0, "PCOUNT": 0,
+                                "GCOUNT": 1}  # fmt: skip
 
 PS1_V5 = np.dtype(
     [("IPP_IDET", ">i4")]
@@ -122,7 +126,9 @@ def photcode_name(world: World, filter_index: int, chip: int) -> str:
     return f"{world.camera.name}.{FILTERS[filter_index]}.{world.camera.chip_names[chip]}"
 
 
-def write_smf(world: World, exposure: Exposure, folder: Path) -> Path:
+def write_smf(
+    world: World, exposure: Exposure, folder: Path, satellites: Satellites | None = None
+) -> Path:
     """Write an exposure.
 
     Parameters
@@ -133,6 +139,8 @@ def write_smf(world: World, exposure: Exposure, folder: Path) -> Path:
         One of its exposures.
     folder : Path
         Where to write; it exists.
+    satellites : Satellites or None
+        What goes into further columns and extensions.
 
     Returns
     -------
@@ -140,6 +148,8 @@ def write_smf(world: World, exposure: Exposure, folder: Path) -> Path:
         The file.
     """
     rows = _rows(world, exposure)
+    if satellites is not None:
+        rows = _with_lens(rows, satellites)
     limits = np.searchsorted(exposure.chip, np.arange(len(world.camera.places) + 1))
     parts = [header_block(_primary_cards(world, exposure))]
     for i, chip_name in enumerate(world.camera.chip_names):
@@ -147,9 +157,41 @@ def write_smf(world: World, exposure: Exposure, folder: Path) -> Path:
         parts.append(header_block(_chip_cards(world, exposure, i, own.size)))
         cards = {"EXTNAME": f"{chip_name}.psf", "EXTHEAD": f"{chip_name}.hdr"}
         parts.append(table_hdu(own, cards | {"EXTTYPE": "PS1_V5"}))
+        if satellites is not None:
+            parts += _extensions(world, satellites, i)
     path = folder / f"{exposure_name(world, exposure.number)}.smf"
     path.write_bytes(b"".join(parts))
     return path
+
+
+def _with_lens(rows: NDArray[np.void], satellites: Satellites) -> NDArray[np.void]:
+    """Rows of detections with the columns of lensing behind the others."""
+    names = [f"LENS_{term}" for term in LENS_TERMS]
+    out = np.zeros(rows.size, dtype=[*rows.dtype.descr, *((name, ">f4") for name in names)])
+    for name in rows.dtype.names or ():
+        out[name] = rows[name]
+    for k, name in enumerate(names):
+        out[name] = satellites.lens[:, k]
+    return out
+
+
+def _extensions(world: World, satellites: Satellites, chip: int) -> list[bytes]:
+    """The extensions of a chip; one without rows is a header."""
+    numbers: dict[str, CardValue] = {"MTNUM": len(MODELS)}
+    for i, (name, number) in enumerate(MODELS.items()):
+        numbers |= {f"MTNAM{i:02d}": f"PS_MODEL_{name}", f"MTVAL{i:02d}": number}
+    scale = world.camera.scale_arcsec
+    radii: dict[str, CardValue] = {f"RMAX_{i:02d}": r / scale for i, r in enumerate(RADII_ARCSEC)}
+    cards: dict[str, dict[str, CardValue]] = {"xfit": numbers, "xgal": {}, "xrad": radii}
+    out = []
+    for suffix, more in cards.items():
+        rows = satellites.rows[suffix][satellites.chip[suffix] == chip]
+        named: dict[str, CardValue] = {"EXTNAME": f"{world.camera.chip_names[chip]}.{suffix}"}
+        if rows.size:
+            out.append(table_hdu(rows, named | more))
+        else:
+            out.append(header_block(_BLANK | named | more))
+    return out
 
 
 def _primary_cards(world: World, exposure: Exposure) -> dict[str, CardValue]:
@@ -193,11 +235,7 @@ def _chip_cards(world: World, exposure: Exposure, chip: int, n_rows: int) -> dic
     peak = 2 * np.pi * (fwhm / 2.355) ** 2 * (camera.full_well - exposure.light.sky_counts)
     name = camera.chip_names[chip]
     return {
-        "XTENSION": "IMAGE",
-        "BITPIX": 16,
-        "NAXIS": 0,
-        "PCOUNT": 0,
-        "GCOUNT": 1,
+        **_BLANK,
         "EXTNAME": f"{name}.hdr",
         "IMNAXIS1": camera.chip_nx,
         "IMNAXIS2": camera.chip_ny,

@@ -24,7 +24,7 @@ from ipp_pipeline.sim.polymap import POWERS, PolyMaps
 from ipp_pipeline.sim.sky import EPOCH_MJD, VARIABLE_BY_FILTER
 from ipp_pipeline.sim.smf_writer import exposure_name, photcode_name
 
-__all__ = ["DetectionWriter", "detection_table", "write_plan", "write_tables"]
+__all__ = ["TruthWriter", "detection_table", "write_plan", "write_tables"]
 
 Column = NDArray[np.generic] | list[str]
 
@@ -84,20 +84,22 @@ def detection_table(exposure: Exposure) -> pa.Table:
     )
 
 
-class DetectionWriter:
-    """Writes detections.parquet, an exposure at a time; use with ``with``.
+class TruthWriter:
+    """Writes a truth table, an exposure at a time; use with ``with``.
 
     Parameters
     ----------
     folder : Path
         Where to write.
+    name : str
+        Name of the table.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "detections.parquet"
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / f"{name}.parquet"
         self._writer: pq.ParquetWriter | None = None
 
-    def __enter__(self) -> DetectionWriter:  # noqa: PYI034 - no subclass is meant
+    def __enter__(self) -> TruthWriter:  # noqa: PYI034 - no subclass is meant
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,12 +107,12 @@ class DetectionWriter:
             self._writer.close()
 
     def append(self, table: pa.Table) -> None:
-        """Add the detections of an exposure.
+        """Add the rows of an exposure.
 
         Parameters
         ----------
         table : pyarrow.Table
-            What `detection_table` gave; in order of exposures.
+            Such as `detection_table` gave; in order of exposures.
         """
         if self._writer is None:
             self._writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")

@@ -59,9 +59,9 @@ class Chip:
         return 1.0 / self.meta.exptime_s if self.meta.exptime_s > 0 else 1.0
 
     @property
-    def is_warp(self) -> bool:
-        """Whether the image is a warp, by its photcode."""
-        return source_of(self.meta.photcode) is PhotSource.WARP
+    def is_stack(self) -> bool:
+        """Whether the image is a stack, or sums up several images, by its photcode."""
+        return source_of(self.meta.photcode) is PhotSource.STACK
 
     def drop(self, reason: str, n: int) -> None:
         """Count rows that are left out."""

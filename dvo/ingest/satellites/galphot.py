@@ -14,7 +14,7 @@ angles are those on the sky, the index is the Sersic n, and models of the Galaxy
 (trails, psf models) are passed by. Departures where the original errs: the trials of a
 grid have the minor axis running fastest, as psphot writes them (loadgalphot reads them the other
 way round); GAL_FLUX_ERR is an error in the files of warps, but a variance in the summary of
-several, where psphotFullForceSummary forgets the root.
+several, which goes with the stack, as psphotFullForceSummary forgets the root.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def _best_shapes(xgal: Extension, rows: I64, chip: Chip) -> dict[str, F64]:
             values[own] = getattr(best, name)
     flux = out["flux"]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        error = out["flux_err"] if chip.is_warp else np.sqrt(out["flux_err"])
+        error = np.sqrt(out["flux_err"]) if chip.is_stack else out["flux_err"]
         mag = np.where(flux > 0, -2.5 * np.log10(flux) + chip.mag_shift, np.nan)
         mag_err = np.where(flux > 0, error / flux, np.nan)
     return out | {
