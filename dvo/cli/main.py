@@ -38,6 +38,7 @@ _COMMANDS = {
     "query": "dvo.cli.query",
     "regions": "dvo.cli.regions",
     "relevel": "dvo.cli.relevel",
+    "repair": "dvo.cli.repair",
     "resort": "dvo.cli.resort",
     "rollback": "dvo.cli.rollback",
     "secfilt": "dvo.cli.secfilt",

@@ -21,7 +21,15 @@ from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.photcode import PhotcodeTable
 
-__all__ = ["MOTION", "count_measures", "redo_magnitudes", "redo_positions", "without"]
+__all__ = [
+    "MOTION",
+    "count_measures",
+    "gives_motion",
+    "redo_magnitudes",
+    "redo_motions",
+    "redo_positions",
+    "without",
+]
 
 Array = NDArray[Any]
 Bool = NDArray[np.bool_]
@@ -65,7 +73,7 @@ def without(
     changed[ref[is_gone]] = True
     stays = np.bincount(ref[~is_gone], minlength=n) > 0
     told = np.zeros(n, np.bool_)
-    told[ref[is_gone & _gives_motion(found.measure)]] = True
+    told[ref[is_gone & gives_motion(found.measure)]] = True
     average = _fresh(found.average)
     satellites = satellites_left(found, average, stays, gone, by_image)
     kept = found.kept(stays, ~gone.measures, satellites)
@@ -73,7 +81,7 @@ def without(
     average, secfilt = average.take(stays), _fresh(kept.secfilt)
     measure, mine = kept.measure, kept.measure["ave_ref"].astype(np.int64)
     redone = measure.take(replay.order(measure, np.flatnonzero(changed[mine])))
-    _redo_motions(average, redone, told)
+    redo_motions(average, redone, told)
     redo_positions(average, redone, changed, replay, codes)
     redo_magnitudes(secfilt, redone, changed, found.n_secfilt, codes)
     count_measures(average, measure)
@@ -83,7 +91,8 @@ def without(
     )  # fmt: skip
 
 
-def _gives_motion(measure: ColumnTable) -> Bool:
+def gives_motion(measure: ColumnTable) -> Bool:
+    """Tell which measures give their object a proper motion."""
     return np.isfinite(measure["u_ra"]) & np.isfinite(measure["u_dec"])
 
 
@@ -93,12 +102,22 @@ def _fresh(table: ColumnTable) -> ColumnTable:
     return ColumnTable(table.schema, copies, len(table))
 
 
-def _redo_motions(average: ColumnTable, measure: ColumnTable, told: Bool) -> None:
-    """Give objects the motion of the first of their measures that has one, or none."""
+def redo_motions(average: ColumnTable, measure: ColumnTable, told: Bool) -> None:
+    """Give objects the motion of the first of their measures that has one, or none.
+
+    Parameters
+    ----------
+    average : ColumnTable
+        The objects; changed.
+    measure : ColumnTable
+        Measures of the objects wanted, in the order in which association took them up.
+    told : ndarray of bool
+        Which objects are wanted.
+    """
     if not told.any():
         return
     ref = measure["ave_ref"].astype(np.int64)
-    rows = np.flatnonzero(_gives_motion(measure) & told[ref])
+    rows = np.flatnonzero(gives_motion(measure) & told[ref])
     objects, first = np.unique(ref[rows], return_index=True)
     for name in MOTION:
         values = average[name].copy()

@@ -92,7 +92,7 @@ class Replay:
             The photcodes, with their error models.
         """
         numbers, ref = _numbers(measure), measure["ave_ref"].astype(np.int64)
-        times, ra, dec = self._as_matched(measure, numbers)
+        times, ra, dec = self.places(measure)
         motion = average["u_ra"], average["u_dec"]
         u_ra, u_dec = (values.copy() for values in motion)
         gives = np.isfinite(measure["u_ra"]) & np.isfinite(measure["u_dec"])
@@ -121,8 +121,20 @@ class Replay:
             average[name] = errors
         average["number_pos"] = n_pos
 
-    def _as_matched(self, measure: ColumnTable, numbers: I64) -> tuple[Array, Array, Array]:
-        """Times and positions of measures as association took them."""
+    def places(self, measure: ColumnTable) -> tuple[Array, Array, Array]:
+        """Find times and positions of measures as association took them.
+
+        Parameters
+        ----------
+        measure : ColumnTable
+            Rows of Measure.
+
+        Returns
+        -------
+        times, ra, dec : ndarray of float64
+            Times [s since 1970] and positions, ICRS [deg].
+        """
+        numbers = _numbers(measure)
         own = measured_times(measure)
         place = np.minimum(np.searchsorted(self._numbers, numbers), len(self._numbers) - 1)
         is_known = self._numbers[place] == numbers if len(self._numbers) else own < 0

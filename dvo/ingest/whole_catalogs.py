@@ -18,12 +18,20 @@ from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.links import sort_catalogs
 from dvo.tables.measure import MEASURE
-from dvo.tables.satellites import SATELLITES, Satellite, objects_of
+from dvo.tables.satellites import SATELLITES, Satellite, objects_of, sort_satellites
 from dvo.tables.schema import TableSchema
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["SatelliteRows", "WholeCatalogs", "count_before", "read_catalogs", "write_catalogs"]
+__all__ = [
+    "SatelliteRows",
+    "WholeCatalogs",
+    "count_before",
+    "read_catalogs",
+    "sorted_catalogs",
+    "write_catalogs",
+]
 
 Array = NDArray[Any]
 I64 = NDArray[np.int64]
@@ -92,6 +100,40 @@ class WholeCatalogs:
             satellites=satellites,
         )
 
+    def of_regions(self, wanted: Bool) -> WholeCatalogs:
+        """Leave regions out.
+
+        Parameters
+        ----------
+        wanted : ndarray of bool, shape (len(regions),)
+            Which stay.
+
+        Returns
+        -------
+        WholeCatalogs
+            The others, whole.
+        """
+        objects = np.repeat(wanted, np.diff(self.edges))
+        rank = np.cumsum(objects) - 1
+
+        def cut(table: ColumnTable, starts: I64) -> tuple[ColumnTable, I64]:
+            sizes = np.diff(starts)
+            own = table.take(np.repeat(wanted, sizes))
+            own["ave_ref"] = rank[own["ave_ref"]].astype(np.uint32)
+            return own, np.cumsum([0, *sizes[wanted]])
+
+        measure, runs = cut(self.measure, self.runs)
+        return WholeCatalogs(
+            [r for r, stays in zip(self.regions, wanted.tolist(), strict=True) if stays],
+            self.n_secfilt,
+            self.average.take(objects),
+            self.secfilt.take(np.repeat(objects, self.n_secfilt)),
+            measure,
+            np.cumsum([0, *np.diff(self.edges)[wanted]]),
+            runs,
+            tuple((s, *cut(table, starts)) for s, table, starts in self.satellites),
+        )
+
     def tables(self, place: int) -> list[ColumnTable]:
         """The tables of one region as they are stored.
 
@@ -118,7 +160,14 @@ class WholeCatalogs:
         return [(self.measure, self.runs), *((t, starts) for _, t, starts in self.satellites)]
 
     def stored_tables(self) -> list[tuple[ColumnTable, I64]]:
-        """The tables as they are stored, ave_ref from 0 in each region, and their edges."""
+        """Put the tables in the form in which they are stored.
+
+        Returns
+        -------
+        list of (ColumnTable, ndarray of int64)
+            Average, SecFilt, Measure and the satellite tables, ave_ref from 0 in each
+            region, and where the rows of each region begin.
+        """
         out = [(self.average, self.edges), (self.secfilt, self.edges * self.n_secfilt)]
         for table, starts in self._linked_tables():
             first = np.repeat(self.edges[:-1], np.diff(starts))
@@ -145,7 +194,41 @@ def count_before(mask: Bool) -> I64:
     return np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
 
 
-def read_catalogs(view: View, regions: Sequence[int]) -> WholeCatalogs:
+def sorted_catalogs(found: WholeCatalogs) -> WholeCatalogs:
+    """Put catalogs in the order that compaction makes, with all links and offsets.
+
+    Parameters
+    ----------
+    found : WholeCatalogs
+        The catalogs.
+
+    Returns
+    -------
+    WholeCatalogs
+        The same rows.
+    """
+    (average, _), (secfilt, _), (measure, _), *rest = found.stored_tables()
+    average, secfilt, measure = sort_catalogs(average, secfilt, measure, found.edges, found.runs)
+    satellites = tuple(
+        (satellite, _joined(sort_satellites(average, found.edges, satellite, table, starts),
+                            found.edges, starts), starts)
+        for (satellite, _, starts), (table, _) in zip(found.satellites, rest, strict=True)
+    )  # fmt: skip
+    measure = _joined(measure, found.edges, found.runs)
+    return replace(found, average=average, secfilt=secfilt, measure=measure, satellites=satellites)
+
+
+def _joined(table: ColumnTable, edges: I64, starts: I64) -> ColumnTable:
+    """Let ave_ref count objects through all regions."""
+    if len(table):
+        first = np.repeat(edges[:-1], np.diff(starts))
+        table["ave_ref"] = (table["ave_ref"] + first).astype(np.uint32)
+    return table
+
+
+def read_catalogs(
+    view: View, regions: Sequence[int], *, with_secfilt: bool = True
+) -> WholeCatalogs:
     """Read all tables of some regions.
 
     Parameters
@@ -154,6 +237,8 @@ def read_catalogs(view: View, regions: Sequence[int]) -> WholeCatalogs:
         The snapshot.
     regions : sequence of int
         Which, ascending; each has a catalog.
+    with_secfilt : bool
+        Whether to read SecFilt; else all of it is null.
 
     Returns
     -------
@@ -165,11 +250,10 @@ def read_catalogs(view: View, regions: Sequence[int]) -> WholeCatalogs:
         return view.read_many(schema, regions, schema.stored_names)
 
     average, edges = read(AVERAGE)
-    secfilt, _ = read(SECFILT)
+    n_means = len(average) * view.n_secfilt
+    secfilt = read(SECFILT)[0] if with_secfilt else ColumnTable(SECFILT, {}, n_means)
     measure, runs = read(MEASURE)
-    if len(measure):
-        first = np.repeat(edges[:-1], np.diff(runs))
-        measure["ave_ref"] = (measure["ave_ref"] + first).astype(np.uint32)
+    measure = _joined(measure, edges, runs)
     parts = view.part_table(regions)
     satellites = tuple(
         (satellite, _by_id(average, table), starts)
@@ -188,7 +272,9 @@ def _by_id(average: ColumnTable, table: ColumnTable) -> ColumnTable:
     return table
 
 
-def write_catalogs(change: Transaction, found: WholeCatalogs, *, label: str) -> None:
+def write_catalogs(
+    change: Transaction, found: WholeCatalogs, *, label: str, is_sorted: bool = False
+) -> None:
     """Put catalogs in the place of those of their regions, in files that they share.
 
     Parameters
@@ -196,9 +282,11 @@ def write_catalogs(change: Transaction, found: WholeCatalogs, *, label: str) -> 
     change : Transaction
         Where to write; its counts of the catalogs are set.
     found : WholeCatalogs
-        The catalogs; they need not be sorted.
+        The catalogs.
     label : str
         Tells apart several such files of one commit.
+    is_sorted : bool
+        Whether they are in the order that compaction makes, as `sorted_catalogs` gives them.
     """
     base = change.base
     parts = base.part_table(found.regions)
@@ -210,7 +298,7 @@ def write_catalogs(change: Transaction, found: WholeCatalogs, *, label: str) -> 
             change.add_rows(table, found.regions, edges, label=label)
     known = base.catalogs(found.regions)
     change.set_catalogs(
-        CatalogRow(region, objects, known[region].next_obj_id, measures, is_sorted=False)
+        CatalogRow(region, objects, known[region].next_obj_id, measures, is_sorted)
         for region, objects, measures in zip(
             found.regions, np.diff(found.edges).tolist(), np.diff(found.runs).tolist(), strict=True
         )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dvo.partition.faults import Fault, FaultKind
-from dvo.partition.manifest import PartTable
+from dvo.partition.manifest import CatalogRow, PartTable
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.satellites import SATELLITES
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["find_part_faults"]
+__all__ = ["count_rows", "find_part_faults"]
 
 I64 = NDArray[np.int64]
 
@@ -85,6 +86,39 @@ def _satellite_faults(view: View, of: I64, parts: PartTable) -> Iterator[tuple[i
                 yield _fault(view, FaultKind.PARTS, region, table,
                              f"patch of row {last}, but the table has {n_rows} rows",
                              own.rows_of_files[int(own.files[k])].path)  # fmt: skip
+
+
+def count_rows(view: View, regions: Sequence[int]) -> list[CatalogRow]:
+    """Count the rows of Average and Measure that the parts of regions make up.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    regions : sequence of int
+        Which regions, ascending.
+
+    Returns
+    -------
+    list of CatalogRow
+        What the manifest says, with the counts that are.
+    """
+    of, parts = np.array(regions, np.int64), view.part_table(regions)
+    n_rows = {}
+    for table in (AVERAGE.name, MEASURE.name):
+        own = parts.take(parts.are(table=table))
+        sizes = _sums(of, own.take(own.are(table=table, kind="rows")))
+        at = np.searchsorted(of, own.regions)
+        for k, last in _patched_rows(view, own, table):
+            sizes[at[k]] = max(sizes[at[k]], last + 1)
+        n_rows[table] = sizes.tolist()
+    known = view.catalogs(regions)
+    return [
+        replace(known[region], n_average=n_average, n_measure=n_measure)
+        for region, n_average, n_measure in zip(
+            regions, n_rows[AVERAGE.name], n_rows[MEASURE.name], strict=True
+        )
+    ]
 
 
 def _fault(

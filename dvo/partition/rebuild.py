@@ -22,6 +22,8 @@ from dvo.partition.manifest import (
     Manifest,
     SnapshotRow,
     build_manifest,
+    drop_new_manifest,
+    new_manifest_differs,
     place_manifest,
 )
 from dvo.partition.records import read_record
@@ -63,18 +65,24 @@ class RebuildReport:
         return out + [f"file missing or damaged: {path}" for path in self.damaged]
 
 
-def rebuild(catdir: Path) -> RebuildReport:
+def rebuild(
+    catdir: Path, *, command: str = "dvo check --rebuild", only_if_other: bool = False
+) -> RebuildReport:
     """Make the manifest of a database anew.
 
     Parameters
     ----------
     catdir : Path
         The database directory.
+    command : str
+        What is being done, for the lock.
+    only_if_other : bool
+        Whether to leave a manifest alone that says just what the records say.
 
     Returns
     -------
     RebuildReport
-        What was done.
+        What was done; nothing was if `moved` is empty and there was a manifest.
 
     Raises
     ------
@@ -89,12 +97,15 @@ def rebuild(catdir: Path) -> RebuildReport:
     """
     if not any((catdir / layout.LOG).glob("*.fits")):
         raise NotACatdirError(f"{catdir}: has no records of commits ({layout.LOG}/*.fits)")
-    with WriterLock(catdir, "dvo check --rebuild"):
+    with WriterLock(catdir, command):
         report = RebuildReport()
         commits = _choose(catdir, *_read_records(catdir), report)
         report.n_commits = len(commits)
         meta = {"db_id": commits[0][1].meta["db_id"]}
         gone = build_manifest(catdir, meta, [c[:2] for c in commits])
+        if only_if_other and not new_manifest_differs(catdir):
+            drop_new_manifest(catdir)
+            return report
         report.moved = _move_aside(catdir)
         place_manifest(catdir)
         manifest = Manifest(catdir, writable=True)

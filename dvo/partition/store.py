@@ -46,7 +46,13 @@ from dvo.tables.fits import Field, TableHDU, write_fits
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
 from dvo.tables.skyregion import SKY_REGION
 
-__all__ = ["DEFAULT_CACHE_BYTES", "DEFAULT_SPLIT_AT", "Store", "create_store"]
+__all__ = [
+    "DEFAULT_CACHE_BYTES",
+    "DEFAULT_SPLIT_AT",
+    "Store",
+    "create_store",
+    "write_sky_table",
+]
 
 log = logging.getLogger(__name__)
 
@@ -106,9 +112,7 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable, split_at: int) -> 
     token = layout.make_token(1)
     for folder in (layout.SHARED, layout.LOG):
         (catdir / folder).mkdir()
-    partition = Partition(SkyTable.standard(), level)
-    sky = {n.lower(): v for n, v in partition.columns().items()}
-    _write_plainly(catdir / layout.SKY_TABLE, SKY_REGION, sky, db_id)
+    write_sky_table(catdir, Partition(SkyTable.standard(), level), db_id)
     path = layout.global_path("Photcodes", token)
     columns = {n.lower(): v for n, v in photcodes.to_columns().items()}
     digest, n_bytes = _write_plainly(catdir / path, PHOTCODE, columns, db_id)
@@ -132,6 +136,25 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable, split_at: int) -> 
     # Until the manifest has its name there is no database: a cut-off init leaves none.
     build_manifest(catdir, meta, [(first, change)])
     place_manifest(catdir)
+
+
+def write_sky_table(catdir: Path, partition: Partition, db_id: str) -> None:
+    """Write the table of regions: for other programs, as dvo does without it.
+
+    Parameters
+    ----------
+    catdir : Path
+        The database directory.
+    partition : Partition
+        The regions.
+    db_id : str
+        Identifier of the database.
+    """
+    sky = {n.lower(): v for n, v in partition.columns().items()}
+    new = catdir / f"{layout.SKY_TABLE}.new"
+    _write_plainly(new, SKY_REGION, sky, db_id)
+    new.rename(catdir / layout.SKY_TABLE)
+    sync_folder(catdir)
 
 
 def _write_plainly(

@@ -115,6 +115,7 @@ class Transaction:
         self._kinds: dict[str, tuple[str, str]] = {}  # table and kind of each file
         self._catalogs: dict[int, CatalogRow] = {}
         self._more_images = 0
+        self._stated_counts: dict[str, int] = {}
         self._done = False
         # Parts of a change may be written from several threads, see `do`.
         self._mutex = threading.RLock()
@@ -297,6 +298,10 @@ class Transaction:
         self._change.dropped_images += dropped
         self._more_images += n_more
 
+    def set_counts(self, counts: Mapping[str, int]) -> None:
+        """State how many images, objects, measures or catalogs there are, whatever was counted."""
+        self._stated_counts.update(counts)
+
     def forget(self, snapshots: Iterable[int]) -> None:
         """Let older snapshots go, with all that only they use."""
         self._change.forgotten += snapshots
@@ -387,7 +392,7 @@ class Transaction:
             command=self._command,
             params=self._params | params,
             version=dvo.__version__,
-            counts=self._counts(before.values()),
+            counts=self._counts(before.values()) | self._stated_counts,
             level=self._partition.level,
             reach=self._reach,
         )

@@ -8,7 +8,12 @@ and a commit is one transaction here after its files are safe on disk.
 
 from __future__ import annotations
 
-from dvo.partition.manifest.commits import build_manifest, place_manifest
+from dvo.partition.manifest.commits import (
+    build_manifest,
+    drop_new_manifest,
+    new_manifest_differs,
+    place_manifest,
+)
 from dvo.partition.manifest.manifest import Manifest
 from dvo.partition.manifest.parts import Change, PartRun, PartTable
 from dvo.partition.manifest.rows import (
@@ -38,5 +43,7 @@ __all__ = [
     "SnapshotRow",
     "TagRow",
     "build_manifest",
+    "drop_new_manifest",
+    "new_manifest_differs",
     "place_manifest",
 ]

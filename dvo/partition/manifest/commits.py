@@ -20,7 +20,13 @@ from dvo.partition.manifest.parts import Change, PartRun
 from dvo.partition.manifest.rows import SnapshotRow
 from dvo.partition.manifest.schema import FORMAT, LIVE, SCHEMA
 
-__all__ = ["build_manifest", "insert", "place_manifest"]
+__all__ = [
+    "build_manifest",
+    "drop_new_manifest",
+    "insert",
+    "new_manifest_differs",
+    "place_manifest",
+]
 
 _NEW = f"{MANIFEST}.new"
 
@@ -78,6 +84,40 @@ def place_manifest(catdir: Path) -> None:
     """Give the manifest that `build_manifest` made its name: from here on it counts."""
     (catdir / _NEW).rename(catdir / MANIFEST)
     _sync(catdir)
+
+
+def drop_new_manifest(catdir: Path) -> None:
+    """Remove the manifest that `build_manifest` made, unless it has been placed."""
+    (catdir / _NEW).unlink(missing_ok=True)
+
+
+def new_manifest_differs(catdir: Path) -> bool:
+    """Tell whether the manifest that `build_manifest` made says something else than ours.
+
+    Parameters
+    ----------
+    catdir : Path
+        The folder; nobody is writing.
+
+    Returns
+    -------
+    bool
+        True also if ours cannot be read. Notes of files to be swept do not count.
+    """
+    try:
+        with closing(sqlite3.connect(catdir / MANIFEST, isolation_level=None)) as db:
+            db.execute("ATTACH ? AS remade", (str(catdir / _NEW),))
+            names = "SELECT name FROM remade.sqlite_master WHERE type = 'table'"
+            for (name,) in db.execute(names).fetchall():
+                if name == "pending" or name.startswith("sqlite_"):
+                    continue
+                for one, two in (("main", "remade"), ("remade", "main")):
+                    more = f"SELECT * FROM {one}.{name} EXCEPT SELECT * FROM {two}.{name} LIMIT 1"
+                    if db.execute(more).fetchone() is not None:
+                        return True
+    except sqlite3.Error:
+        return True
+    return False
 
 
 def _sync(path: Path) -> None:

@@ -410,6 +410,16 @@ class Manifest:
         """All files that some kept snapshot uses."""
         return [_file_row(row) for row in self._query(f"SELECT {_FILE} FROM file ORDER BY id")]
 
+    def newest_without(self, path: str) -> int | None:
+        """Find the newest snapshot that needs no rows of a file; None if all need some."""
+        sql = (
+            "SELECT max(id) FROM snapshot AS s WHERE kept AND NOT EXISTS (SELECT 1 FROM part "
+            "JOIN file ON part.file = file.id WHERE file.path = ? AND part.added <= s.id "
+            "AND part.removed > s.id)"
+        )
+        (number,) = self._query(sql, (path,))[0]
+        return None if number is None else int(number)
+
     def pending(self) -> list[str]:
         """Paths that a commit cut short may have left behind."""
         return [p for (p,) in self._query("SELECT path FROM pending ORDER BY path")]

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from dvo.cli.main import dvo_command
 from dvo.partition.store import Store
+from tests.planted import spoil
 from tests.synth import FIELDS, filled_database
 
 
@@ -66,3 +67,26 @@ def test_delete_without_conditions(catdir: Path):
         "delete", "region", catdir, "--cone", 1, 2, 3, "--region", 1, 2, 3, 4, code=2
     )
     assert "no set of bits" in dvo("delete", "measures", catdir, "--flags", "many", code=2)
+
+
+def test_repair(catdir: Path):
+    assert "nothing to do" in dvo("repair", catdir)
+    (catdir / "SkyTable.fits").unlink()
+    spoil(catdir, "Average", "nmeasure", 1, 99)
+    would = dvo_json("repair", catdir, "--dry-run")
+    assert (would["ok"], would["mended"], would["dry_run"]) == (True, {"n-measure": 1}, True)
+    assert not (catdir / "SkyTable.fits").exists()
+    assert "would be mended: n-measure, 1" in dvo("repair", catdir, "--dry-run")
+    text = dvo("repair", catdir)
+    assert "mended: n-measure, 1" in text
+    assert "no faults are left" in text
+    assert dvo_json("repair", catdir)["found"] == 0
+
+
+def test_what_repair_leaves(catdir: Path):
+    path = next(catdir.glob("shared/*.cpm"))
+    path.unlink()
+    left = dvo_json("repair", catdir, code=1)["left"]
+    assert left[0]["path"] == f"shared/{path.name}"
+    assert "backup" in left[0]["remedy"]
+    assert f"left: shared/{path.name}" in dvo("repair", catdir, code=1)

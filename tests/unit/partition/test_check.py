@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dvo.errors import NotACatdirError
-from dvo.ingest.detections import BandColumns, Detections, InputImage, RefSource
+from dvo.ingest.detections import BandColumns
 from dvo.ingest.photcodes import put_photcodes
 from dvo.partition.check import check
 from dvo.partition.compact import resort
@@ -22,10 +22,8 @@ from dvo.tables.fits import TableFile
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass
-from dvo.tables.secfilt import SECFILT
-from tests.synth import add_images, filled_database, make_database, make_images, make_stars
-
-PAIRS = (AVERAGE, SECFILT, MEASURE)
+from tests.planted import PAIRS, make_catalog, spoil, spoil_measures
+from tests.synth import add_images, filled_database, make_database, make_images
 
 
 @pytest.fixture
@@ -150,21 +148,6 @@ def test_counts_of_parts(catdir):
     assert any("the largest of" in text for text in messages(catdir, deep=True))
 
 
-def spoil(catdir, table, column, row, value):
-    """Commit one region's tables with one wrong value; gives the name of the region."""
-    with Store(catdir, writable=True) as store:
-        view = store.view()
-        region = max(view.regions(), key=lambda r: view.catalog(r).n_average)
-        found = {s.name: view.read(s, region) for s in PAIRS}
-        values = found[table][column].copy()
-        values[row] = value
-        found[table][column] = values
-        with store.begin("spoil", {}) as change:
-            change.put_catalog(region, found.values(), level="fast")
-            change.commit()
-        return view.sky.region(region).name
-
-
 @pytest.mark.parametrize(
     ("table", "column", "value", "words"),
     [
@@ -229,15 +212,6 @@ def test_a_mean_beside_all_its_measures(tmp_path, column, field):
             rollback(store, view.snapshot.id)
 
 
-def make_catalog(name="survey", content="00", n=20, **columns):
-    """A reference catalog of stars of `make_images(1, 60, ...)`; motions are in mas/yr."""
-    stars = make_stars(np.random.default_rng(1), 60)
-    found = {"mag": np.full(n, 15.0, np.float32), "det_id": np.arange(n, dtype=np.uint32)}
-    found |= {k: np.full(n, v, np.float32) for k, v in columns.items()}
-    source = RefSource("REF.g", 57001.0, name, content)
-    return InputImage(source, Detections(stars.ra[:n].copy(), stars.dec[:n].copy(), found), {})
-
-
 @pytest.fixture
 def with_catalog(catdir):
     """A database with two images and a catalog that gives motions, number 3."""
@@ -248,22 +222,6 @@ def with_catalog(catdir):
         add_images(store, [make_catalog(u_ra=200.0, u_dec=100.0)])
         assert check(store, deep=True).faults == []
     return catdir
-
-
-def spoil_measures(catdir, from_catalog, **values):
-    """Commit the measures of a region that has both kinds, with one of them changed."""
-    with Store(catdir, writable=True) as store:
-        view = store.view()
-        region = max(view.regions(), key=lambda r: view.catalog(r).n_measure)
-        table = view.read(MEASURE, region, MEASURE.stored_names)
-        row = int(np.flatnonzero((table["ref_id"] > 0) == from_catalog)[0])
-        for name, value in values.items():
-            column = table[name].copy()
-            column[row] = value
-            table[name] = column
-        with store.begin("spoil", {}) as change:
-            change.put_catalog(region, [table], level="fast")
-            change.commit()
 
 
 @pytest.mark.parametrize(
