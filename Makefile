@@ -48,6 +48,7 @@ fmt: $(STAMP)  ## format, mend what ruff can, write the reference pages
 	$(BIN)/python tools/docs_commands.py
 	$(BIN)/python tools/docs_tables.py
 	$(BIN)/python tools/docs_surveys.py
+	$(BIN)/python tools/docs_faults.py
 
 lint: lint-ruff lint-types lint-layers lint-docs  ## ruff, mypy, import-linter, numpydoc, reference pages
 
@@ -66,6 +67,7 @@ lint-docs: $(STAMP)
 	$(BIN)/python tools/docs_commands.py --check
 	$(BIN)/python tools/docs_tables.py --check
 	$(BIN)/python tools/docs_surveys.py --check
+	$(BIN)/python tools/docs_faults.py --check
 
 test: $(STAMP)  ## all fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' --doctest-modules dvo ipp_pipeline \

@@ -207,15 +207,19 @@ def sorted_catalogs(found: WholeCatalogs) -> WholeCatalogs:
     WholeCatalogs
         The same rows.
     """
-    (average, _), (secfilt, _), (measure, _), *rest = found.stored_tables()
-    average, secfilt, measure = sort_catalogs(average, secfilt, measure, found.edges, found.runs)
-    satellites = tuple(
-        (satellite, _joined(sort_satellites(average, found.edges, satellite, table, starts),
-                            found.edges, starts), starts)
-        for (satellite, _, starts), (table, _) in zip(found.satellites, rest, strict=True)
+    edges = found.edges
+    average, secfilt, measure, runs = sort_catalogs(
+        found.average, found.secfilt, found.measure, edges,
+        found.measure["ave_ref"].astype(np.int64),
     )  # fmt: skip
-    measure = _joined(measure, found.edges, found.runs)
-    return replace(found, average=average, secfilt=secfilt, measure=measure, satellites=satellites)
+    satellites: list[SatelliteRows] = []
+    for satellite, table, _ in found.satellites:
+        rows, starts = sort_satellites(average, edges, satellite, table)
+        satellites.append((satellite, _joined(rows, edges, starts), starts))
+    return replace(
+        found, average=average, secfilt=secfilt, measure=_joined(measure, edges, runs), runs=runs,
+        satellites=tuple(satellites),
+    )  # fmt: skip
 
 
 def _joined(table: ColumnTable, edges: I64, starts: I64) -> ColumnTable:

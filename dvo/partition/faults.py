@@ -178,7 +178,8 @@ MENDS: dict[FaultKind, _Rule] = {
         _NEVER, _BACK,
     ),
     FaultKind.SATELLITE_LINK: _Rule(
-        "counts, offsets or order of satellite rows are wrong", _NEVER, _BACK
+        "counts, offsets or order of satellite rows are wrong", _ROWS,
+        "they are counted, and the catalog is sorted",
     ),
     FaultKind.SATELLITE_REPEAT: _Rule("a row of a satellite table is there twice", _NEVER, _BACK),
     FaultKind.LENSING_MEAN: _Rule(

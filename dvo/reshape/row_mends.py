@@ -83,7 +83,20 @@ class FaultRows(CatalogBatch):
         )  # fmt: skip
 
     def of(self, kind: FaultKind, schema: TableSchema) -> I64:
-        """Rows of a table with a kind of fault."""
+        """Find the rows of a table with a kind of fault.
+
+        Parameters
+        ----------
+        kind : FaultKind
+            Which kind.
+        schema : TableSchema
+            Which table.
+
+        Returns
+        -------
+        ndarray of int64
+            Rows of the batch, ascending.
+        """
         return self.rows_of.get((kind, schema.name), _NONE)
 
 
