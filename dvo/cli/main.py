@@ -34,6 +34,7 @@ _COMMANDS = {
     "load": "dvo.cli.load",
     "log": "dvo.cli.log",
     "match": "dvo.cli.match",
+    "missing": "dvo.cli.missing",
     "photcode": "dvo.cli.photcode",
     "query": "dvo.cli.query",
     "regions": "dvo.cli.regions",

@@ -12,6 +12,7 @@ from dvo.errors import DuplicateImageError
 from dvo.partition.manifest import ALL_SKY, ImageRow
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.flags import ImageFlag
 from dvo.tables.image import IMAGE
 
 __all__ = ["ImageMap", "image_table", "map_images"]
@@ -115,7 +116,12 @@ def _unlike(
 
 
 def image_table(
-    view: View, images: ImageMap, codes: NDArray[np.uint16], n_measures: NDArray[np.int64]
+    view: View,
+    images: ImageMap,
+    codes: NDArray[np.uint16],
+    n_measures: NDArray[np.int64],
+    *,
+    is_selection: bool = False,
 ) -> ColumnTable:
     """Make the Image rows of the images that are new.
 
@@ -129,6 +135,8 @@ def image_table(
         Photcode of the database for each of the source.
     n_measures : ndarray of int64
         Measures that come with them, by their number in the database; it may end early.
+    is_selection : bool
+        Whether some measures stay behind; rows of Missing do then.
 
     Returns
     -------
@@ -144,6 +152,8 @@ def image_table(
     columns["image_id"] = images.numbers[ids[rows]]
     columns["parent_id"] = images.numbers[picked["parent_id"].astype(np.int64)]
     columns["photcode"] = codes[picked["photcode"]]
+    if is_selection and "flags" in columns:
+        columns["flags"] = columns["flags"] & ~np.uint32(ImageFlag.LOOKED_MISSING)
     counts = np.zeros(images.last + 1, np.int64)
     counts[: len(n_measures)] = n_measures
     columns["nstar"] = counts[columns["image_id"]].astype(picked["nstar"].dtype)

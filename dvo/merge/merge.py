@@ -246,7 +246,10 @@ class _Run:
         if photcodes.n_new:
             columns = {n.lower(): v for n, v in photcodes.table.to_columns().items()}
             change.put_global(ColumnTable(PHOTCODE, columns), "Photcodes", replace_all=True)
-        rows = image_table(self.source, images, photcodes.codes, per_image)
+        rows = image_table(
+            self.source, images, photcodes.codes, per_image,
+            is_selection=self._is_selection,
+        )  # fmt: skip
         if len(rows):
             change.put_global(rows, "Images", replace_all=False)
         n_chips = int(np.count_nonzero(rows["photcode"]))
@@ -313,17 +316,21 @@ class _Run:
         objects, rows = find_pairs(batch, self.rule, self.view, kinds)
         added = add_batch(
             change, self.view, objects, batch, coming, rows, self.names,
-            is_selection=self.options.selection is not None,
+            is_selection=self._is_selection,
         )  # fmt: skip
         widen_pad(change, added.pad_deg)
         if added.has_motion:
             widen_motion(change, objects, np.array([self.rule.epoch]))
         return added
 
+    @property
+    def _is_selection(self) -> bool:
+        """Whether some rows stay behind."""
+        return self.options.selection not in (None, Selection())
+
     def _satellites_come(self, batch: SourceBatch) -> bool:
         """Whether rows come of images that have no measure here, as rows of Missing may."""
-        is_whole = self.options.selection is None
-        return is_whole and any_comes(batch.satellites, self.names.images)
+        return not self._is_selection and any_comes(batch.satellites, self.names.images)
 
     def _count(self, batch: SourceBatch, coming: Any) -> None:
         """Count what a batch would add."""
@@ -351,7 +358,7 @@ class _Run:
                 change.commit(**self.state.with_regions([], []).as_params())
             self.report.finished = True
             self._follow()
-        if self.options.selection is not None and self.report.finished:
+        if self._is_selection and self.report.finished:
             self._drop_unused_images()
         if self.report.n_commits and self.options.compact_parts:
             compact_busy(self.store, at_least=self.options.compact_parts)

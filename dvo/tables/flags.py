@@ -237,6 +237,8 @@ class ImageFlag(enum.IntFlag):
     """zero point fitted for the exposure"""
     IMAGE_PHOTCAL = 0x8000
     """zero point fitted for the image"""
+    LOOKED_MISSING = 0x10000
+    """known objects that it has no measure of are in Missing (not of the original)"""
 
 
 class PhotFlag(enum.IntFlag):

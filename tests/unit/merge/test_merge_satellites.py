@@ -158,7 +158,7 @@ def test_a_part_has_the_rows_of_its_measures(tmp_path: Path) -> None:
         codes = tuple(p.code for p in store.view().photcodes if p.name == "SYNTH.g.C00")
         extract(store, tmp_path / "part", Selection(area=area, photcodes=codes))
         extract(store, tmp_path / "all", Selection())
-    for schema in (GALPHOT, LENSING, LENSOBJ, STARPAR):
+    for schema in (GALPHOT, LENSING, LENSOBJ, MISSING, STARPAR):
         assert rows_by_detections(tmp_path / "all", schema) == rows_by_detections(source, schema)
     assert rows_by_detections(tmp_path / "part", MISSING) == {}
     with Store(tmp_path / "part") as store:
