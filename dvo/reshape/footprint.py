@@ -50,7 +50,18 @@ class Footprint:
     radius_deg: float
 
     def cone(self, pad_deg: float) -> Cone:
-        """The circle, larger by a margin [deg]."""
+        """Make a circle that holds the field, and more.
+
+        Parameters
+        ----------
+        pad_deg : float
+            By how much it is larger [deg].
+
+        Returns
+        -------
+        Cone
+            The circle.
+        """
         return Cone(self.ra, self.dec, min(180.0, self.radius_deg + pad_deg))
 
     def may_hold(self, ra: F64, dec: F64, pad_deg: float) -> NDArray[np.bool_]:

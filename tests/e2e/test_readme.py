@@ -58,6 +58,7 @@ def test_quickstart(after_quickstart):
         "docs/fits.md",
         "docs/merging.md",
         "docs/reshaping.md",
+        "docs/satellites.md",
         "docs/exchange.md",
     ],
 )
