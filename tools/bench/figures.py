@@ -52,6 +52,7 @@ GOALS = {
     "compaction": Goal(1.5, 2.0, at_least=True),
     "check_deep": Goal(2.0, 3.0, at_least=True),
     "overlay": Goal(1, 4, at_least=True),
+    "overlay_lsdb": Goal(40, 60, at_least=True),
     "match_seconds": Goal(0.5, 0.35, at_least=False),
     "match_lsdb": Goal(2, 3, at_least=True),
     "hats_export": Goal(1.0, 2.0, at_least=True),

@@ -64,7 +64,6 @@ class LsdbPeer:
     def __init__(self) -> None:
         # Its own packages only.
         known = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL"))}
-        known["TQDM_DISABLE"] = "1"
         self._process = subprocess.Popen(
             [_PYTHON, _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=known
         )

@@ -38,7 +38,7 @@ def crossmatch(left: str, right: str, radius_arcsec: str) -> dict[str, Any]:
     found = two.crossmatch(
         one, n_neighbors=1, radius_arcsec=float(radius_arcsec), suffixes=("_b", "_a"),
         suffix_method="all_columns",
-    ).compute()  # fmt: skip
+    ).compute(progress_bar=False)  # fmt: skip
     return {"rows": len(found)}
 
 
@@ -69,7 +69,7 @@ def write_back(catalog: str, target: str) -> dict[str, Any]:
 
     shutil.rmtree(target, ignore_errors=True)
     found = lsdb.open_catalog(catalog).map_partitions(shift)
-    found.write_catalog(target, catalog_name="written_back")
+    found.write_catalog(target, catalog_name="written_back", progress_bar=False)
     return {"rows": len(lsdb.open_catalog(target))}
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     import dask
 
     dask.config.set(scheduler="threads", num_workers=os.cpu_count())
-    # Progress bars and the like of libraries must not get between the answers.
+    # What libraries print must not get between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import shutil
 import time
 from pathlib import Path
 
 import databases
+import lsdb_peer
 import numpy as np
 from figures import Figure
 from stage import Stage
@@ -24,6 +26,10 @@ from dvo.tables.measure import MEASURE
 
 __all__ = ["measure"]
 
+# What the exposures hold, and the star of each: LSDB writes all that a catalog has.
+_OF_INPUT = ["ra", "dec", "mag", "mag_err", "time", "image_id", "photcode", "phot_flags",
+             "obj_id", "x_ccd", "y_ccd", "det_id"]  # fmt: skip
+
 
 def measure(stage: Stage) -> list[Figure]:
     """Measure every size.
@@ -37,7 +43,8 @@ def measure(stage: Stage) -> list[Figure]:
     -------
     list of Figure
         Rates in this process; a merge also against addstar of the same files, and an
-        overlay against DuckDB's UPDATE and CHECKPOINT.
+        overlay against DuckDB's UPDATE and CHECKPOINT, and against LSDB, which writes the
+        catalog anew.
     """
     stage.warm_up()
     figures = []
@@ -48,7 +55,7 @@ def measure(stage: Stage) -> list[Figure]:
             _merge_little(stage, inputs),
             _compact(stage, inputs),
             _check(stage, inputs),
-            _overlay(stage, inputs),
+            *_overlay(stage, inputs),
         ]
     return figures
 
@@ -147,30 +154,52 @@ def _check(stage: Stage, inputs: Inputs) -> Figure:
     )  # fmt: skip
 
 
-def _overlay(stage: Stage, inputs: Inputs) -> Figure:
+def _overlay(stage: Stage, inputs: Inputs) -> list[Figure]:
     """A zero point for each exposure, written to all its measures, durable."""
     target = stage.scratch / "target.catdir"
     _copied(stage.compacted(inputs.size), target)
-    offsets = np.random.default_rng(5).normal(0, 0.02, 1000).astype(np.float32)
 
     def ours() -> None:
-        with Store(target, writable=True) as store:
-            view = store.view()
-            changes = []
-            for region in view.regions():
-                ids = view.read(MEASURE, region, ["image_id"])["image_id"]
-                (part,) = [p for p in view.parts(MEASURE, region) if p.kind == "rows"]
-                changes.append((part, ColumnTable(MEASURE, {"m_cal": offsets[ids]}, len(ids))))
-            with store.begin("bench", {}, view) as change:
-                change.overlay(MEASURE, changes)
-                change.commit()
+        _write_back(target)
 
+    what = "one column of all rows written back, vs "
     with stage.peer(inputs.size) as duck:
         seconds = take_turns({"ours": ours, "peer": duck.update_column}, 3)
+    figures = [_written_back("overlay", what + "DuckDB UPDATE", inputs, seconds)]
+    if not lsdb_peer.is_there():
+        return [*figures, Figure("overlay_lsdb", what + "LSDB rewrite", inputs.size, math.nan,
+                                 "x faster", note=lsdb_peer.ABSENT)]  # fmt: skip
+    hats = lsdb_peer.exported(target, stage.scratch / "measures.hats", "measure", _OF_INPUT)
+    rewritten = stage.scratch / "rewritten.hats"
+    with lsdb_peer.LsdbPeer() as lsdb:
+
+        def rewrite() -> None:
+            lsdb.ask("write_back", hats, rewritten)
+
+        seconds = take_turns({"ours": ours, "peer": rewrite}, 3)
+    for folder in (hats, rewritten):
+        shutil.rmtree(folder)
+    return [*figures, _written_back("overlay_lsdb", what + "LSDB rewrite", inputs, seconds)]
+
+
+def _write_back(catdir: Path) -> None:
+    offsets = np.random.default_rng(5).normal(0, 0.02, 1000).astype(np.float32)
+    with Store(catdir, writable=True) as store:
+        view = store.view()
+        changes = []
+        for region in view.regions():
+            ids = view.read(MEASURE, region, ["image_id"])["image_id"]
+            (part,) = [p for p in view.parts(MEASURE, region) if p.kind == "rows"]
+            changes.append((part, ColumnTable(MEASURE, {"m_cal": offsets[ids]}, len(ids))))
+        with store.begin("bench", {}, view) as change:
+            change.overlay(MEASURE, changes)
+            change.commit()
+
+
+def _written_back(key: str, what: str, inputs: Inputs, seconds: dict[str, list[float]]) -> Figure:
     rate = {who: inputs.n_rows / median(s) / 1e6 for who, s in seconds.items()}
     return Figure(
-        "overlay", "one column of all rows written back, vs DuckDB UPDATE", inputs.size,
-        pair_ratio(seconds["peer"], seconds["ours"]), "x faster",
-        f"{rate['ours']:.1f} M rows/s", f"{rate['peer']:.1f} M rows/s",
+        key, what, inputs.size, pair_ratio(seconds["peer"], seconds["ours"]), "x faster",
+        f"{rate['ours']:.1f} M rows/s", f"{rate['peer']:.2f} M rows/s",
         details={"seconds": seconds},
     )  # fmt: skip
