@@ -28,6 +28,7 @@ from dvo.merge.progress import COMMAND, Progress, find_progress, is_undisturbed
 from dvo.merge.rows import Added, Translation, add_batch, coming_measures, kinds_of
 from dvo.merge.satellites import any_comes
 from dvo.merge.selection import Selection
+from dvo.merge.soundness import require_sound
 from dvo.merge.source import SourceBatch, common_epoch, in_batches, read_batch
 from dvo.partition.compact import compact_busy
 from dvo.partition.manifest import ALL_SKY
@@ -157,14 +158,19 @@ def merge(
         If an image is in the database with other content.
     ConfigError
         If the two are the same database, or the source has gone on in the midst of a merge.
+    StorageError
+        If a file of the source is damaged or gone; then nothing was taken of it by this run.
     """
     began = time.perf_counter()
     if store.db_id == source.db_id:
         raise ConfigError(f"{source.catdir} is the database {store.catdir} itself, or a copy of it")
     run = _Run(store, source, options)
+    batches = run.batches()
+    if batches and not options.dry_run:
+        require_sound(source.catdir, run.source, [r for regions in batches for r in regions])
     # The next batch is read while one is at work; only this thread reads the source.
     with ThreadPoolExecutor(1, thread_name_prefix="dvo-read") as pool:
-        for batch in _read_ahead(pool, run.read, run.batches()):
+        for batch in _read_ahead(pool, run.read, batches):
             run.add(batch)
             run.report.seconds = time.perf_counter() - began
             if progress is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,26 @@ from dvo.partition.gather import ROW
 from dvo.partition.manifest import FileRow, SnapshotRow
 from dvo.tables.fits import TableFile, verify
 
-__all__ = ["find_content_faults", "find_record_faults", "find_size_faults"]
+__all__ = ["file_digest", "find_content_faults", "find_record_faults", "find_size_faults"]
 
-_PIECE = 1 << 22
 _TILES_SAMPLED = 6
+
+
+def file_digest(path: Path) -> str:
+    """Work out the digest of a file, as the manifest holds it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        BLAKE2b of 16 bytes, in hexadecimal.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()
 
 
 def find_size_faults(catdir: Path, file: FileRow) -> list[Fault]:
@@ -63,13 +80,10 @@ def find_content_faults(catdir: Path, file: FileRow, db_id: str) -> list[Fault]:
         What is wrong.
     """
     path = catdir / file.path
-    digest = hashlib.blake2b(digest_size=16)
     try:
-        with path.open("rb") as data:
-            while piece := data.read(_PIECE):
-                digest.update(piece)
-        if digest.hexdigest() != file.digest:
-            return [Fault(FaultKind.FILE, f"its digest is {digest.hexdigest()}, not {file.digest}: "
+        digest = file_digest(path)
+        if digest != file.digest:
+            return [Fault(FaultKind.FILE, f"its digest is {digest}, not {file.digest}: "
                           "its bytes have changed", file.path)]  # fmt: skip
         verify(path)
         with TableFile(path, 1) as table:

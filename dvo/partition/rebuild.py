@@ -7,7 +7,6 @@ that was cut short: then its files are not whole, and it is left out.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from dvo.errors import CorruptTableError, FormatVersionError, NotACatdirError, StorageError
 from dvo.partition import layout
+from dvo.partition.file_rules import file_digest
 from dvo.partition.lock import WriterLock
 from dvo.partition.manifest import (
     Change,
@@ -32,8 +32,6 @@ __all__ = ["RebuildReport", "rebuild"]
 
 _Commit = tuple[SnapshotRow, Change, str]
 """Snapshot that a commit made, what it did, and token of the commit that it built on."""
-
-_PIECE = 1 << 22
 
 
 @dataclass(slots=True)
@@ -195,14 +193,10 @@ def _has_files(catdir: Path, commit: _Commit, report: RebuildReport) -> bool:
 
 
 def _is_whole(catdir: Path, file: FileRow) -> bool:
-    digest = hashlib.blake2b(digest_size=16)
     try:
-        with (catdir / file.path).open("rb") as data:
-            while piece := data.read(_PIECE):
-                digest.update(piece)
+        return file_digest(catdir / file.path) == file.digest
     except OSError:
         return False
-    return digest.hexdigest() == file.digest
 
 
 def _move_aside(catdir: Path) -> list[str]:
