@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -167,8 +168,26 @@ _OPERATORS = (
     exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift,
     exp.BitwiseRightShift, exp.DPipe, exp.IntDiv, exp.Filter,
 )  # fmt: skip
-_LITTLE = (exp.Func, exp.Var)
-_ALLOWED = (*_CLAUSES, *_OPERATORS, *_LITTLE)
+_ALLOWED = (*_CLAUSES, *_OPERATORS)
+_SIDES = frozenset({"PRECEDING", "FOLLOWING", "UNBOUNDED", "CURRENT ROW"})
+_WORDS: dict[tuple[type[exp.Expr], str], frozenset[str]] = {
+    (exp.Join, "side"): frozenset({"LEFT", "RIGHT", "FULL"}),
+    (exp.Join, "kind"): frozenset({"CROSS", "INNER", "OUTER"}),
+    (exp.Join, "method"): frozenset({"NATURAL"}),
+    (exp.Window, "over"): frozenset({"OVER"}),
+    (exp.WindowSpec, "kind"): frozenset({"ROWS", "RANGE"}),
+    (exp.WindowSpec, "start"): _SIDES,
+    (exp.WindowSpec, "end"): _SIDES,
+    (exp.WindowSpec, "start_side"): _SIDES,
+    (exp.WindowSpec, "end_side"): _SIDES,
+    (exp.Trim, "position"): frozenset({"BOTH", "LEADING", "TRAILING"}),
+    (exp.Fetch, "direction"): frozenset({"FIRST", "NEXT"}),
+}
+_TYPES = frozenset(
+    ["BOOLEAN", "TINYINT", "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL", "CHAR",
+     "VARCHAR", "TEXT"]
+)  # fmt: skip
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def parse_query(text: str) -> exp.Query:
@@ -253,14 +272,44 @@ def assert_allowed(query: exp.Query) -> None:
         if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc):
             if node.name.upper() not in _KNOWN | {DISTANCE}:
                 raise QueryError(_unknown_function(node.name))
-        elif not isinstance(node, _ALLOWED):
-            raise QueryError(f"query: {type(node).key.upper()} is not possible here: {node.sql()}")
+        elif not isinstance(node, _ALLOWED) and not _is_known_function(node):
+            raise QueryError(f"query: {type(node).key.upper()} is not possible here")
+        for name, value in node.args.items():
+            _assert_value(node, name, value)
+        if isinstance(node, exp.Select) and not node.expressions:
+            raise QueryError("query: SELECT what? Name columns, or write *")
         if isinstance(node, exp.Table):
             _assert_plain_table(node)
         if isinstance(node, exp.Select) and (node.args.get("into") or node.args.get("hint")):
             raise QueryError("query: SELECT INTO and hints are not possible")
         if isinstance(node, exp.With) and node.args.get("recursive"):
             raise QueryError("query: WITH RECURSIVE is not possible")
+
+
+def _is_known_function(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Func) and not _KNOWN.isdisjoint(node.sql_names())
+
+
+def _assert_value(node: exp.Expr, name: str, value: object) -> None:
+    """Make sure that what a node holds is a node, a switch, or a word that belongs there."""
+    if isinstance(value, list):
+        is_good = all(isinstance(v, exp.Expr) for v in value)
+    elif isinstance(value, str):
+        is_good = _is_good_text(node, name, value)
+    elif isinstance(node, exp.DataType) and name == "this":
+        is_good = getattr(value, "value", None) in _TYPES
+    else:
+        is_good = value is None or isinstance(value, exp.Expr | bool)
+    if not is_good:
+        raise QueryError(f"query: {type(node).key.upper()} cannot have {name} {value!r}")
+
+
+def _is_good_text(node: exp.Expr, name: str, value: str) -> bool:
+    if name == "this" and isinstance(node, exp.Identifier | exp.Anonymous):
+        return value.isprintable()
+    if name == "this" and isinstance(node, exp.Literal):
+        return bool(node.args.get("is_string")) or _NUMBER.fullmatch(value) is not None
+    return value in _WORDS.get((type(node), name), ())
 
 
 def _assert_plain_table(table: exp.Table) -> None:

@@ -27,11 +27,14 @@ _SETTINGS: dict[str, str] = {
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
 }
-# The haversine formula: exact for small distances, where the cosine rule is not.
-_DISTANCE_MACRO = f"""CREATE MACRO {DISTANCE}(ra1, dec1, ra2, dec2) AS
-    2 * degrees(asin(least(1.0, sqrt(
-        pow(sin(radians(dec2 - dec1) / 2), 2)
-        + cos(radians(dec1)) * cos(radians(dec2)) * pow(sin(radians(ra2 - ra1) / 2), 2)))))"""
+# The haversine formula: exact for small distances, where the cosine rule is not. Null where a
+# coordinate is.
+_HAVERSINE = """CREATE MACRO DVO_HAVERSINE(ra1, dec1, ra2, dec2) AS
+    pow(sin(radians(dec2 - dec1) / 2), 2)
+    + cos(radians(dec1)) * cos(radians(dec2)) * pow(sin(radians(ra2 - ra1) / 2), 2)"""
+_DISTANCE = f"""CREATE MACRO {DISTANCE}(ra1, dec1, ra2, dec2) AS
+    2 * degrees(atan2(sqrt(DVO_HAVERSINE(ra1, dec1, ra2, dec2)),
+                      sqrt(abs(1 - DVO_HAVERSINE(ra1, dec1, ra2, dec2)))))"""
 
 
 def sql_of(tree: exp.Query) -> str:
@@ -53,7 +56,8 @@ class Evaluator:
     def __init__(self, *, memory_bytes: int = 2**31, threads: int = 1) -> None:
         self._con = duckdb.connect(":memory:", config={"threads": threads})
         self._mutex = threading.Lock()
-        self._con.execute(_DISTANCE_MACRO)
+        self._con.execute(_HAVERSINE)
+        self._con.execute(_DISTANCE)
         for name, value in (_SETTINGS | {"memory_limit": f"'{memory_bytes // 2**20}MiB'"}).items():
             self._con.execute(f"SET {name}={value}")
         for switch in ("python_enable_replacements", "python_enable_replacement_scans"):

@@ -9,7 +9,9 @@ old form of ADQL 2.0 where it is the first argument.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlglot import exp
 
@@ -169,15 +171,19 @@ def region_of(node: exp.Expr) -> Area | None:
     QueryError
         If it is no region, or an impossible one.
     """
+    make: Callable[[], Area | None] | None
     circle = circle_of(node)
     if circle is not None:
         place, radius = circle.centre.constant, as_number(circle.radius)
-        return None if place is None or radius is None else Cone(*place, radius)
-    if name_of(node) == "BOX":
-        return _box(node)
-    if name_of(node) == "POLYGON":
-        return _polygon(node)
-    raise QueryError(f"query: {node.sql()} stands where a CIRCLE, BOX or POLYGON is needed")
+        make = partial(Cone, *place, radius) if place and radius is not None else None
+    elif name_of(node) in ("BOX", "POLYGON"):
+        make = partial(_box if name_of(node) == "BOX" else _polygon, node)
+    else:
+        raise QueryError(f"query: {node.sql()} stands where a CIRCLE, BOX or POLYGON is needed")
+    try:
+        return make() if make is not None else None
+    except QueryError as err:
+        raise QueryError(f"query: {node.sql()}: {str(err).removeprefix('query: ')}") from None
 
 
 def _box(node: exp.Expr) -> Area | None:
@@ -191,7 +197,7 @@ def _box(node: exp.Expr) -> Area | None:
         return None
     ra, dec, width, height = (float(v) for v in values if v is not None)
     if not (width >= 0.0 and height >= 0.0 and math.isfinite(ra) and -90.0 <= dec <= 90.0):
-        raise QueryError(f"query: {node.sql()}: no box has such a centre or size")
+        raise QueryError("no box has such a centre or size")
     low, high = max(-90.0, dec - height / 2), min(90.0, dec + height / 2)
     if width >= 360.0:
         return Box(0.0, 360.0, low, high)
@@ -204,7 +210,7 @@ def _polygon(node: exp.Expr) -> Area | None:
         points = [point_of(g) for g in given]
     else:
         if len(given) % 2:
-            raise QueryError(f"query: {node.sql()}: vertices are pairs of ra and dec")
+            raise QueryError("vertices are pairs of ra and dec")
         points = [Point(*pair) for pair in zip(given[::2], given[1::2], strict=True)]
     places = [p.constant for p in points]
     if any(p is None for p in places):

@@ -120,6 +120,7 @@ def resolve_names(query: exp.Query, sources: Mapping[str, Source]) -> exp.Query:
         If a column is not known.
     """
     _name_results(query)
+    _assert_numbers(query)
     used = _resolve_tables(query, sources)
     words = _quoted_words(query)
     schema: dict[str, object] = {
@@ -161,6 +162,23 @@ def _name_results(query: exp.Query) -> None:
             node.replace(exp.alias_(node.copy(), name))
 
 
+def _assert_numbers(query: exp.Query) -> None:
+    """Numbers in GROUP BY and ORDER BY mean results; they have to be there."""
+    for select in query.find_all(exp.Select):
+        if select.is_star:
+            continue  # how many results there are is known later
+        for clause in (select.args.get("group"), select.args.get("order")):
+            for key in clause.expressions if clause is not None else ():
+                value = key.this if isinstance(key, exp.Ordered) else key
+                if isinstance(value, exp.Literal) and not value.is_string:
+                    k = int(value.name) if value.name.isdigit() else 0
+                    if not 1 <= k <= len(select.expressions):
+                        raise QueryError(
+                            f"query: there is no result {value.name} to group or order by; there "
+                            f"are {len(select.expressions)}"
+                        )
+
+
 def _resolve_tables(query: exp.Query, sources: Mapping[str, Source]) -> set[str]:
     used = set()
     for scope in traverse_scope(query):
@@ -199,7 +217,9 @@ def _assert_joins(scope: Scope) -> None:
 def _column_error(query: exp.Query, sources: Mapping[str, Source]) -> QueryError:
     """Find which column it was, and say what was probably meant."""
     words = _quoted_words(query)
-    for scope in traverse_scope(query):
+    scopes = traverse_scope(query)
+    aliases = {alias for scope in scopes for alias in scope.sources}
+    for scope in scopes:
         here = {
             alias: sources[found.name.replace("__", ".")] if isinstance(found, exp.Table) else None
             for alias, found in scope.sources.items()
@@ -212,8 +232,10 @@ def _column_error(query: exp.Query, sources: Mapping[str, Source]) -> QueryError
             for name in found.expression.named_selects
         }
         for column in scope.columns:
+            if column.table and column.table not in aliases:
+                return _unknown_table(column, aliases)
             if column.table and column.table not in here:
-                continue  # of a query around this one, or nonsense that is found below
+                continue  # of a query around this one
             among = [column.table] if column.table else list(known)
             holders = [a for a in among if _same(column.name, known.get(a, ()))]
             if len(holders) > 1:
@@ -226,6 +248,14 @@ def _column_error(query: exp.Query, sources: Mapping[str, Source]) -> QueryError
 
 def _same(name: str, names: Iterable[str]) -> bool:
     return name.lower() in {n.lower() for n in names}
+
+
+def _unknown_table(column: exp.Column, aliases: set[str]) -> QueryError:
+    near = difflib.get_close_matches(column.table, sorted(aliases), 1)
+    hint = f"; did you mean {near[0]}.{column.name}?" if near else ""
+    return QueryError(
+        f"query: no column {column.sql()!r}: no table is called {column.table!r} here{hint}"
+    )
 
 
 def _unknown(column: exp.Column, names: set[str]) -> UnknownColumnError:

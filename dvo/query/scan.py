@@ -151,7 +151,10 @@ def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int])
     if scan.area is None and not request.words:
         table, _ = view.read_many(source.schema, regions, request.stored)
         values = request.values(view, -1, table)
-        values |= read_wide(view, regions, of_filters) if of_filters and regions else {}
+        if regions:
+            values |= read_wide(view, regions, of_filters) if of_filters else {}
+        else:
+            values |= {w.column.name: w.column.nulls(0) for w in of_filters}
     else:
         pieces = [_of_region(view, request, r, scan.area, of_filters) for r in regions]
         values = _joined(request, of_filters, pieces)

@@ -83,7 +83,7 @@ def _from_json(value: Any, depth: int) -> Any:
             raise TypeError
         return value
     if value.keys() == {"type"}:
-        return exp.DataType.Type(value["type"])
+        return exp.DataType.Type(value["type"])  # where it does not belong it is refused later
     kind = getattr(exp, value["kind"])
     if not (isinstance(kind, type) and issubclass(kind, exp.Expr)):
         raise TypeError

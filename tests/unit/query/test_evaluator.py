@@ -1,0 +1,99 @@
+"""The evaluator is shut in: no files, no settings, no variables of this program."""
+
+from __future__ import annotations
+
+import threading
+
+import pyarrow as pa
+import pytest
+
+from dvo.errors import QueryCancelledError, QueryError
+from dvo.query.evaluator import Evaluator
+
+TABLE = pa.table({"x": pa.array([1, 2, None], pa.int32()), "y": [0.5, None, 2.5]})
+
+
+def test_types_are_plain():
+    with Evaluator() as evaluator:
+        found = evaluator.run("SELECT sum(x) AS s, 1.5 AS d, avg(y) AS a, count(*) AS n FROM t",
+                              {"t": TABLE})  # fmt: skip
+    assert found.to_pylist() == [{"s": 3, "d": 1.5, "a": 1.5, "n": 3}]
+    assert [str(f.type) for f in found.schema] == ["int64", "double", "double", "int64"]
+
+
+def test_distances_are_right_where_cosines_are_not():
+    with Evaluator() as evaluator:
+        for sql, expected in (
+            ("SELECT DVO_DISTANCE(10, 20, 10, 20 + 1e-9) AS d", 1e-9),
+            ("SELECT DVO_DISTANCE(0, 89.9, 180, 89.9) AS d", 0.2),
+            ("SELECT DVO_DISTANCE(359.9, 0, 0.1, 0) AS d", 0.2),
+            ("SELECT DVO_DISTANCE(0, 0, 180, 0) AS d", 180.0),
+        ):
+            (row,) = evaluator.run(sql, {}).to_pylist()
+            assert row["d"] == pytest.approx(expected, rel=1e-6)
+        assert evaluator.run("SELECT DVO_DISTANCE(1, 2, NULL, 4) AS d", {})["d"].to_pylist() == [
+            None
+        ]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "COPY (SELECT 1) TO '/tmp/dvo-evaluator-test'",
+        "ATTACH '/tmp/dvo-evaluator-test.db' AS x",
+        "SELECT * FROM glob('/*')",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET memory_limit='1TB'",
+        "SET enable_external_access=true",
+        "SELECT * FROM secret_of_the_caller",
+    ],
+)
+def test_it_is_shut_in(sql):
+    secret_of_the_caller = pa.table({"password": ["abc"]})
+    with Evaluator() as evaluator, pytest.raises(QueryError):
+        evaluator.run(sql, {})
+    assert len(secret_of_the_caller) == 1
+
+
+def test_tables_are_gone_after_a_query():
+    with Evaluator() as evaluator:
+        evaluator.run("SELECT * FROM t", {"t": TABLE})
+        with pytest.raises(QueryError):
+            evaluator.run("SELECT * FROM t", {})
+        with pytest.raises(QueryError):  # also after one that failed
+            evaluator.run("SELECT nothing FROM t", {"t": TABLE})
+        with pytest.raises(QueryError):
+            evaluator.run("SELECT * FROM t", {})
+
+
+def test_what_needs_too_much_memory_fails_with_a_message():
+    numbers = pa.table({"x": pa.array(range(2_000_000), pa.int64())})
+    with Evaluator(memory_bytes=2**25) as evaluator, pytest.raises(QueryError, match="memory"):
+        evaluator.run("SELECT x, count(*) FROM (SELECT a.x FROM t a, (VALUES (1), (2), (3)) b) "
+                      "GROUP BY x ORDER BY x", {"t": numbers})  # fmt: skip
+
+
+def test_a_running_query_can_be_cancelled():
+    numbers = pa.table({"x": pa.array(range(30_000), pa.int64())})
+    with Evaluator() as evaluator:
+        stop = threading.Event()
+
+        def cancel():
+            while not stop.wait(0.05):  # what came before it began is of no effect
+                evaluator.cancel()
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        try:
+            with pytest.raises(QueryCancelledError):
+                evaluator.run("SELECT sum(a.x * b.x * c.x) FROM t a, t b, t c", {"t": numbers})
+        finally:
+            stop.set()
+            thread.join()
+        assert evaluator.run("SELECT count(*) AS n FROM t", {"t": numbers})["n"].to_pylist() == [
+            30_000
+        ]

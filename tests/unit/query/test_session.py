@@ -1,0 +1,183 @@
+"""`db.sql` and `dvo query`: names, messages, metadata, uploads, limits, time."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from astropy.table import Table
+from click.testing import CliRunner
+
+import dvo
+from dvo.cli.main import dvo_command as dvo_program
+from dvo.errors import JobTimeoutError, QueryError, UnknownColumnError
+from dvo.query import run
+from tests.synth import filled_database
+
+
+@pytest.fixture(scope="module")
+def catdir(tmp_path_factory):
+    return filled_database(tmp_path_factory.mktemp("session") / "sky")
+
+
+@pytest.fixture
+def db(catdir):
+    with dvo.open(catdir) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SELECT ra FROM avrage", "no table 'avrage'; did you mean average?"),
+        ("SELECT ra FROM '/etc/passwd'", "no table"),
+        ("SELECT ra FROM other.average", "no schema 'other'"),
+        ("SELECT ra FROM upload.mine", "no table"),
+        ("SELECT rra FROM average", "no column 'rra'; did you mean ra"),
+        ("SELECT a.mag FROM average a", "no column 'a.mag'"),
+        ("SELECT b.ra FROM average a", "no column 'b.ra'"),
+        ("SELECT q.z FROM (SELECT ra FROM average) AS q", "no column"),
+        ("SELECT ra FROM average, measure", "ambiguous: write average.ra or measure.ra"),
+        ("SELECT * FROM average NATURAL JOIN measure", "USING (cat_id, obj_id)"),
+        ("SELECT mag, COUNT(*) FROM measure", "must be in GROUP BY"),
+        ("SELECT mag FROM measure GROUP BY image_id", "must be in GROUP BY"),
+        ("SELECT mag FROM measure ORDER BY 2", "no result 2"),
+        ("SELECT TOP 1.5 mag FROM measure ORDER BY mag", "whole number"),
+        ("SELECT POINT(ra, dec) FROM average", "is no value"),
+        ("SELECT ra FROM average WHERE CONTAINS(POINT(ra, dec), ra) = 1", "is needed"),
+        ("SELECT ra FROM average WHERE CONTAINS(POINT(ra), CIRCLE(1, 2, 3)) = 1", "takes 2"),
+        ("SELECT ra FROM average WHERE CONTAINS(POINT(ra, dec), CIRCLE(1, 92, 3)) = 1", "92"),
+        ("SELECT ra FROM average WHERE CONTAINS(POINT('GALACTIC', ra, dec), CIRCLE(1, 2, 3)) = 1",
+         "ICRS, not GALACTIC"),
+        ("SELECT ra FROM average WHERE CONTAINS(POINT(ra, dec), BOX(ra, dec, 1, 1)) = 1",
+         "need constant numbers"),
+        ("SELECT ra / name FROM average, image", "query: "),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(db, text, message):
+    with pytest.raises(QueryError, match=r"^query: ") as caught:
+        db.sql(text)
+    assert message in str(caught.value)
+
+
+def test_an_unknown_column_has_an_error_of_its_own(db):
+    with pytest.raises(UnknownColumnError):
+        db.sql("SELECT nothing FROM average")
+
+
+def test_columns_of_tables_keep_what_is_known_of_them(db):
+    found = db.sql("SELECT m.ra AS alpha, m.mag + 1 AS x, g_mag FROM measure m "
+                   "JOIN object o USING (cat_id, obj_id)")  # fmt: skip
+    about = {f.name: f.metadata for f in found.schema}
+    assert about["alpha"][b"unit"] == b"deg"
+    assert about["alpha"][b"ucd"].startswith(b"pos.eq.ra")
+    assert about["g_mag"][b"unit"] == b"mag"
+    assert about["x"] is None
+
+
+def test_magnitude_words_and_derived_columns_are_columns(db):
+    found = db.sql('SELECT "mag:rel", "g:err", mjd, photcode_name FROM measure')
+    (region, *_) = db.view.regions()
+    expected = pa.concat_tables(
+        [pa.Table.from_batches([b]) for b in
+         db.scan("measure", ["mag:rel", "g:err", "mjd", "photcode_name"])]
+    )  # fmt: skip
+    assert region >= 0
+    assert found.to_pydict() == expected.to_pydict()
+    assert db.sql('SELECT "g" AS g, "g:nphot" AS n FROM average ORDER BY ra')["n"].null_count == 0
+
+
+@pytest.mark.parametrize("kind", ["arrow", "pandas", "astropy", "arrays"])
+def test_uploads_of_any_kind(db, kind):
+    columns = {"ID": np.array([1, 2]), "X": np.array([1.5, np.nan])}
+    table = {"arrow": lambda: pa.table(columns), "pandas": lambda: pd.DataFrame(columns),
+             "astropy": lambda: Table(columns), "arrays": lambda: columns}[kind]()  # fmt: skip
+    found = db.sql("SELECT id, x FROM upload.mine ORDER BY id", uploads={"Mine": table})
+    assert found.to_pylist() == [{"id": 1, "x": 1.5}, {"id": 2, "x": None}]
+    found = db.sql("SELECT COUNT(*) AS n FROM tap_upload.mine u JOIN average a ON u.id > 1",
+                   uploads={"mine": table})  # fmt: skip
+    assert found["n"].to_pylist() == [db.snapshot.counts["objects"]]
+
+
+def test_names_of_uploads_are_checked(db):
+    with pytest.raises(QueryError, match="letters"):
+        db.sql("SELECT 1", uploads={"a b": {"x": [1]}})
+    with pytest.raises(QueryError, match="same name"):
+        db.sql("SELECT 1", uploads={"a": pa.table({"x": [1], "X": [2]})})
+
+
+def test_a_limit_ends_the_work(db, monkeypatch):
+    monkeypatch.setattr(run, "_GROUP_ROWS", 1)
+    seen = []
+    inside = run.Running.parts
+
+    def counted(self, fragment):
+        for part in inside(self, fragment):
+            seen.append(len(part))
+            yield part
+
+    monkeypatch.setattr(run.Running, "parts", counted)
+    n_groups = len(run.groups_of(db.view, db.plan("SELECT ra FROM measure").fragments[0]))
+    assert n_groups > 1
+    assert db.sql("SELECT ra FROM measure LIMIT 3").num_rows == 3
+    assert len(seen) < n_groups
+    assert db.sql("SELECT ra FROM measure LIMIT 0").num_rows == 0
+
+
+def test_only_regions_that_a_place_touches_are_read(db):
+    (row,) = db.sql("SELECT TOP 1 ra, dec FROM average ORDER BY ra").to_pylist()
+    where = f"WHERE CONTAINS(POINT(ra, dec), CIRCLE({row['ra']}, {row['dec']}, 0.001)) = 1"
+    (fragment,) = db.plan(f"SELECT ra FROM measure {where}").fragments
+    groups = run.groups_of(db.view, fragment)
+    assert sum(map(len, groups)) < len(db.view.regions())
+
+
+def test_time_may_run_out(db, monkeypatch):
+    monkeypatch.setattr(run, "_GROUP_ROWS", 1)
+    with pytest.raises(JobTimeoutError):
+        db.sql("SELECT mag FROM measure", timeout_s=1e-9)
+
+
+def test_an_empty_database_gives_empty_answers(tmp_path):
+    from tests.synth import make_database
+
+    with dvo.open(make_database(tmp_path / "empty")) as db:
+        assert db.sql("SELECT ra, mag FROM measure").num_rows == 0
+        assert db.sql("SELECT COUNT(*) AS n, AVG(mag) AS m FROM measure").to_pylist() == [
+            {"n": 0, "m": None}
+        ]
+        assert db.sql("SELECT photcode, COUNT(*) FROM measure GROUP BY photcode").num_rows == 0
+        assert db.sql("SELECT g_mag FROM object").num_rows == 0
+        assert db.sql("SELECT filter FROM secfilt").num_rows == 0
+
+
+def dvo_command(*words, code=0):
+    found = CliRunner().invoke(dvo_program, [str(w) for w in words])
+    if code == 0 and found.exception is not None:
+        raise found.exception
+    return found
+
+
+def test_the_command(catdir, tmp_path):
+    found = dvo_command("query", catdir, "SELECT COUNT(*) AS n FROM measure", "-f", "json")
+    with dvo.open(catdir) as db:
+        assert json.loads(found.stdout) == [{"n": db.snapshot.counts["measures"]}]
+    (tmp_path / "mine.csv").write_text("id,x\n1,2.5\n2,\n")
+    script = tmp_path / "q.sql"
+    script.write_text("SELECT id, x FROM upload.mine ORDER BY id")
+    found = dvo_command("query", catdir, "--file", script, "--upload",
+                        f"mine={tmp_path / 'mine.csv'}", "-f", "csv")  # fmt: skip
+    assert found.stdout.splitlines() == ['"id","x"', "1,2.5", "2,"]
+    text = dvo_command("query", catdir, "--explain",
+                       "SELECT a.ra, COUNT(*) FROM average a JOIN measure m USING (cat_id, obj_id) "
+                       "WHERE CONTAINS(POINT(a.ra, a.dec), CIRCLE(112.5, 15, 0.1)) = 1 "
+                       "GROUP BY a.ra").stdout  # fmt: skip
+    assert "rows in a circle about 112.5 15 of 0.1 deg" in text
+    assert "in each group: SELECT" in text
+    assert "of all groups: SELECT" in text
+    refused = dvo_command("query", catdir, "SELECT 1; DROP TABLE x", code=1)
+    assert isinstance(refused.exception, QueryError)
+    assert "2 statements" in str(refused.exception)
