@@ -152,10 +152,7 @@ def is_query(text):
     return tree_from_json(tree_to_json(tree)) == tree or pytest.fail("another tree came back")
 
 
-WORDS = (
-    "SELECT FROM WHERE GROUP BY ORDER LIMIT TOP ( ) , * = < ra dec average 1 'x' COUNT AVG AND OR "
-    "NOT JOIN ON UNION ALL AS CASE WHEN END IN NULL IS BETWEEN CONTAINS POINT CIRCLE"
-).split()
+WORDS = ["SELECT", "FROM", "WHERE", "GROUP", "BY", "ORDER", "LIMIT", "TOP", "(", ")", ",", "*", "=", "<", "ra", "dec", "average", "1", "'x'", "COUNT", "AVG", "AND", "OR", "NOT", "JOIN", "ON", "UNION", "ALL", "AS", "CASE", "WHEN", "END", "IN", "NULL", "IS", "BETWEEN", "CONTAINS", "POINT", "CIRCLE"]
 
 
 @given(st.text(max_size=200))
