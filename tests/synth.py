@@ -227,7 +227,7 @@ def whole(view: View, *, numbers: bool = True) -> dict[str, Any]:
     secfilt = (objects[:, None] * n + np.arange(n)).ravel()
     orders = {"Average": objects, "SecFilt": secfilt}
     for name, table in found.items():
-        keys = [k for k in ("photcode", "det_id", "ref_id", "image_id") if k in table]
+        keys = [k for k in ("model_type", "photcode", "det_id", "ref_id", "image_id") if k in table]
         ids = ["obj_id", "cat_id"] if numbers else []
         order = orders.get(name)
         if order is None:

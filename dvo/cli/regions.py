@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from dvo.partition.sky_table import SkyTable
+
 __all__ = ["regions"]
 
+_COUNTS = ("level", "n_objects", "n_measures")
 _FIELDS = ("index", "name", "ra_min", "ra_max", "dec_min", "dec_max", "parent")
 
 
@@ -17,6 +23,13 @@ _FIELDS = ("index", "name", "ra_min", "ra_max", "dec_min", "dec_max", "parent")
 @click.option(
     "--at", nargs=2, type=float, metavar="RA DEC", help="Only the region that holds a position."
 )
+@click.option(
+    "--of",
+    "catdir",
+    type=click.Path(path_type=Path),
+    metavar="CATDIR",
+    help="Catalogs of this database instead, whatever their level, and how much is in each.",
+)
 @click.option("--pure-gsc", is_flag=True, help="The 9537 GSC regions, without the pole rule.")
 @click.option("--count", is_flag=True, help="Print only how many there are.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -25,6 +38,7 @@ def regions(
     level: int,
     name: str | None,
     at: tuple[float, float] | None,
+    catdir: Path | None,
     pure_gsc: bool,
     count: bool,
     as_json: bool,
@@ -39,8 +53,14 @@ def regions(
       dvo regions --level 4 --count
       dvo regions --level 4 --at 31.3 46.8
       dvo regions --name n8230/pole.4 --json
+      dvo regions --of sky --at 56.75 24.1
     """
-    if pure_gsc:
+    fields: tuple[str, ...] = _FIELDS
+    if catdir is not None:
+        if pure_gsc:
+            raise click.UsageError("--of and --pure-gsc exclude each other")
+        rows, fields = _catalog_rows(catdir, name, at), (*_FIELDS, *_COUNTS)
+    elif pure_gsc:
         if name is not None or at is not None:
             raise click.UsageError("--pure-gsc lists all regions; leave out --name and --at")
         rows = _pure_rows()
@@ -50,7 +70,7 @@ def regions(
         click.echo(str(len(rows)))
         return
     if not as_json:
-        click.echo("# " + " ".join(_FIELDS))
+        click.echo("# " + " ".join(fields))
     for row in rows:
         click.echo(json.dumps(row) if as_json else " ".join(str(v) for v in row.values()))
 
@@ -71,6 +91,35 @@ def _rows(
             raise PartitionError(f"({at[0]}, {at[1]}) is no position; dec must be in [-90, 90]")
     else:
         indices = list(sky.at_level(level))
+    return _described(sky, indices)
+
+
+def _catalog_rows(
+    catdir: Path, name: str | None, at: tuple[float, float] | None
+) -> list[dict[str, int | float | str]]:
+    """Regions of a database that have rows: all, those in a region, or that at a place."""
+    import numpy as np  # noqa: PLC0415 - commands load late
+
+    from dvo.partition.store import Store  # noqa: PLC0415 - commands load late
+
+    with Store(catdir, cache_bytes=0) as store:
+        view = store.view()
+        found = view.regions()
+        if name is not None:
+            inside = view.partition.overlapping([view.sky.by_name(name).index])
+            found = sorted(set(found) & set(inside.tolist()))
+        if at is not None:
+            found = sorted(set(found) & set(view.partition.locate([at[0]], [at[1]]).tolist()))
+        counts = view.catalogs(found)
+        levels = view.sky.depths(np.array(found, np.int64)).tolist()
+        return [
+            row | dict(zip(_COUNTS, (level, counts[r].n_average, counts[r].n_measure), strict=True))
+            for row, level, r in zip(_described(view.sky, found), levels, found, strict=True)
+        ]
+
+
+def _described(sky: SkyTable, indices: list[int]) -> list[dict[str, int | float | str]]:
+    """What the SkyTable says of some regions."""
     columns = (
         indices,
         sky.names(indices),

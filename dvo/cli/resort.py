@@ -32,7 +32,8 @@ def resort(catdir: Path, *, names: tuple[str, ...], as_json: bool) -> None:
 
     show = progress_line()
     with Store(catdir, writable=True, command="dvo resort") as store:
-        regions = [store.sky.by_name(name).index for name in names] or None
+        asked = [store.sky.by_name(name).index for name in names]
+        regions = store.view().partition.overlapping(asked).tolist() if asked else None
         n = compact(store, regions, progress=lambda k, of: show(f"{k} of {of} regions compacted"))
         show("")
         snapshot = store.view().snapshot.id

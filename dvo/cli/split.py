@@ -15,7 +15,6 @@ __all__ = ["split"]
 @click.option(
     "--larger-than",
     type=click.IntRange(1),
-    default=0,
     metavar="N",
     help="Split catalogs of more than N measures, down to level 5.",
 )
@@ -31,7 +30,7 @@ def split(
     catdir: Path,
     regions: tuple[str, ...],
     *,
-    larger_than: int,
+    larger_than: int | None,
     split_at: int | None,
     dry_run: bool,
     as_json: bool,
@@ -62,7 +61,7 @@ def split(
     with Store(catdir, writable=not dry_run, command="dvo split") as store:
         if dry_run:
             view = store.view()
-            splits = choose_splits(view, regions, larger_than)
+            splits = choose_splits(view, regions, larger_than or 0)
             counts = [row for r, row in view.catalogs(splits).items() if r in set(splits)]
             shown = view.sky.names(splits)
             facts = {
@@ -76,7 +75,7 @@ def split(
             set_split_limit(store, split_at)
         show = progress_line()
         done = split_regions(
-            store, regions, larger_than=larger_than,
+            store, regions, larger_than=larger_than or 0,
             progress=lambda k, of: show(f"{k} of {of} catalogs dealt out"),
         )  # fmt: skip
         show("")

@@ -106,7 +106,9 @@ def find_objects(
     """
     if {"cat_id", "obj_id"} <= links.keys():
         wanted = pack_id(links["cat_id"], links["obj_id"])
-        first = np.unique(links["cat_id"]).astype(np.int64)
+        made_in = np.unique(links["cat_id"]).astype(np.int64)
+        # Where those regions are in the partition of now.
+        first = view.partition.overlapping(made_in[made_in < len(view.sky)])
         return _by_key(view, wanted, first, AVERAGE, "cat_id and obj_id")
     if "ext_id" in links:
         ra, dec = ext_id_position(links["ext_id"])

@@ -205,3 +205,41 @@ def test_misuse_and_failure(catdir, monkeypatch, capsys, words, code, message):
         run(dvo_command)
     assert stop.value.code == code
     assert message in capsys.readouterr().err
+
+
+def test_split_and_relevel(catdir):
+    with Store(catdir) as store:
+        view = store.view()
+        first = view.sky.names(view.regions()[:1])[0]
+    assert first in dvo("split", catdir, "--larger-than", 1, "--dry-run")
+    planned = dvo_json("split", catdir, first, "--dry-run")
+    assert dvo_json("info", catdir)["n_split"] == 0
+    done = dvo_json("split", catdir, first)
+    assert {k: done[k] for k in planned} == planned
+    assert done["regions"] == [first]
+    assert dvo_json("info", catdir)["n_split"] == 1
+    assert "0 regions split" in dvo("split", catdir, first)
+    listed = [json.loads(line) for line in dvo("regions", "--of", catdir, "--json").splitlines()]
+    assert {row["level"] for row in listed} == {4, 5}
+    counts = dvo_json("info", catdir)
+    assert sum(row["n_measures"] for row in listed) == counts["n_measures"]
+    inside = dvo("regions", "--of", catdir, "--name", first).splitlines()
+    assert inside[0].endswith("level n_objects n_measures")
+    assert all(f" {first}." in line for line in inside[1:])
+    assert len(inside) > 1
+    assert "catalogs compacted" in dvo("resort", catdir, "--region", first)
+    assert dvo_json("relevel", catdir, 3)["n_dealt"] == counts["n_catalogs"]
+    assert dvo_json("info", catdir)["level"] == 3
+    assert "level 3, 0 catalogs dealt out" in dvo("relevel", catdir, 3)
+    dvo("check", catdir, "--deep")
+    dvo("split", catdir, code=2)
+    dvo("regions", "--of", catdir, "--pure-gsc", code=2)
+    assert dvo_json("split", catdir, "--split-at", 3)["regions"] == []
+    dvo("resort", catdir)
+    assert dvo_json("info", catdir)["n_split"] > 0
+
+
+def test_init_sets_the_limit(tmp_path):
+    dvo("init", tmp_path / "sky", "--level", 2, "--split-at", 5)
+    with Store(tmp_path / "sky") as store:
+        assert store.manifest.meta["split_at"] == "5"

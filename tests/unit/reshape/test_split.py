@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from dvo.errors import ConfigError, PartitionError, UnknownRegionError
+from dvo.exchange.original.export import export_catdir
 from dvo.merge.merge import MergeOptions, merge
 from dvo.partition.bounds import Cone
 from dvo.partition.check import check
@@ -22,8 +24,15 @@ from dvo.partition.sky_table import SkyTable
 from dvo.partition.store import Store, create_store
 from dvo.reshape.partition import relevel, set_split_limit, split_regions
 from dvo.tables.average import AVERAGE
+from dvo.tables.galphot import GALPHOT
+from dvo.tables.lensing import LENSING
 from dvo.tables.measure import MEASURE
+from dvo.tables.missing import MISSING
+from dvo.tables.satellites import SATELLITES
+from dvo.tables.schema import TableSchema
+from dvo.tables.starpar import STARPAR
 from tests import synth
+from tests.synth_satellites import add_to_measures, assert_links, rows_by_object
 
 SKY = SkyTable.standard()
 
@@ -350,3 +359,47 @@ def test_the_reach_covers_what_lies_outside(sky: Path) -> None:
             table = view.read(MEASURE, region, ["ra", "dec"])
             for ra, dec in zip(table["ra"].tolist(), table["dec"].tolist(), strict=True):
                 assert region in view.partition.cone(ra, dec, view.pad_deg + 1e-9)
+
+
+@pytest.mark.parametrize("schema", [LENSING, STARPAR, GALPHOT, MISSING], ids=lambda s: s.name)
+def test_satellite_rows_go_with_their_objects(sky: Path, schema: TableSchema) -> None:
+    with Store(sky, writable=True) as store:
+        made = add_to_measures(store, schema, [1, 2] if "image_id" in schema else [1])
+        before = synth.whole(store.view())
+        satellites = [s for s in SATELLITES if s.schema.name in before]
+        assert satellites
+        for change in (
+            lambda: split_regions(store, [], larger_than=20),
+            lambda: relevel(store, 1),
+            lambda: relevel(store, 4),
+        ):
+            change()
+            view = store.view()
+            synth.assert_same(before, synth.whole(view))
+            assert rows_by_object(view, schema).keys() == made.keys()
+            for satellite in satellites:
+                assert_links(view, satellite)
+            assert_sound(store)
+
+
+def test_exports_of_a_mixed_database(sky: Path, tmp_path: Path) -> None:
+    with Store(sky, writable=True) as store:
+        split_regions(store, names(store)[:1])
+        view = store.view()
+        n_measures = view.snapshot.counts["measures"]
+        assert export_catdir(store, view, tmp_path / "old").rows == n_measures
+        with fits.open(tmp_path / "old" / "SkyTable.fits") as file:
+            rows = file[1].data
+            of = {int(row["INDEX"]): row for row in rows}
+            for region in view.regions():
+                row = of[region]
+                assert row["TABLE"] == 1
+                name = row["NAME"].strip()
+                assert name == view.sky.names([region])[0]
+                assert (tmp_path / "old" / f"{name}.cpm").exists()
+                while row["DEPTH"] > 0:
+                    above = rows[row["PARENT"]]
+                    children = rows["INDEX"][above["CHILD_S"] : above["CHILD_E"]]
+                    assert int(row["INDEX"]) in children.tolist()
+                    assert above["TABLE"] == 0
+                    row = above
