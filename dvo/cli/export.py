@@ -135,7 +135,8 @@ def fits(*, as_catdir: bool, **asked: Any) -> None:
     """Write a plain FITS table, or the whole database as the original DVO lays it out.
 
     With --catdir OUT is a folder with SkyTable.fits, Photcodes.dat, Images.dat and a .cpt,
-    .cps and .cpm file a region: uncompressed tables of the format PS1_V6.
+    .cps and .cpm file a region, and files of satellite tables where there are rows:
+    uncompressed tables of the format PS1_V6.
 
     \b
     Examples:

@@ -1,7 +1,7 @@
 """A snapshot as a folder that the original DVO could have written.
 
-A catalog is three files, the rows of measures in the order of their objects; PSF widths of
-images are in arcseconds there, and so need the astrometry.
+A catalog is three files, and one more for each satellite table that it has rows of, in the order
+of their objects; PSF widths of images are in arcseconds there, and so need the astrometry.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from dvo.exchange.original.formats import (
     SECFILT_V6,
     SKY_REGION,
 )
+from dvo.exchange.original.satellite_formats import HEADER_KEYS, SATELLITES_V6
 from dvo.exchange.report import ExportReport, Progress
 from dvo.partition.bounds import Area
 from dvo.partition.store import Store
@@ -41,6 +42,7 @@ from dvo.tables.links import sort_catalogs
 from dvo.tables.magnitudes import ZERO_POINT
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE
+from dvo.tables.satellites import SATELLITES, sort_satellites
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["export_catdir"]
@@ -48,6 +50,9 @@ __all__ = ["export_catdir"]
 Array = NDArray[Any]
 
 _FORMAT = "PS1_V6"
+_FORMATS = {
+    AVERAGE.name: AVERAGE_V6, SECFILT.name: SECFILT_V6, MEASURE.name: MEASURE_V6, **SATELLITES_V6
+}  # fmt: skip
 _MARKS = ("SkyTable.fits", "Images.dat", "Photcodes.dat")
 _THREADS = 2
 _MANIFEST_REGIONS = 5000  # whose facts are asked of the manifest at once
@@ -160,21 +165,24 @@ def _write_images(store: Store, view: View, folder: Path) -> None:
     _write(folder / "Images.dat", [table], header)
 
 
-def _sorted_catalog(view: View, region: int) -> tuple[ColumnTable, ColumnTable, ColumnTable]:
-    """Tables of a region, measures in the order of their objects."""
+def _sorted_catalog(view: View, region: int) -> list[ColumnTable]:
+    """Tables of a region, measures and rows of satellites in the order of their objects."""
     average = view.read(AVERAGE, region)
     secfilt = view.read(SECFILT, region)
     measure = view.read(MEASURE, region)
+    found = [s for s in SATELLITES if view.n_rows(s.schema, region)]
+    satellites = [view.read(s.schema, region) for s in found]
     if view.catalog(region).is_sorted:
-        return average, secfilt, measure
+        return [average, secfilt, measure, *satellites]
     edges, objects = np.array([0, len(average)]), measure["ave_ref"].astype(np.int64)
-    return sort_catalogs(average, secfilt, measure, edges, objects)[:3]
+    average, secfilt, measure, _ = sort_catalogs(average, secfilt, measure, edges, objects)
+    for k, satellite in enumerate(found):
+        satellites[k], _ = sort_satellites(average, edges, satellite, satellites[k])
+    return [average, secfilt, measure, *satellites]
 
 
-def _write_catalog(
-    view: View, region: int, tables: tuple[ColumnTable, ColumnTable, ColumnTable], folder: Path
-) -> None:
-    average, secfilt, measure = tables
+def _write_catalog(view: View, region: int, tables: list[ColumnTable], folder: Path) -> None:
+    average, _, measure, *satellites = tables
     where = view.sky.region(region)
     path = folder / f"{where.name}.cpt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -191,14 +199,17 @@ def _write_catalog(
         "NSECFILT": (view.n_secfilt, "average filters"),
         "SORTED": (True, "measures are in the order of objects"),
     }  # fmt: skip
-    for suffix, old, table, facts in (
-        ("cpt", AVERAGE_V6, average, header),
-        ("cps", SECFILT_V6, secfilt, {}),
-        ("cpm", MEASURE_V6, measure, {}),
-    ):
+    for table in satellites:
+        # Without its keyword a table counts as empty.
+        name, count = HEADER_KEYS[table.schema.name]
+        header[name] = f"{root}.{table.schema.suffix}"
+        header[count] = (len(table), f"rows of {table.schema.name}")
+    for table in tables:
+        schema = table.schema
         columns = {name: table[name] for name in table}
-        made = old_table(old, table.schema, columns, len(table))
-        _write(path.with_name(f"{root}.{suffix}"), [made], facts)
+        made = old_table(_FORMATS[schema.name], schema, columns, len(table))
+        facts = header if schema is AVERAGE else {}
+        _write(path.with_name(f"{root}.{schema.suffix}"), [made], facts)
 
 
 def _write(path: Path, hdus: list[TableHDU], header: dict[str, Any]) -> None:
