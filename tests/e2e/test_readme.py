@@ -54,6 +54,7 @@ def test_quickstart(after_quickstart):
     "page",
     [
         "docs/python.md",
+        "docs/queries.md",
         "docs/operators.md",
         "docs/fits.md",
         "docs/merging.md",
