@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from timing import ProcessCost, run_process
 from workload import COLUMN_MAP, FILTERS, RADIUS_ARCSEC, Inputs, photcode_name
 
-from dvo.database.database import open_database
+from dvo.query.session import open_database
 from dvo.ingest.addstar import addstar
 from dvo.ingest.column_map import parse_column_map
 from dvo.ingest.report import AddstarOptions, AddstarReport
