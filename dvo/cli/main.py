@@ -23,6 +23,7 @@ _COMMANDS = {
     "cone": "dvo.cli.cone",
     "coverage": "dvo.cli.coverage",
     "delete": "dvo.cli.delete",
+    "diff": "dvo.cli.diff",
     "extract": "dvo.cli.extract",
     "export": "dvo.cli.export",
     "fits": "dvo.cli.fits",

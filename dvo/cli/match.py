@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dvo.cli.output import Output, format_option, output_option
+from dvo.cli.snapshot_option import snapshot_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +61,7 @@ __all__ = ["match"]
     help="Move objects with known proper motions to this year, such as 2016.0; OTHER is of it, "
     "or moved too if it is a database.",
 )
-@click.option("--snapshot", type=int, help="State to read (see: dvo log); the newest if not given.")
+@snapshot_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print counts as JSON; the rows go to -o, if given."
 )
@@ -78,7 +80,7 @@ def match(
     dec_name: str | None,
     hdu: str | None,
     epoch: float | None,
-    snapshot: int | None,
+    snapshot: int | str | datetime | None,
     as_json: bool,
     form: str | None,
     output: Path | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dvo.database.arrow import OutputColumn, to_arrow
+from dvo.database.changes import diff_table, table_name
 from dvo.database.derived import distances
 from dvo.database.fields import Request, resolve
 from dvo.database.given_table import as_given
@@ -21,6 +22,7 @@ from dvo.database.match_sides import ObjectSide, Side, TableSide
 from dvo.database.satellites import read_satellites_in
 from dvo.errors import QueryError
 from dvo.partition.bounds import Area, Box, Cone
+from dvo.partition.history import SnapshotDiff, diff, diff_rows
 from dvo.partition.manifest import ALL_SKY, SnapshotRow
 from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import DEFAULT_CACHE_BYTES, Store
@@ -440,6 +442,89 @@ class Database:
         if find_satellite(request.schema.name) is not None:
             return read_satellites_in(self.view, request.schema, region, request.stored, area)
         return self.view.read_area(request.schema, region, request.stored, area)
+
+    @property
+    def tags(self) -> dict[str, int]:
+        """Snapshots that have names: their numbers by tag."""
+        return {tag.name: tag.snapshot for tag in self._store.manifest.tags()}
+
+    def diff(
+        self,
+        old: SnapshotName,
+        new: SnapshotName | None = None,
+        *,
+        tables: Collection[str] | None = None,
+        regions: Collection[str] | None = None,
+    ) -> SnapshotDiff:
+        """Count the rows that were added, have changed or are gone between two snapshots.
+
+        Parameters
+        ----------
+        old : int, str or datetime
+            The older one: number, tag or time (UTC).
+        new : int, str or datetime, optional
+            The newer one; None for the one that is open.
+        tables : collection of str, optional
+            Tables that are looked at, such as ``["Measure"]``; None for all.
+        regions : collection of str, optional
+            Names of regions that are looked at; None for all.
+
+        Returns
+        -------
+        SnapshotDiff
+            Counts by table, region and column.
+
+        Raises
+        ------
+        UnknownSnapshotError
+            If there is no such snapshot.
+        """
+        names = None if tables is None else [table_name(name) for name in tables]
+        return diff(self._store, old, self._other(new), tables=names, regions=regions)
+
+    def diff_rows(
+        self,
+        old: SnapshotName,
+        new: SnapshotName | None = None,
+        *,
+        table: str,
+        columns: Sequence[str] | None = None,
+        regions: Collection[str] | None = None,
+    ) -> pa.Table:
+        """Rows of a table that differ between two snapshots.
+
+        Parameters
+        ----------
+        old : int, str or datetime
+            The older one: number, tag or time (UTC).
+        new : int, str or datetime, optional
+            The newer one; None for the one that is open.
+        table : str
+            The table, such as ``Measure``.
+        columns : sequence of str, optional
+            Columns; None for all that are stored. Those that say which row it is come first.
+        regions : collection of str, optional
+            Names of regions that are looked at; None for all.
+
+        Returns
+        -------
+        pyarrow.Table
+            The rows, with their region, and in the column ``change``: ``added``, ``gone``, or,
+            for one that has changed, ``before`` and ``after`` in two rows.
+
+        Raises
+        ------
+        UnknownSnapshotError
+            If there is no such snapshot.
+        UnknownColumnError
+            If the table has no such column.
+        """
+        name = table_name(table)
+        found = diff_rows(self._store, old, self._other(new), table=name, regions=regions)
+        return diff_table(self.view, name, found, columns)
+
+    def _other(self, snapshot: SnapshotName | None) -> View:
+        return self.view if snapshot is None else self._store.view(snapshot)
 
     def close(self) -> None:
         """Close files; safe to call twice."""

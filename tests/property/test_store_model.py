@@ -22,16 +22,18 @@ from hypothesis.stateful import (
 from dvo.errors import UnknownSnapshotError
 from dvo.partition.check import check
 from dvo.partition.compact import compact_busy, resort
-from dvo.partition.history import rollback, vacuum
+from dvo.partition.history import diff, drop_tag, put_tag, rollback, vacuum
 from dvo.partition.manifest import CatalogRow, ImageRow
 from dvo.partition.rebuild import rebuild
 from dvo.partition.store import Store, create_store
+from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass
 from dvo.tables.secfilt import SECFILT
 from tests.synth import photcodes
+from tests.whole_tables import as_counters, brute_diff, plain
 
 LEVEL = 3
 N_FILTERS = 2
@@ -52,6 +54,9 @@ class Database(RuleBasedStateMachine):
         self.models: dict[int, Model] = {1: {}}
         self.given: set[tuple[int, int]] = set()
         self.forgotten: set[int] = set()
+        self.tags: dict[str, int] = {}
+        self.reader = Store(self.catdir)
+        self.open: list[View] = []
         self.next_det = 0
         self.last_catalog = 0
 
@@ -67,6 +72,7 @@ class Database(RuleBasedStateMachine):
             assert report.notes == []
         finally:
             self.store.close()
+            self.reader.close()
             shutil.rmtree(self.folder)
 
     # ---- what the model says
@@ -236,11 +242,50 @@ class Database(RuleBasedStateMachine):
     @rule(keep=st.integers(1, 4))
     def forget(self, keep):
         model = self.model()
+        states = [row.id for row in self.store.manifest.log() if row.kept and row.is_new_state]
+        held = {*self.tags.values(), *(view.snapshot.id for view in self.open)}
+        oldest = states[-keep] if len(states) >= keep else 0
+        expected = {number for number in self.models if number < oldest} - held
         gone = vacuum(self.store, keep).forgotten
+        assert set(gone) == expected
         for number in gone:
             del self.models[number]
         self.forgotten |= set(gone)
         self.after(model)
+
+    @rule(data=st.data(), name=st.sampled_from(["dr1", "dr2"]))
+    def name_a_snapshot(self, data, name):
+        model, number = self.model(), data.draw(st.sampled_from(sorted(self.models)))
+        put_tag(self.store, name, number, move=True)
+        self.tags[name] = number
+        self.after(model)
+
+    @precondition(lambda self: self.tags)
+    @rule(data=st.data())
+    def take_a_name_away(self, data):
+        model, name = self.model(), data.draw(st.sampled_from(sorted(self.tags)))
+        assert drop_tag(self.store, name).snapshot == self.tags.pop(name)
+        self.after(model)
+
+    @rule(data=st.data())
+    def read_for_long(self, data):
+        """Another store opens a snapshot, and has it open through whatever is done."""
+        number = data.draw(st.sampled_from(sorted(self.models)))
+        self.open.append(self.reader.view(number))
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def end_a_reading(self):
+        view = self.open.pop(0)
+        self.compare_view(view, self.models[view.snapshot.id])
+
+    @rule(data=st.data())
+    def compare_two_snapshots(self, data):
+        old, new = (
+            self.store.view(data.draw(st.sampled_from(sorted(self.models)))) for _ in range(2)
+        )
+        found = as_counters(diff(self.store, old, new))
+        assert found == brute_diff(plain(old), plain(new))
 
     @rule()
     def give_up(self):
@@ -255,7 +300,11 @@ class Database(RuleBasedStateMachine):
         """Close and open, with a manifest made anew if the old one is lost."""
         self.store.close()
         if lose:
+            # A manifest is made anew where nobody reads: open readers would have the old one.
+            self.open.clear()
+            self.reader.close()
             rebuild(self.catdir)
+            self.reader = Store(self.catdir)
         self.store = Store(self.catdir, writable=True)
 
     # ---- what must hold
@@ -263,6 +312,10 @@ class Database(RuleBasedStateMachine):
     @invariant()
     def the_newest_snapshot_is_as_the_model(self):
         self.compare(self.newest)
+
+    @invariant()
+    def tags_are_as_the_model(self):
+        assert {t.name: t.snapshot for t in self.store.manifest.tags()} == self.tags
 
     @rule()
     def all_snapshots_are_as_their_models(self):
@@ -273,8 +326,9 @@ class Database(RuleBasedStateMachine):
                 self.store.view(number)
 
     def compare(self, number):
-        view = self.store.view(number)
-        model = self.models[number]
+        self.compare_view(self.store.view(number), self.models[number])
+
+    def compare_view(self, view, model):
         counts = view.snapshot.counts
         assert counts["objects"] == sum(len(a) for a, _ in model.values())
         assert counts["measures"] == sum(len(m) for _, m in model.values())

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
+from dvo.cli.diff import _lines
 from dvo.cli.dvomerge import dvomerge
 from dvo.cli.main import dvo_command, run
 from dvo.ingest.photcodes import put_photcodes
-from dvo.partition.history import put_tag
+from dvo.partition.history import diff, put_tag
 from dvo.partition.store import Store
+from dvo.query.session import open_database
 from dvo.tables.lensing import LENSING
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass
@@ -189,6 +193,15 @@ def test_check_rebuild(catdir):
         (["cone", "{}", "1", "2", "3", "--snapshot", "77"], 1, "no snapshot 77"),
         (["tag", "{}", "12"], 1, "'12' cannot be a tag; it begins with a letter"),
         (["tag", "{}", "--delete", "dr1"], 1, "no tag 'dr1'; see: dvo tag"),
+        (["diff", "{}", "1", "--rows"], 2, "--rows is about one table"),
+        (["diff", "{}", "1", "--columns", "ra"], 2, "are for --rows"),
+        (["diff", "{}", "1", "--table", "stars"], 1, "no table 'stars'; there are Average"),
+        (
+            ["diff", "{}", "1", "--table", "image", "--rows", "--columns", "nme"],
+            1,
+            "did you mean name?",
+        ),
+        (["diff", "{}", "dr1"], 1, "no tag 'dr1'"),
         (["tag", "{}", "--force"], 2, "--force moves a tag"),
         (["tag", "{}", "dr1", "--delete", "dr2"], 2, "give no other name"),
         (["vacuum", "{}"], 2, "--keep"),
@@ -243,3 +256,57 @@ def test_init_sets_the_limit(tmp_path):
     dvo("init", tmp_path / "sky", "--level", 2, "--split-at", 5)
     with Store(tmp_path / "sky") as store:
         assert store.manifest.meta["split_at"] == "5"
+
+
+def test_diff(catdir, tmp_path):
+    dvo("tag", catdir, "one", 2)
+    found = dvo_json("diff", catdir, "one")
+    with Store(catdir) as store:
+        report = diff(store, 2)
+        name = store.sky.region(report.tables[0].regions[0]).name
+    assert found == report.as_dict()
+    assert (found["old"], found["new"], found["counts"]["images"]) == (2, 5, 2)
+    lines = dvo("diff", catdir, "one", "newest").splitlines()
+    assert lines[0].startswith("from snapshot 2 (20")
+    assert "+2 images" in lines[0]
+    assert lines[2].split() == ["table", "added", "changed", "gone", "regions"]
+    total = found["tables"]["Measure"]
+    assert f"Measure {total['added']}" in re.sub(" +", " ", "\n".join(lines))
+    assert any(line.startswith("  Average: dec ") for line in lines)
+    assert dvo("diff", catdir, 3, 3).splitlines()[1] == "no row differs"
+    some = dvo_json("diff", catdir, "one", "--table", "measure", "--region", name)
+    assert {line["region"] for line in some["regions"]} == {name}
+    assert set(some["tables"]) == {"Measure"}
+
+
+def test_diff_rows(catdir, tmp_path):
+    words = ["diff", catdir, 2, "--table", "average", "--rows", "--columns", "nmeasure"]
+    rows = json.loads(dvo(*words, "-f", "json"))
+    totals = dvo_json("diff", catdir, 2, "--table", "average")["tables"]["Average"]
+    kinds = Counter(row["change"] for row in rows)
+    assert kinds["added"] == totals["added"]
+    assert kinds["before"] == kinds["after"] == totals["changed"]
+    assert list(rows[0]) == ["change", "region", "cat_id", "obj_id", "nmeasure"]
+    dvo(*words, "-o", tmp_path / "rows.parquet")
+    assert (tmp_path / "rows.parquet").stat().st_size > 0
+    with open_database(catdir) as db:
+        assert db.tags == {}
+        table = db.diff_rows(2, table="secfilt", columns=["mag"])
+        assert table.column_names == ["change", "region", "cat_id", "obj_id", "filter", "mag"]
+        assert set(table["filter"].to_pylist()) == {"g", "r"}
+        assert table.num_rows == sum(
+            n * (1 + (kind == "changed"))
+            for kind, n in db.diff(2, tables=["SecFilt"]).tables[0].totals.items()
+        )
+        assert db.diff_rows(4, table="Measure").num_rows == 0
+
+
+def test_the_parts_of_a_long_diff(catdir):
+    """People see the regions with the most rows; all of them if they ask."""
+    with Store(catdir) as store:
+        report = diff(store, 1)
+    lines = report.as_dict()["regions"]
+    shown = _lines(replace(report, tables=report.tables * 9), show_all=False)
+    assert shown[-1].startswith("and ")
+    text = dvo("diff", catdir, 1, "--all")
+    assert sum(line["region"] in text for line in lines if line["region"]) == len(lines) - 1

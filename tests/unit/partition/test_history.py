@@ -8,7 +8,7 @@ import pytest
 from dvo.errors import ConfigError, UnknownSnapshotError
 from dvo.partition.check import check
 from dvo.partition.compact import resort
-from dvo.partition.history import diff, rollback, vacuum
+from dvo.partition.history import rollback, vacuum
 from dvo.partition.manifest import Reach
 from dvo.partition.store import Store
 from dvo.tables.average import AVERAGE
@@ -166,19 +166,3 @@ def test_a_rolled_back_state_survives_the_vacuum_of_its_origin(store):
 def test_vacuum_of_everything_is_refused(store):
     with pytest.raises(ConfigError, match="at least 1"):
         vacuum(store, 0)
-
-
-def test_diff_says_what_changed(store):
-    found = diff(store, 2, 4)
-    assert found.counts["images"] == 2
-    assert found.rows["Image"] == 2
-    assert found.rows["Measure"] == found.counts["measures"]
-    assert found.regions == store.view().regions()
-    assert (found.images_added, found.images_removed) == ([2, 3], [])
-    back = diff(store, 4, 2)
-    assert back.images_removed == [2, 3]
-    assert back.counts == {k: -n for k, n in found.counts.items()}
-    same = diff(store, 3, 3)
-    assert (same.rows, same.regions, same.images_added) == ({}, [], [])
-    with pytest.raises(UnknownSnapshotError):
-        diff(store, 1, 77)
