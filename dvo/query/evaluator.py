@@ -18,7 +18,7 @@ from sqlglot import exp
 from dvo.errors import QueryCancelledError, QueryError
 from dvo.query.adql import DISTANCE
 
-__all__ = ["Evaluator", "sql_of"]
+__all__ = ["Evaluator", "evaluator_of_thread", "sql_of"]
 
 _SETTINGS: dict[str, str] = {
     "temp_directory": "''",
@@ -54,6 +54,7 @@ class Evaluator:
     """
 
     def __init__(self, *, memory_bytes: int = 2**31, threads: int = 1) -> None:
+        self.memory_bytes = memory_bytes
         self._con = duckdb.connect(":memory:", config={"threads": threads})
         self._mutex = threading.Lock()
         self._con.execute(_HAVERSINE)
@@ -125,6 +126,30 @@ class Evaluator:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+_LOCAL = threading.local()
+
+
+def evaluator_of_thread(memory_bytes: int = 2**31) -> Evaluator:
+    """Find the evaluator of this thread; to make one takes longer than most queries.
+
+    Parameters
+    ----------
+    memory_bytes : int
+        Memory that it may take.
+
+    Returns
+    -------
+    Evaluator
+        It stays open; do not close it.
+    """
+    found: Evaluator | None = getattr(_LOCAL, "evaluator", None)
+    if found is None or found.memory_bytes != memory_bytes:
+        if found is not None:
+            found.close()
+        found = _LOCAL.evaluator = Evaluator(memory_bytes=memory_bytes)
+    return found
 
 
 def _first_line(err: Exception) -> str:

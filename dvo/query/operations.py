@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +13,7 @@ from sqlglot import exp
 
 from dvo.partition.operations import register
 from dvo.partition.view import View
-from dvo.query.evaluator import Evaluator, sql_of
+from dvo.query.evaluator import evaluator_of_thread, sql_of
 from dvo.query.names import UPLOAD
 from dvo.query.plan import Fragment
 from dvo.query.scan import Scan, read_scan
@@ -24,8 +23,6 @@ __all__ = ["SELECT", "request_of", "select_rows"]
 
 SELECT = "select"
 """Name of the operation."""
-
-_LOCAL = threading.local()
 
 
 def request_of(fragment: Fragment) -> dict[str, Any]:
@@ -84,7 +81,7 @@ def select_rows(
         return pa.table(
             [table.column(n) for n, _ in work.columns], names=[c for _, c in work.columns]
         )
-    return _evaluator().run(work.sql, found)
+    return evaluator_of_thread().run(work.sql, found)
 
 
 @lru_cache(maxsize=64)
@@ -111,14 +108,6 @@ def _table(
     if scan.table.startswith(f"{UPLOAD}."):
         return tables[scan.table]
     return read_scan(view, scan, regions)
-
-
-def _evaluator() -> Evaluator:
-    """The evaluator of this thread."""
-    found: Evaluator | None = getattr(_LOCAL, "evaluator", None)
-    if found is None:
-        found = _LOCAL.evaluator = Evaluator()
-    return found
 
 
 register(SELECT, select_rows)

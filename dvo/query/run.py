@@ -11,7 +11,7 @@ from sqlglot import exp
 from dvo.partition.engines import Engine
 from dvo.partition.operations import Job
 from dvo.partition.view import View
-from dvo.query.evaluator import Evaluator, sql_of
+from dvo.query.evaluator import evaluator_of_thread, sql_of
 from dvo.query.names import upload_sources
 from dvo.query.operations import SELECT, request_of
 from dvo.query.phases import PARTS
@@ -110,8 +110,7 @@ class Running:
 
     def evaluate(self, tree: exp.Query, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Evaluate a query over tables."""
-        with Evaluator(memory_bytes=self.memory_bytes) as evaluator:
-            return evaluator.run(sql_of(tree), tables)
+        return evaluator_of_thread(self.memory_bytes).run(sql_of(tree), tables)
 
 
 def run_plan(plan: Plan, running: Running) -> Iterator[pa.Table]:

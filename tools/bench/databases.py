@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from timing import ProcessCost, run_process
 from workload import COLUMN_MAP, FILTERS, RADIUS_ARCSEC, Inputs, photcode_name
 
-from dvo.query.session import open_database
 from dvo.ingest.addstar import addstar
 from dvo.ingest.column_map import parse_column_map
 from dvo.ingest.report import AddstarOptions, AddstarReport
 from dvo.ingest.sources import exposure_sources
 from dvo.partition.compact import resort
 from dvo.partition.store import Store, create_store
+from dvo.query.session import open_database
 from dvo.tables.photcode import PhotClass, PhotcodeTable
 
 __all__ = ["LEVEL", "add_files", "add_process", "association_score", "bytes_by_table", "compact",
