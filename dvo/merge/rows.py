@@ -159,7 +159,8 @@ def add_batch(
     Added
         What was added.
     """
-    measure = _translated(batch.measure.take(coming), names)
+    as_given = _taken(batch.measure, coming)
+    measure = _translated(as_given, names)
     of_source = measure["ave_ref"].astype(np.int64)
     is_wanted = np.zeros(len(rows), np.bool_)
     is_wanted[of_source] = True
@@ -177,24 +178,29 @@ def add_batch(
     is_redone = np.zeros(objects.n, np.bool_)
     is_redone[:n_known] = True
     is_redone[rows[new[is_part]]] = True
-    redo = is_redone[found]
+    redo = np.flatnonzero(is_redone[found])
     if len(new):
         _write_new(change, objects, batch, new, rows[new], is_part, names)
         has_motion |= bool(np.isfinite(batch.average["u_ra"][new]).any())
-    if redo.any():
-        _update_known(change, objects, measure.take(redo), found[redo], names, has_motion)
+    if len(redo):
+        _update_known(change, objects, _taken(measure, redo), found[redo], names, has_motion)
     groups = objects.group(found)
     pad = 0.0
     if len(measure):
         pad = _write_measures(change, objects, measure, found, groups, view)
         change.set_catalogs(changed_catalogs(groups, objects))
     add_coming(
-        change, view, objects, batch.satellites, batch.measure.take(coming), rows, names.images,
+        change, view, objects, batch.satellites, as_given, rows, names.images,
         names.photcodes, is_selection=is_selection,
     )  # fmt: skip
     size = len(names.images.numbers) and int(names.images.numbers.max()) + 1
     per_image = np.bincount(measure["image_id"], minlength=size)
     return Added(len(measure), len(old), len(new), per_image, pad, has_motion)
+
+
+def _taken(measure: ColumnTable, rows: Array) -> ColumnTable:
+    """Rows of a table, ascending; most often all of them, which then are not copied."""
+    return measure if len(rows) == len(measure) else measure.take(rows)
 
 
 def _translated(measure: ColumnTable, names: Translation) -> ColumnTable:
