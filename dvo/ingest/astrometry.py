@@ -334,6 +334,8 @@ def read_solution(
     _check_frame(header)
     if ctype.endswith(("-WRP", "-DIS")):
         coords = _read_terms(header, ctype, mosaic if ctype.endswith("-WRP") else None)
+        if ctype.endswith("-DIS"):
+            _check_tangent_point(header, coords)
         if ctype.endswith("-WRP"):
             try:
                 _mosaic_of(coords)
@@ -415,9 +417,13 @@ def _read_tan(header: Header) -> AstromCoords:
         coords = _with_matrix(coords, (d1 * a, d1 * b, d2 * c, d2 * d))
     if coords.pc[0] * coords.pc[3] == coords.pc[1] * coords.pc[2]:
         raise BadCatalogError(f"{header.where}: the matrix of the astrometry is singular")
+    _check_tangent_point(header, coords)
+    return coords
+
+
+def _check_tangent_point(header: Header, coords: AstromCoords) -> None:
     if not -90 <= coords.crval[1] <= 90:
         raise BadCatalogError(f"{header.where}: CRVAL2 = {coords.crval[1]} is no declination")
-    return coords
 
 
 def _with_matrix(coords: AstromCoords, matrix: tuple[float, ...]) -> AstromCoords:
@@ -477,7 +483,8 @@ def _astropy_solution(header: Header) -> Callable[[F64, F64], tuple[F64, F64]]:
             wcs = WCS(cards, naxis=2)
             celestial = wcs.has_celestial
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise BadCatalogError(f"{header.where}: the astrometry cannot be read: {error}") from error
+        reason = " ".join(str(error).split())  # wcslib writes lines
+        raise BadCatalogError(f"{header.where}: the astrometry cannot be read: {reason}") from error
     if not celestial:
         raise BadCatalogError(
             f"{header.where}: CTYPE1 = {header.get('CTYPE1')!r} is no astrometry on the sky"

@@ -61,7 +61,6 @@ def test_quickstart(after_quickstart):
         "docs/reshaping.md",
         "docs/satellites.md",
         "docs/exchange.md",
-        "docs/satellites.md",
     ],
 )
 def test_pages_that_go_on_from_the_quickstart(page, after_quickstart, tmp_path):

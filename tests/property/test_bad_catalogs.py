@@ -20,7 +20,11 @@ from hypothesis import strategies as st
 from dvo.errors import BadCatalogError
 from dvo.ingest.catalogs import read_catalog
 from dvo.ingest.column_map import parse_column_map
+from dvo.ingest.satellites.green import is_green, read_green
+from dvo.ingest.satellites.table_rows import read_rows
 from dvo.ingest.tables import read_detections
+from dvo.tables.photcode import PhotcodeTable
+from dvo.tables.starpar import STARPAR
 from tests.unit.ingest.psphot_files import detections, write_smf
 from tests.unit.ingest.satellite_files import (
     apertures,
@@ -57,6 +61,15 @@ def _read_images(path: Path) -> None:
         pass
 
 
+def _read_stars(path: Path) -> None:
+    read_rows(path, STARPAR, {}, PhotcodeTable())
+
+
+def _read_green(path: Path) -> None:
+    if is_green(path):
+        read_green(path)
+
+
 @cache
 def good(kind: str) -> bytes:
     out = io.BytesIO()
@@ -72,6 +85,11 @@ def good(kind: str) -> bytes:
                 Path(folder) / "a.cmf", hdus, columns=detections(3) | lens_terms(3)
             )
             return path.read_bytes()
+    if kind == "green":
+        return _green()
+    if kind == "stars":
+        Table({"RA": [1.0, 2.0], "DEC": [3.0, 4.0], "E_BV": [0.1, 0.2]}).write(out, format="fits")
+        return out.getvalue()
     if kind == "ldac":
         hdus = [fits.PrimaryHDU(), imhead(CARDS), objects(columns(5))]
         fits.HDUList(hdus).writeto(out)
@@ -86,9 +104,21 @@ def good(kind: str) -> bytes:
     return out.getvalue()
 
 
+def _green() -> bytes:
+    columns = [fits.Column(n, "E", array=np.ones(3)) for n in ("l", "b", "lnZ", "DM", "EBV")]
+    columns += [fits.Column(n, "E", array=np.ones(3)) for n in ("Mr", "FeH")]
+    columns.append(fits.Column("conv", "B", array=np.ones(3)))
+    out = io.BytesIO()
+    hdus = [fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]
+    fits.HDUList([*hdus, fits.ImageHDU(np.ones((3, 4, 5)))]).writeto(out)
+    return out.getvalue()
+
+
 READERS: dict[str, Callable[[Path], None]] = {
     "smf": _read_images,
     "satellites": _read_images,
+    "green": _read_green,
+    "stars": _read_stars,
     "ldac": _read_images,
     "fits": _read_map,
     "votable": _read_map,

@@ -184,7 +184,7 @@ class Extension:
         values = self._table.read(name)
         if values.ndim != 1 or values.dtype.kind not in "fiu":
             raise self._bad(name, values, "a number a row")
-        return np.asarray(values, np.float64)
+        return _float64(values)
 
     def vectors(self, name: str, width: int | None = None) -> F64:
         """Read a column of several numbers a row.
@@ -215,7 +215,7 @@ class Extension:
             values = values[:, None]
         if values.dtype.kind not in "fiu" or (width is not None and values.shape[1] != width):
             raise self._bad(name, values, f"{width or 'some'} numbers a row")
-        return np.asarray(values, np.float64)
+        return _float64(values)
 
     def note_missing(self, chip: Chip) -> None:
         """Tell which of the columns asked for are missing."""
@@ -250,3 +250,8 @@ class Extension:
             f"{self.where}: column {name} is {values.dtype} of shape {values.shape}, not "
             f"{wanted}; {_WITHOUT}"
         )
+
+
+def _float64(values: NDArray[Any]) -> F64:
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN
+        return np.asarray(values, np.float64)

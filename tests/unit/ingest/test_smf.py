@@ -363,3 +363,8 @@ def test_columns_of_the_wrong_type(tmp_path: Path) -> None:
     bad = fits.BinTableHDU.from_columns(cols)
     bad.header["EXTNAME"] = "XY01.psf"
     check_bad(write(tmp_path / "o.smf", [primary_hdu(PRIMARY), header_hdu(CHIP), bad]), "X_PSF")
+
+
+def test_a_focal_plane_that_is_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(BadCatalogError, match=r"CRVAL2 = 250\.0 is no declination"):
+        read_one(one_chip(tmp_path, primary=PRIMARY | {"CRVAL2": 250.0}))
