@@ -42,6 +42,13 @@ def plain(view: View) -> Rows:
             for i, key in enumerate(keys):
                 assert key not in rows, f"{schema.name}: {key} is there twice"
                 rows[key] = (region, values(table, schema, i))
+        for satellite in SATELLITES:
+            table = view.read(satellite.schema, region)
+            names = ("cat_id", "obj_id", *satellite.key)
+            rows = out.setdefault(satellite.schema.name, {})
+            for i, key in enumerate(zip(*(table[n].tolist() for n in names), strict=True)):
+                assert key not in rows, f"{satellite.schema.name}: {key} is there twice"
+                rows[key] = (region, values(table, satellite.schema, i))
     return out
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from dvo.cli.snapshot_option import snapshot_option
 
 if TYPE_CHECKING:
     from dvo.partition.sky_table import SkyTable
@@ -30,6 +33,7 @@ _FIELDS = ("index", "name", "ra_min", "ra_max", "dec_min", "dec_max", "parent")
     metavar="CATDIR",
     help="Catalogs of this database instead, whatever their level, and how much is in each.",
 )
+@snapshot_option
 @click.option("--pure-gsc", is_flag=True, help="The 9537 GSC regions, without the pole rule.")
 @click.option("--count", is_flag=True, help="Print only how many there are.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -39,6 +43,7 @@ def regions(
     name: str | None,
     at: tuple[float, float] | None,
     catdir: Path | None,
+    snapshot: int | str | datetime | None,
     pure_gsc: bool,
     count: bool,
     as_json: bool,
@@ -59,7 +64,9 @@ def regions(
     if catdir is not None:
         if pure_gsc:
             raise click.UsageError("--of and --pure-gsc exclude each other")
-        rows, fields = _catalog_rows(catdir, name, at), (*_FIELDS, *_COUNTS)
+        rows, fields = _catalog_rows(catdir, snapshot, name, at), (*_FIELDS, *_COUNTS)
+    elif snapshot is not None:
+        raise click.UsageError("--snapshot is about a database; give that, too: --of CATDIR")
     elif pure_gsc:
         if name is not None or at is not None:
             raise click.UsageError("--pure-gsc lists all regions; leave out --name and --at")
@@ -95,7 +102,10 @@ def _rows(
 
 
 def _catalog_rows(
-    catdir: Path, name: str | None, at: tuple[float, float] | None
+    catdir: Path,
+    snapshot: int | str | datetime | None,
+    name: str | None,
+    at: tuple[float, float] | None,
 ) -> list[dict[str, int | float | str]]:
     """Regions of a database that have rows: all, those in a region, or that at a place."""
     import numpy as np  # noqa: PLC0415 - commands load late
@@ -103,7 +113,7 @@ def _catalog_rows(
     from dvo.partition.store import Store  # noqa: PLC0415 - commands load late
 
     with Store(catdir, cache_bytes=0) as store:
-        view = store.view()
+        view = store.view(snapshot)
         found = view.regions()
         if name is not None:
             inside = view.partition.overlapping([view.sky.by_name(name).index])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
+
+from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["secfilt"]
 
@@ -13,8 +16,16 @@ __all__ = ["secfilt"]
 @click.argument("catdir", type=click.Path(path_type=Path))
 @click.option("--add", "name", help="Add this average filter.")
 @click.option("--after", help="Filter that the new one is to follow; else the last.")
+@snapshot_option
 @click.option("--drop", help="Drop this average filter and its means; measures stay.")
-def secfilt(catdir: Path, *, name: str | None, after: str | None, drop: str | None) -> None:
+def secfilt(
+    catdir: Path,
+    *,
+    name: str | None,
+    after: str | None,
+    drop: str | None,
+    snapshot: int | str | datetime | None,
+) -> None:
     """Add or drop an average filter of CATDIR, in one commit.
 
     Without an option the filters are listed, in the order of the rows of SecFilt.
@@ -32,9 +43,11 @@ def secfilt(catdir: Path, *, name: str | None, after: str | None, drop: str | No
         raise click.UsageError("--add and --drop exclude each other: one commit, one change")
     if after and not name:
         raise click.UsageError("--after says where --add puts the new filter")
+    if snapshot is not None and (name or drop):
+        raise click.UsageError("--snapshot lists the filters of an older state; it cannot change")
     with Store(catdir, writable=bool(name or drop), command="dvo secfilt") as store:
         if name:
             add_filter(store, name, after)
         elif drop:
             drop_filter(store, drop)
-        click.echo(",".join(p.name for p in store.view().photcodes.sec))
+        click.echo(",".join(p.name for p in store.view(snapshot).photcodes.sec))

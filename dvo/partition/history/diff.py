@@ -165,8 +165,9 @@ def diff(
     tables : collection of str, optional
         Names of tables that are looked at, such as ``Measure``; None for all.
     regions : collection of str, optional
-        Names of regions that are looked at, with those in them; None for the whole sky and
-        the tables without regions.
+        Names of regions that are looked at, with those in them; one that is part of a
+        larger catalog stands for all of that. None for the whole sky and the tables without
+        regions.
     progress : callable, optional
         Called with regions done and regions in all.
 
@@ -185,7 +186,7 @@ def diff(
         If there is no such table.
     """
     both = _open(store, old, new, tables)
-    is_asked = _region_filter(store.sky, regions)
+    is_asked = _region_filter(both, regions)
     counts: dict[str, list[Array]] = {}
     columns: dict[str, dict[str, int]] = {}
     for found in compare(both, tables, is_asked, progress):
@@ -254,7 +255,7 @@ def diff_rows(
         If there is no such table.
     """
     both = _open(store, old, new, [table])
-    is_asked = _region_filter(store.sky, regions)
+    is_asked = _region_filter(both, regions)
     for found in compare(both, [table], is_asked):
         changed = np.zeros(len(found.match.old), np.bool_)
         for _, unlike in found.unlike_columns():
@@ -288,21 +289,14 @@ def _open(
     return Snapshots(one, two, before, after, np.array(numbers, np.int64), store.cache)
 
 
-def _region_filter(sky: SkyTable, names: Collection[str] | None) -> Callable[[I64], Bool] | None:
-    """Tells which regions are those named, or lie in them."""
+def _region_filter(both: Snapshots, names: Collection[str] | None) -> Callable[[I64], Bool] | None:
+    """Tells which regions are those named, lie in them, or are catalogs that they are part of."""
     if names is None:
         return None
-    asked = np.array([sky.by_name(name).index for name in names], np.int64)
-
-    def is_asked(regions: I64) -> Bool:
-        found, above = np.isin(regions, asked), regions.copy()
-        while (above >= 0).any():
-            up = above >= 0
-            above[up] = sky.parents(above[up])
-            found |= np.isin(above, asked)
-        return found
-
-    return is_asked
+    asked = [both.old.sky.by_name(name).index for name in names]
+    found = [view.partition.overlapping(asked) for view in (both.old, both.new)]
+    wanted = np.unique(np.concatenate(found))
+    return lambda regions: np.isin(regions, wanted)
 
 
 def _regions_of_new(found: Comparison) -> I64:

@@ -130,6 +130,7 @@ def test_every_reading_command_takes_a_tag_or_a_time(catdir, tmp_path):
         place = [f"{table[n][0]:.9f}" for n in ("ra", "dec")]
     commands = {
         "info": ["info", catdir, "--json"],
+        "regions": ["regions", "--of", catdir, "--json"],
         "check": ["check", catdir, "--deep", "--json"],
         "cone": ["cone", catdir, *place, 3600, "--table", "measure", "-f", "json"],
         "images": ["images", catdir, "-f", "json"],
@@ -147,6 +148,10 @@ def test_every_reading_command_takes_a_tag_or_a_time(catdir, tmp_path):
                 text += path.read_text() if str(path) in map(str, words) else ""
             found[state] = re.sub(r"[0-9.]+ s\b", "", text)
         assert found["3"] == found["two"] == found[time] != found["newest"], name
+    dvo("secfilt", catdir, "--add", "w")
+    assert [dvo("secfilt", catdir, *more) for more in ([], ["--snapshot", "two"])] == [
+        "g,r,w\n", "g,r\n",
+    ]  # fmt: skip
     out = dvo_json("extract", catdir, tmp_path / "two", "--snapshot", "two")
     assert out["n_images"] == 2
 
@@ -202,6 +207,8 @@ def test_check_rebuild(catdir):
             "did you mean name?",
         ),
         (["diff", "{}", "dr1"], 1, "no tag 'dr1'"),
+        (["regions", "--snapshot", "3"], 2, "give that, too: --of CATDIR"),
+        (["secfilt", "{}", "--add", "w", "--snapshot", "3"], 2, "it cannot change"),
         (["tag", "{}", "--force"], 2, "--force moves a tag"),
         (["tag", "{}", "dr1", "--delete", "dr2"], 2, "give no other name"),
         (["vacuum", "{}"], 2, "--keep"),

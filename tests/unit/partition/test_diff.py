@@ -16,11 +16,13 @@ from dvo.partition.history.row_match import are_unlike, match_rows, row_codes
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.store import Store
 from dvo.reshape.filters import add_filter, drop_filter
+from dvo.reshape.partition import relevel, split_regions
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass
 from tests.synth import add_images, filled_database, make_images
+from tests.synth_satellites import with_satellites
 from tests.whole_tables import as_counters, brute_diff, plain
 
 
@@ -41,7 +43,8 @@ def eventful(tmp_path_factory):
 
 def do_much(store):
     resort(store, own_file_rows=1)
-    add_images(store, make_images(1, 60, 5)[3:], batch_rows=1)
+    images = [with_satellites(image, k) for k, image in enumerate(make_images(1, 60, 5)[3:])]
+    add_images(store, images, batch_rows=1)
     add_images(store, make_images(7, 60, 1), replace=True)
     view = store.view()
     region = view.regions()[0]
@@ -60,6 +63,9 @@ def do_much(store):
     add_filter(store, "w", "g")
     drop_filter(store, "r")
     resort(store)
+    split_regions(store, view.sky.names([region]))
+    add_images(store, [with_satellites(image, 9) for image in make_images(1, 60, 6)[5:]])
+    relevel(store, 2)
     rollback(store, 5)
 
 
@@ -68,6 +74,8 @@ def test_every_pair_of_snapshots(eventful):
     views = {row.id: store.view(row.id) for row in store.manifest.log()}
     rows = {number: plain(view) for number, view in views.items()}
     assert len(views) > 12
+    filled = {name for state in rows.values() for name, table in state.items() if table}
+    assert {"Lensing", "LensObj", "GalPhot"} < filled
     for old, before in views.items():
         for new, after in views.items():
             found = as_counters(diff(store, before, after))
@@ -92,6 +100,30 @@ def test_a_compaction_changes_nothing(store):
     resort(store)
     assert diff(store, before).tables == []
     assert diff(store, before).counts == {"images": 0, "objects": 0, "measures": 0, "catalogs": 0}
+
+
+def test_another_partition_changes_nothing(store):
+    before = store.view()
+    split_regions(store, before.sky.names(before.regions()[:2]))
+    split = store.view()
+    relevel(store, 1)
+    for old, new in ((before, split), (split, None), (before, None), (None, before)):
+        assert diff(store, old or "newest", new).tables == []
+    add_images(store, make_images(1, 60, 4)[3:])
+    found = diff(store, split, tables=["Measure"]).tables[0]
+    assert set(store.sky.depths(found.regions).tolist()) == {1}
+    assert found.totals["added"] == store.view().snapshot.counts["measures"] - len(
+        plain(split)["Measure"]
+    )
+    assert found.totals["changed"] == found.totals["gone"] == 0
+    # A region of the new partition takes up several of the old one.
+    name = store.sky.names(found.regions[:1])[0]
+    some = diff(store, split, regions=[name], tables=["Measure"]).tables[0]
+    assert some.totals == {"added": found.added[0], "changed": 0, "gone": 0}
+    # One of the old is a part of a catalog now, and stands for that.
+    name = store.sky.names(before.regions()[:1])[0]
+    part = diff(store, split, regions=[name], tables=["Measure"]).tables[0]
+    assert part.totals["added"] in found.added.tolist()
 
 
 def test_only_what_differs_is_read(store, monkeypatch):
