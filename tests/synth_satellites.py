@@ -24,7 +24,6 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.satellites import Satellite
 from dvo.tables.schema import TableSchema
 
-MEANS = ("x11_sm_obj", "e2_sh_psf", "flux_ap_r5", "flux_fil_ap_r7")
 IDS = ("ave_ref", "obj_id", "cat_id", "image_id", "det_id", "photcode")
 
 Rows = dict[tuple[int, ...], tuple[Any, ...]]
@@ -57,7 +56,8 @@ def with_satellites(image: InputImage, seed: int, lost: Sequence[int] = ()) -> I
         "flags": np.zeros(len(galaxies), np.uint32),
     }
     lensed = rng.permutation(det_id)[: len(det_id) // 2]
-    terms = {"x11_sm_obj": rng.normal(0, 1, len(lensed)).astype(np.float32)}
+    names = [f"{term}_sm_obj" for term in ("x11", "x12", "x22", "e1", "e2")]
+    terms = {name: rng.normal(0, 1, len(lensed)).astype(np.float32) for name in names}
     return replace(image, satellites=[
         SatelliteRows(GALPHOT, galaxies, columns), SatelliteRows(LENSING, lensed, terms)
     ])  # fmt: skip
@@ -122,15 +122,29 @@ def _expected_means(view: View) -> dict[tuple[int, int, int], dict[str, float]]:
                 rows.setdefault(tuple(int(v) for v in key), []).append(row)
     out = {}
     for key, some in rows.items():
-        facts: dict[str, float] = {"nmeas": len(some)}
-        for name in MEANS:
-            facts[name] = np.mean([r[name] for r in some])
-        flux = [r["flux_ap_r6"] for r in some]
-        facts["flux_std_ap_r6"] = np.std(flux, ddof=1) if len(flux) > 1 else np.nan
-        errors = [r["flux_err_ap_r6"] for r in some]
-        facts["flux_err_ap_r6"] = np.sqrt(np.sum(np.square(errors))) / len(errors)
+        facts: dict[str, float] = {}
+        for tensor in ("sm_obj", "sh_obj", "sm_psf", "sh_psf"):
+            names = [f"{term}_{tensor}" for term in ("x11", "x12", "x22", "e1", "e2")]
+            good = [r for r in some if np.isfinite([r[n] for n in names]).all()]
+            facts[f"n_{tensor}"] = len(good)
+            facts |= {n: _mean([r[n] for r in good]) for n in names}
+        for radius in ("r5", "r6", "r7"):
+            good = [r for r in some if np.isfinite(r[f"flux_ap_{radius}"])]
+            flux, err, fill = (
+                np.array([r[f"flux{stem}_ap_{radius}"] for r in good])
+                for stem in ("", "_err", "_fil")
+            )
+            facts[f"n_ap_{radius}"] = len(good)
+            facts[f"flux_ap_{radius}"] = _mean(flux)
+            facts[f"flux_fil_ap_{radius}"] = _mean(fill)
+            facts[f"flux_std_ap_{radius}"] = np.std(flux, ddof=1) if len(good) > 1 else np.nan
+            facts[f"flux_err_ap_{radius}"] = np.sqrt(_mean(err**2) / len(good)) if good else np.nan
         out[key] = facts
     return out
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if len(values) else np.nan
 
 
 def _stored_means(view: View) -> dict[tuple[int, int, int], dict[str, float]]:
@@ -153,7 +167,10 @@ def assert_means(view: View) -> None:
     assert found.keys() == wanted.keys()
     for key, facts in wanted.items():
         for name, value in facts.items():
-            assert found[key][name] == pytest.approx(value, rel=1e-5, nan_ok=True), (key, name)
+            assert found[key][name] == pytest.approx(value, rel=1e-5, abs=1e-5, nan_ok=True), (
+                key,
+                name,
+            )
 
 
 def _keyed(table: ColumnTable) -> Rows:

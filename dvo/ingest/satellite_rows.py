@@ -22,21 +22,22 @@ from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
 from dvo.tables.lensing import LENSING
 from dvo.tables.lensing_means import (
-    AVERAGED_COLUMNS,
     filters_of_codes,
     filters_of_images,
+    joined_means,
     lensing_means,
 )
 from dvo.tables.lensobj import LENSOBJ
 from dvo.tables.photcode import PhotcodeTable
-from dvo.tables.satellites import Satellite, find_satellite
+from dvo.tables.satellites import SATELLITES, Satellite, find_satellite
 
 __all__ = ["add_satellites"]
 
 Array = NDArray[Any]
 I64 = NDArray[np.int64]
 
-_LINKS = ("ave_ref", "obj_id", "cat_id")
+(_LENSOBJ,) = (s for s in SATELLITES if s.schema is LENSOBJ)
+_MOST_PATCHES = 8  # of LensObj of a region; each makes it dearer to read
 
 
 def add_satellites(
@@ -186,21 +187,32 @@ def _renew_means(
     places: _Places,
     filters: NDArray[np.uint16] | None,
 ) -> None:
-    """Make the means of objects and filters to which rows of Lensing come anew."""
-    by_image = filters_of_images(
-        view.read(IMAGE, ALL_SKY, ["image_id", "photcode"]), view.photcodes
-    )
+    """Bring the means of objects and filters to which rows of Lensing come up to date."""
     if filters is None:
-        filters = _looked_up(by_image, new["image_id"])
-    old, objects = _rows_of(view, places)
-    touched = np.unique(_keys(places.objects, filters)[filters > 0])
-    means, of = lensing_means(
-        ColumnTable.concatenate(LENSING, [old, new]),
-        np.concatenate([objects, places.objects]),
-        np.concatenate([_looked_up(by_image, old["image_id"]), filters]),
-    )
-    is_touched = np.isin(_keys(of, means["photcode"]), touched)
-    _write_means(change, view, means.take(is_touched), of[is_touched], new, places)
+        images = view.read(IMAGE, ALL_SKY, ["image_id", "photcode"])
+        filters = _looked_up(filters_of_images(images, view.photcodes), new["image_id"])
+    means, of = lensing_means(new, places.objects, filters)
+    keys = _keys(of, means["photcode"])
+    stored, runs = view.read_many(LENSOBJ, places.filled, LENSOBJ.stored_names)
+    objects = places.of_rows(runs, stored["ave_ref"])
+    place, is_there = _find(_keys(objects, stored["photcode"]), keys)
+    place = place[is_there]
+    better = joined_means(stored.take(place), means.take(is_there))
+    # What the change has taken rows out of already is written whole as it is.
+    whole = _much_patched(view, places.filled) if view is change.base else []
+    _write_known(change, stored, runs, place, better, places, whole)
+    fresh, of = means.take(~is_there), of[~is_there]
+    if len(fresh) == 0:
+        return
+    ave_ref, edges = places.split(of)
+    # A row of Lensing of the object tells what it is called.
+    first = np.full(places.n, -1, np.int64)
+    first[places.objects] = np.arange(len(new))
+    links = {name: new[name][first[of]] for name in ("obj_id", "cat_id")}
+    links["ave_ref"] = ave_ref.astype(np.uint32)
+    rows = ColumnTable(LENSOBJ, fresh.columns | links, len(fresh))
+    change.add_rows(rows, places.regions, edges)
+    _patch_counts(change, view, _LENSOBJ, _Places(view, places.regions, edges, ave_ref))
 
 
 def _looked_up(by_image: NDArray[np.uint16], image_ids: Array) -> NDArray[np.uint16]:
@@ -209,57 +221,55 @@ def _looked_up(by_image: NDArray[np.uint16], image_ids: Array) -> NDArray[np.uin
     return np.where(is_known, by_image[np.where(is_known, image_ids, 0)], np.uint16(0))
 
 
-def _rows_of(view: View, places: _Places) -> tuple[ColumnTable, I64]:
-    """Stored rows of Lensing of the objects that get more, and these objects."""
-    if not places.filled:
-        return ColumnTable(LENSING, {}, 0), np.empty(0, np.int64)
-    gets = np.zeros(places.n, np.bool_)
-    gets[places.objects] = True
-    links, runs = view.read_many(LENSING, places.filled, ["ave_ref"])
-    objects = places.of_rows(runs, links["ave_ref"])
-    if not gets[objects].any():
-        return ColumnTable(LENSING, {}, 0), np.empty(0, np.int64)
-    names = [*AVERAGED_COLUMNS, "image_id", "det_id"]
-    table, _ = view.read_many(LENSING, places.filled, names)
-    return table.take(gets[objects]), objects[gets[objects]]
-
-
-def _write_means(
-    change: Transaction,
-    view: View,
-    means: ColumnTable,
-    of: I64,
-    new: ColumnTable,
-    places: _Places,
-) -> None:
-    """Write means: new values of rows that are there, the others behind them."""
-    keys = _keys(of, means["photcode"])
-    stored, runs = view.read_many(LENSOBJ, places.filled, ["ave_ref", "photcode"])
-    known = _keys(places.of_rows(runs, stored["ave_ref"]), stored["photcode"])
+def _find(known: I64, wanted: I64) -> tuple[I64, NDArray[np.bool_]]:
+    """Places of numbers among others, and whether they are there."""
     order = np.argsort(known)
-    place = np.searchsorted(known, keys, sorter=order)
-    is_there = np.zeros(len(keys), np.bool_)
+    place = np.searchsorted(known, wanted, sorter=order)
     inside = place < len(known)
-    is_there[inside] = known[order[place[inside]]] == keys[inside]
-    if is_there.any():
-        row = order[place[is_there]] - np.repeat(runs[:-1], np.diff(runs))[order[place[is_there]]]
-        _, edges = places.split(of[is_there])
-        change.patch_rows(row, means.take(is_there), places.regions, edges, label="u")
-    fresh = means.take(~is_there)
-    if len(fresh) == 0:
+    out = np.full(len(wanted), -1, np.int64)
+    out[inside] = order[place[inside]]
+    inside[inside] = known[out[inside]] == wanted[inside]
+    return out, inside
+
+
+def _much_patched(view: View, regions: Sequence[int]) -> list[int]:
+    """Regions whose LensObj has been patched so often that it is better written anew."""
+    parts = view.part_table(regions)
+    of = parts.regions[parts.are(table=LENSOBJ.name, kind="patch")]
+    found, n_patches = np.unique(of, return_counts=True)
+    return [int(region) for region in found[n_patches >= _MOST_PATCHES]]
+
+
+def _write_known(
+    change: Transaction,
+    stored: ColumnTable,
+    runs: I64,
+    place: I64,
+    better: ColumnTable,
+    places: _Places,
+    whole: Sequence[int],
+) -> None:
+    """Write new values of rows that are there: as patches, or the tables of a region whole."""
+    filled = np.array(places.filled, np.int64)
+    is_whole = np.isin(filled, whole)
+    if is_whole.any():
+        columns = {name: stored[name].copy() for name in stored}
+        for name in better:
+            columns.setdefault(name, stored[name].copy())[place] = better[name]
+        rows = np.flatnonzero(np.repeat(is_whole, np.diff(runs)))
+        sizes = np.diff(runs)[is_whole]
+        parts = change.base.part_table(whole)
+        change.drop_parts(parts.take(parts.are(table=LENSOBJ.name)))
+        table = ColumnTable(LENSOBJ, columns, len(stored)).take(rows)
+        change.add_rows(table, whole, np.concatenate([[0], np.cumsum(sizes)]), label="w")
+    region = np.searchsorted(runs, place, side="right") - 1
+    rows = np.flatnonzero(~is_whole[region])
+    rows = rows[np.argsort(region[rows], kind="stable")]
+    if len(rows) == 0:
         return
-    ave_ref, edges = places.split(of[~is_there])
-    # A row of Lensing of the object tells what it is called.
-    first = np.full(places.n, -1, np.int64)
-    first[places.objects] = np.arange(len(new))
-    names = {name: new[name][first[of[~is_there]]] for name in ("obj_id", "cat_id")}
-    links = {**names, "ave_ref": ave_ref.astype(np.uint32)}
-    rows = ColumnTable(LENSOBJ, {**fresh.columns, **links}, len(fresh))
-    change.add_rows(rows, places.regions, edges)
-    lensobj = find_satellite(LENSOBJ.name)
-    assert lensobj is not None
-    widened = _Places(view, places.regions, edges, ave_ref)
-    _patch_counts(change, view, lensobj, widened)
+    at = place[rows] - runs[region[rows]]
+    edges = np.searchsorted(region[rows], np.arange(len(filled) + 1))
+    change.patch_rows(at, better.take(rows), filled.tolist(), edges, label="u")
 
 
 def _keys(objects: I64, filters: Array) -> I64:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from dvo.partition.manifest import ALL_SKY
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
-from dvo.tables.lensing import LENSING
+from dvo.tables.lensing import APERTURE_RADII_ARCSEC, LENSING
 from dvo.tables.lensing_means import filters_of_images, lensing_means
 from dvo.tables.lensobj import LENSOBJ
 from dvo.tables.satellites import SATELLITES, Satellite
@@ -24,8 +25,11 @@ __all__ = ["find_satellite_faults"]
 
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Array = NDArray[Any]
 
-_TOLERANCE = 1e-4  # of a mean; it is stored in 32 bits
+_TOLERANCE = 1e-5  # of the size of values; means are stored in 32 bits, and joined as stored
+# The scatter is as exact as the mean is.
+_SCALE_OF = {f"flux_std_ap_r{n}": f"flux_ap_r{n}" for n in APERTURE_RADII_ARCSEC}
 
 
 def find_satellite_faults(batch: CatalogBatch, images: ImageRules) -> Iterator[Fault]:
@@ -178,17 +182,27 @@ def _find_wrong_means(batch: CatalogBatch) -> Iterator[Fault]:
     )
     rows = np.flatnonzero(is_mean)
     expected = means.take(np.searchsorted(keys, found[rows]))
+    scale = _scales(lensing, objects, by_image[ids]).take(np.searchsorted(keys, found[rows]))
     for name in means:
-        wrong = ~_is_near(stored[name][rows], expected[name])
+        wrong = ~_is_near(stored[name][rows], expected[name], scale[_SCALE_OF.get(name, name)])
         yield from batch.faults(
             FaultKind.LENSING_MEAN, LENSOBJ, rows[wrong], partial(_unlike, stored, name)
         )
 
 
-def _is_near(one: NDArray[np.generic], two: NDArray[np.generic]) -> Bool:
-    return np.isclose(
-        one.astype(np.float64), two.astype(np.float64), rtol=_TOLERANCE, atol=0.0, equal_nan=True
-    )
+def _scales(lensing: ColumnTable, objects: I64, filters: NDArray[np.uint16]) -> ColumnTable:
+    """Means of the sizes of values: means that were joined are rounded to a part of these."""
+    sizes = {name: np.abs(lensing[name]) for name in lensing if lensing[name].dtype.kind == "f"}
+    links = {name: lensing[name] for name in ("image_id", "det_id")}
+    return lensing_means(ColumnTable(LENSING, sizes | links, len(lensing)), objects, filters)[0]
+
+
+def _is_near(stored: Array, expected: Array, scale: Array) -> Bool:
+    one, two, size = (v.astype(np.float64) for v in (stored, expected, scale))
+    slack = _TOLERANCE * np.where(np.isfinite(size), size, 0.0)
+    same = (one == two) | (np.isnan(one) & np.isnan(two))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(same | (np.abs(one - two) <= slack))
 
 
 def _unlike(stored: ColumnTable, name: str, row: int) -> str:

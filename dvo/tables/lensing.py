@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dvo.tables.schema import Column, TableSchema
 
-__all__ = ["APERTURE_RADII_ARCSEC", "LENSING", "aperture_columns", "ksb_columns"]
+__all__ = ["APERTURE_RADII_ARCSEC", "LENSING", "aperture_columns", "ksb_columns", "ksb_groups"]
 
 APERTURE_RADII_ARCSEC: dict[int, float] = {5: 3.00, 6: 4.63, 7: 7.43}
 """Aperture radius of each radius number that the lensing tables keep [arcsec]."""
@@ -47,6 +47,17 @@ def ksb_columns() -> tuple[Column, ...]:
         for tensor, what in _TENSORS.items()
         for term, which in _TERMS.items()
     )
+
+
+def ksb_groups() -> dict[str, tuple[str, ...]]:
+    """List the terms of each KSB tensor.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Names of columns by ``sm_obj``, ``sh_obj``, ``sm_psf`` and ``sh_psf``.
+    """
+    return {tensor: tuple(f"{term}_{tensor}" for term in _TERMS) for tensor in _TENSORS}
 
 
 def aperture_columns() -> tuple[Column, ...]:

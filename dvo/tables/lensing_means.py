@@ -1,12 +1,12 @@
 """Means of Lensing: rows of LensObj, one an object and average filter.
 
-All means are without weights, over the measurements in which the value is known (finite),
-column by column; a column without any is NaN. That is the rule by which the original
-averages forced-warp fluxes (``relphot``); so are the scatter, with Bessel's correction, and
-the fill factor. Two things differ: the tensors and vectors of Kaiser, Squires & Broadhurst
-(1995, ApJ 449, 460; appendix) are averaged by the same rule, and the error of a mean flux is
-that of the mean, ``sqrt(sum(err^2)) / n`` as the PS1 archive describes its columns, where the
-original gives the root mean square of the single errors.
+All means are without weights. The five terms of a tensor of Kaiser, Squires & Broadhurst (1995,
+ApJ 449, 460; appendix) count where all of them are known (finite); a flux counts where it is
+known, and if its error or fill factor is not, that of the mean is not. LensObj says how many
+measurements counted for each. So does the original average forced-warp fluxes (``relphot``), with
+a counter for each aperture, the scatter with Bessel's correction, and the mean of the fill factor.
+One thing differs: the error of a mean flux is that of the mean, ``sqrt(sum(err^2)) / n`` as the PS1
+archive describes its columns, where the original gives the root mean square of the single errors.
 
 Fluxes are averaged as they are stored: the calibration of images is not applied.
 
@@ -23,23 +23,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.lensing import APERTURE_RADII_ARCSEC, ksb_columns
+from dvo.tables.lensing import APERTURE_RADII_ARCSEC, ksb_groups
 from dvo.tables.lensobj import LENSOBJ
 from dvo.tables.photcode import PhotcodeTable
 
-__all__ = ["AVERAGED_COLUMNS", "filters_of_codes", "filters_of_images", "lensing_means"]
+__all__ = [
+    "MEAN_COLUMNS", "filters_of_codes", "filters_of_images", "joined_means", "lensing_means"
+]  # fmt: skip
 
 Array = NDArray[Any]
+F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+Sums = dict[str, F64]
 
-_MEANS = (
-    *(c.name for c in ksb_columns()),
-    *(f"{stem}_r{n}" for n in APERTURE_RADII_ARCSEC for stem in ("flux_ap", "flux_fil_ap")),
-)
-_ERRORS = tuple(f"flux_err_ap_r{n}" for n in APERTURE_RADII_ARCSEC)
+_TENSORS = ksb_groups()
+_RADII = tuple(f"r{n}" for n in APERTURE_RADII_ARCSEC)
 
-AVERAGED_COLUMNS = (*_MEANS, *_ERRORS)
-"""Columns of Lensing that LensObj is made of."""
+MEAN_COLUMNS = tuple(n for n in LENSOBJ.names if n not in ("ave_ref", "obj_id", "cat_id"))
+"""Columns of LensObj that are made of Lensing, and the filter; the others are links."""
 
 
 def lensing_means(
@@ -70,24 +71,105 @@ def lensing_means(
     is_first = np.ones(len(rows), np.bool_)
     is_first[1:] = (of[1:] != of[:-1]) | (band[1:] != band[:-1])
     first = np.flatnonzero(is_first)
+    group = np.cumsum(is_first) - 1
     columns: dict[str, Array] = {"photcode": band[first].astype(np.uint16)}
     counted = np.zeros(len(rows), np.bool_)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for name in _MEANS:
-            total, n, known = _sums(table[name][rows], first)
-            counted |= known
-            columns[name] = np.where(n > 0, total / n, np.nan)
-        for number in APERTURE_RADII_ARCSEC:
-            flux, err = (table[f"{stem}_r{number}"][rows] for stem in ("flux_ap", "flux_err_ap"))
-            columns[f"flux_std_ap_r{number}"] = _scatter(
-                flux, columns[f"flux_ap_r{number}"], is_first, first
-            )
-            total, n, known = _sums(err.astype(np.float64) ** 2, first)
-            counted |= known
-            columns[f"flux_err_ap_r{number}"] = np.where(n > 0, np.sqrt(total) / n, np.nan)
-    columns["nmeas"] = _sums(np.where(counted, 1.0, np.nan), first)[1].astype(np.uint32)
-    kept = {name: _as_stored(name, values) for name, values in columns.items()}
-    return ColumnTable(LENSOBJ, kept, len(first)), of[first]
+    for tensor, names in _TENSORS.items():
+        values = np.column_stack([table[name][rows] for name in names]).astype(np.float64)
+        known = np.asarray(np.isfinite(values).all(axis=1))
+        counted |= known
+        n = _sum(known.astype(np.float64), first)
+        columns[f"n_{tensor}"] = n
+        means = _sum(np.where(known[:, None], values, 0.0), first) / _or_nan(n)[:, None]
+        columns |= {name: means[:, k] for k, name in enumerate(names)}
+    for radius in _RADII:
+        flux, err, fill = (
+            table[f"flux{stem}_ap_{radius}"][rows].astype(np.float64)
+            for stem in ("", "_err", "_fil")
+        )
+        known = np.isfinite(flux)
+        counted |= known
+        n = _sum(known.astype(np.float64), first)
+        mean = _sum(np.where(known, flux, 0.0), first) / _or_nan(n)
+        off2 = np.where(known, (flux - mean[group]) ** 2, 0.0)
+        columns |= _aperture(
+            radius, n, mean, _sum(off2, first),
+            _sum(np.where(known, _finite(err) ** 2, 0.0), first),
+            _sum(np.where(known, _finite(fill), 0.0), first),
+        )  # fmt: skip
+    columns["nmeas"] = _sum(counted.astype(np.float64), first)
+    return _as_stored(columns, len(first)), of[first]
+
+
+def joined_means(one: ColumnTable, two: ColumnTable) -> ColumnTable:
+    """Join the means of some measurements with those of others, row by row.
+
+    Parameters
+    ----------
+    one, two : ColumnTable
+        Rows of LensObj, each of the same object and filter in both, of which no measurement
+        is in both.
+
+    Returns
+    -------
+    ColumnTable
+        The means of all their measurements (`MEAN_COLUMNS`), but for what rounding to 32
+        bits takes: they are what is stored.
+    """
+    columns: dict[str, Array] = {"photcode": one["photcode"]}
+    for tensor, names in _TENSORS.items():
+        a, b = (t[f"n_{tensor}"].astype(np.float64) for t in (one, two))
+        columns[f"n_{tensor}"] = a + b
+        for name in names:
+            total = _total(one[name], a) + _total(two[name], b)
+            columns[name] = total / _or_nan(a + b)
+    for radius in _RADII:
+        a, b = (t[f"n_ap_{radius}"].astype(np.float64) for t in (one, two))
+        flux, err, std, fill = (
+            [t[f"flux{stem}_ap_{radius}"].astype(np.float64) for t in (one, two)]
+            for stem in ("", "_err", "_std", "_fil")
+        )
+        n = a + b
+        mean = (_total(flux[0], a) + _total(flux[1], b)) / _or_nan(n)
+        # Chan, Golub & LeVeque (1979): sums of squares about the means of two samples.
+        off2 = _squares(std[0], a) + _squares(std[1], b)
+        apart = np.where((a > 0) & (b > 0), flux[1] - flux[0], 0.0)
+        off2 += apart**2 * a * b / np.maximum(n, 1.0)
+        err2 = _total(err[0], a) ** 2 + _total(err[1], b) ** 2
+        columns |= _aperture(radius, n, mean, off2, err2, _total(fill[0], a) + _total(fill[1], b))
+    columns["nmeas"] = one["nmeas"].astype(np.float64) + two["nmeas"]
+    return _as_stored(columns, len(one))
+
+
+def _aperture(radius: str, n: F64, mean: F64, off2: F64, err2: F64, fill: F64) -> dict[str, F64]:
+    """Columns of an aperture from sums over the measurements that count."""
+    many = np.where(n > 1, n - 1, np.nan)
+    return {
+        f"n_ap_{radius}": n,
+        f"flux_ap_{radius}": mean,
+        f"flux_err_ap_{radius}": np.sqrt(err2) / _or_nan(n),
+        f"flux_std_ap_{radius}": np.sqrt(off2 / many),
+        f"flux_fil_ap_{radius}": fill / _or_nan(n),
+    }
+
+
+def _finite(values: F64) -> F64:
+    """Values, NaN where they are infinite."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _or_nan(n: F64) -> F64:
+    return np.where(n > 0, n, np.nan)
+
+
+def _total(mean: Array, n: F64) -> F64:
+    """Sum that a mean is of; 0 of nothing, NaN if the mean is unknown although there is some."""
+    return np.where(n > 0, mean.astype(np.float64) * n, 0.0)
+
+
+def _squares(std: F64, n: F64) -> F64:
+    """Sum of squares about the mean that a standard deviation is of."""
+    return np.where(n > 1, std**2 * (n - 1), 0.0)
 
 
 def filters_of_images(images: ColumnTable, codes: PhotcodeTable) -> NDArray[np.uint16]:
@@ -129,21 +211,14 @@ def filters_of_codes(codes: PhotcodeTable) -> NDArray[np.uint16]:
     return np.asarray(sec[codes.sec_index_of_code])
 
 
-def _sums(values: Array, first: I64) -> tuple[Array, I64, NDArray[np.bool_]]:
-    """Sum of the known values of each group, how many they are, and which."""
-    known = np.isfinite(values)
+def _sum(values: F64, first: I64) -> F64:
+    """Sums over groups of rows that begin at `first`."""
     if len(first) == 0:
-        return np.empty(0), np.empty(0, np.int64), known
-    total = np.add.reduceat(np.where(known, values, 0.0).astype(np.float64), first)
-    return total, np.add.reduceat(known.astype(np.int64), first), known
+        return np.empty((0, *values.shape[1:]))
+    return np.add.reduceat(values, first)
 
 
-def _scatter(flux: Array, means: Array, is_first: NDArray[np.bool_], first: I64) -> Array:
-    """Standard deviation of one of a sample; NaN for fewer than two."""
-    group = np.cumsum(is_first) - 1
-    total, n, _ = _sums((flux - means[group]) ** 2 if len(group) else np.empty(0), first)
-    return np.where(n > 1, np.sqrt(total / (n - 1)), np.nan)
-
-
-def _as_stored(name: str, values: Array) -> Array:
-    return values.astype(LENSOBJ[name].numpy_dtype)
+def _as_stored(columns: dict[str, Array], n_rows: int) -> ColumnTable:
+    with np.errstate(over="ignore"):  # what is beyond 32 bits is infinite
+        kept = {name: v.astype(LENSOBJ[name].numpy_dtype) for name, v in columns.items()}
+    return ColumnTable(LENSOBJ, kept, n_rows)

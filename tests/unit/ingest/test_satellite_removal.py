@@ -21,8 +21,14 @@ from dvo.tables.lensobj import LENSOBJ
 from dvo.tables.missing import MISSING
 from dvo.tables.satellites import SATELLITES, find_satellite
 from dvo.tables.starpar import STARPAR
-from tests.synth import add_images, filled_database, make_images
-from tests.synth_satellites import add_to_measures, assert_links, assert_means, rows_by_object
+from tests.synth import add_images, filled_database, make_database, make_images
+from tests.synth_satellites import (
+    add_to_measures,
+    assert_links,
+    assert_means,
+    rows_by_object,
+    with_satellites,
+)
 
 GIVEN = (GALPHOT, LENSING, MISSING, STARPAR)
 
@@ -133,3 +139,15 @@ def test_means_of_lensing_go_with_their_filter(store, compacted):
     assert_sound(store)
     resort(store)
     assert_sound(store)
+
+
+def test_rows_come_in_the_change_that_takes_others_out(tmp_path):
+    """An image with lensing terms is replaced where LensObj has many patches."""
+    images = [with_satellites(image, k) for k, image in enumerate(make_images(3, 16, 20))]
+    with Store(make_database(tmp_path / "sky"), writable=True) as store:
+        add_images(store, images, batch_rows=1)
+        view = store.view()
+        parts = [[p.kind for p in view.parts(LENSOBJ, r)] for r in view.regions()]
+        add_images(store, [with_satellites(make_images(4, 16, 3)[2], 30)], replace=True)
+        assert max(k.count("patch") for k in parts) >= 2
+        assert_sound(store)

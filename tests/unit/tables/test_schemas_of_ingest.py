@@ -58,7 +58,7 @@ def test_rows_are_as_long_as_the_original_ones() -> None:
     assert row_bytes(LENSING) == 160
     assert row_bytes(GALPHOT) == 80
     assert row_bytes(STARPAR) == 80 - 4  # the original pads
-    assert row_bytes(LENSOBJ) == 152 + 2 + 4  # nmeas has 32 bits here, and there is ave_ref
+    assert row_bytes(LENSOBJ) == 152 + 2 + 4 + 28  # nmeas has 32 bits here; ave_ref, 7 counts
 
 
 def test_lensing_names_follow_the_original() -> None:
