@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dvo.database import kernels
 from dvo.tables.schema import Column
 
-__all__ = ["OutputColumn", "to_arrow"]
+__all__ = ["OutputColumn", "array_of", "field_of", "to_arrow"]
 
 Array = NDArray[Any]
 
@@ -42,23 +42,54 @@ def to_arrow(columns: Sequence[OutputColumn], values: Mapping[str, Array]) -> pa
         Field metadata holds ``unit``, ``ucd`` and ``description`` where there are any, and
         of integers that can be null the ``null`` that stands for it on disk.
     """
-    fields = []
-    arrays = []
-    for column in columns:
-        array = _to_array(column.like, values[column.name])
-        about = {
-            "unit": column.like.unit,
-            "ucd": column.like.ucd,
-            "description": column.like.meaning,
-            "null": str(column.like.null) if isinstance(column.like.null, int) else "",
-        }
-        metadata = {k: v for k, v in about.items() if v}
-        fields.append(pa.field(column.name, array.type, metadata=metadata))
-        arrays.append(array)
+    fields = [field_of(column) for column in columns]
+    arrays = [array_of(column.like, values[column.name]) for column in columns]
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _to_array(column: Column, values: Array) -> pa.Array[Any]:
+def field_of(column: OutputColumn) -> pa.Field[Any]:
+    """Describe a column of a result.
+
+    Parameters
+    ----------
+    column : OutputColumn
+        What it is.
+
+    Returns
+    -------
+    pyarrow.Field
+        Its name, type, unit, UCD and description.
+    """
+    like = column.like
+    about = {
+        "unit": like.unit,
+        "ucd": like.ucd,
+        "description": like.meaning,
+        "null": str(like.null) if isinstance(like.null, int) else "",
+    }
+    kind: pa.DataType = (
+        pa.string() if like.dtype[0] == "S" else pa.from_numpy_dtype(like.numpy_dtype)
+    )
+    if like.shape > 1:
+        kind = pa.list_(kind, like.shape)
+    return pa.field(column.name, kind, metadata={k: v for k, v in about.items() if v})
+
+
+def array_of(column: Column, values: Array) -> pa.Array[Any]:
+    """Make an Arrow array of values of a column; nulls on disk are nulls.
+
+    Parameters
+    ----------
+    column : Column
+        What they are.
+    values : ndarray
+        The values.
+
+    Returns
+    -------
+    pyarrow.Array
+        It shares the memory of numbers.
+    """
     if column.dtype[0] == "S":
         return _words(values)
     if values.ndim == 2:

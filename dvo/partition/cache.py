@@ -53,6 +53,7 @@ class TileCache:
         self._threads = threads
         self._files: OrderedDict[str, TableFile] = OrderedDict()
         self._tiles: OrderedDict[tuple[str, str, int], Array] = OrderedDict()
+        self._made: dict[tuple[str, str, int], Any] = {}  # of some of the tiles
         self._n_bytes = 0
         self._mutex = threading.RLock()
 
@@ -63,6 +64,7 @@ class TileCache:
                 file.close()
             self._files.clear()
             self._tiles.clear()
+            self._made.clear()
             self._n_bytes = 0
 
     def file(self, path: str) -> TableFile:
@@ -163,6 +165,48 @@ class TileCache:
                 }
             self._shrink()
             return out
+
+    def pieces(
+        self, path: str, name: str, start: int, stop: int, make: Callable[[Array], Any]
+    ) -> list[Any]:
+        """Find what is made of the tiles of a column; it is made once and kept with them.
+
+        Parameters
+        ----------
+        path : str
+            Path relative to the catdir.
+        name : str
+            Column; the file has it.
+        start, stop : int
+            Rows.
+        make : callable
+            Makes of the values of a tile something that has ``slice(first, length)``.
+
+        Returns
+        -------
+        list
+            What was made, the first and the last cut to the rows.
+        """
+        out = []
+        with self._mutex:
+            file = self.file(path)
+            tile = _tile_rows(file)
+            first, last = start // tile, -(-stop // tile)
+            for begin in range(first, last, _TILES_AT_ONCE):
+                some = range(begin, min(begin + _TILES_AT_ONCE, last))
+                if any((path, name, t) not in self._made for t in some):
+                    self._fetch(path, file, [name], tile, some)
+                for t in some:
+                    key = (path, name, t)
+                    piece = self._made.get(key)
+                    if piece is None:
+                        piece = self._made[key] = make(self._tiles[key])
+                    low, high = max(start - t * tile, 0), min(stop - t * tile, tile)
+                    n_rows = min(tile, file.n_rows - t * tile)
+                    is_whole = low == 0 and high >= n_rows
+                    out.append(piece if is_whole else piece.slice(low, high - low))
+                self._shrink()
+        return out
 
     def deal_out(
         self,
@@ -292,7 +336,8 @@ class TileCache:
 
     def _shrink(self) -> None:
         while self._n_bytes > self._budget and len(self._tiles) > 1:
-            _, values = self._tiles.popitem(last=False)
+            key, values = self._tiles.popitem(last=False)
+            self._made.pop(key, None)
             self._n_bytes -= values.nbytes
 
 

@@ -30,6 +30,7 @@ from dvo.partition.manifest import (
 )
 from dvo.partition.newest import newest_values
 from dvo.partition.partition import partition_of
+from dvo.partition.pieces import Make, column_pieces
 from dvo.partition.pins import Pin
 from dvo.partition.sky_table import SkyTable
 from dvo.tables.average import AVERAGE
@@ -324,6 +325,35 @@ class View:
             np.add.at(sizes, np.searchsorted(of, parts.regions[is_rows]), parts.sizes[is_rows])
         edges = np.concatenate([[0], np.cumsum(sizes)])
         return gather_rows(self._cache, schema, names, parts, of, edges), edges
+
+    def pieces(
+        self, schema: TableSchema, regions: Sequence[int], names: Sequence[str], make: Make
+    ) -> dict[str, list[Any]] | None:
+        """Find columns of many regions as they lie in memory, without a copy.
+
+        Parameters
+        ----------
+        schema : TableSchema
+            Which table.
+        regions : sequence of int
+            Which regions, ascending.
+        names : sequence of str
+            Which columns, of those that are stored.
+        make : callable
+            What to make of each tile; it is made once.
+
+        Returns
+        -------
+        dict of str to list, or None
+            Pieces of each column, region after region; None where the table has to be put
+            together (`read_many` does that).
+        """
+        changed = any((region, schema.name) in self._overrides for region in regions)
+        if changed or any(name not in schema.stored_names for name in names):
+            return None
+        parts = self.part_table(regions)
+        parts = parts.take(parts.are(table=schema.name))
+        return column_pieces(self._cache, schema, names, parts, make)
 
     def read_area(
         self, schema: TableSchema, region: int, columns: Sequence[str], area: Area | None

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dvo.database.arrow import OutputColumn, to_arrow
+from dvo.database.arrow import OutputColumn, array_of, field_of, to_arrow
 from dvo.database.fields import Request, resolve
 from dvo.database.wide import read_wide, wide_columns
 from dvo.partition.bounds import Area, Box, Cone
@@ -23,7 +23,7 @@ from dvo.partition.view import View
 from dvo.query.sources import Source, read_global, sources_of
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.schema import Column
+from dvo.tables.schema import Column, TableSchema
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["Scan", "area_from_json", "area_to_json", "read_scan"]
@@ -148,6 +148,10 @@ def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int])
     place = ["ra", "dec"] if scan.marks else []
     own = dict.fromkeys([*(n for n in scan.columns if n not in wide), *place])
     request = resolve(view, source.schema, list(own))
+    if scan.area is None and not (request.words or request.derived or of_filters or scan.marks):
+        whole = _as_it_lies(view, source.schema, request, scan, regions)
+        if whole is not None:
+            return whole
     if scan.area is None and not request.words:
         table, _ = view.read_many(source.schema, regions, request.stored)
         values = request.values(view, -1, table)
@@ -165,6 +169,23 @@ def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int])
         values[name] = area.holds(values["ra"], values["dec"])
     kept = [outputs[n] for n in (*scan.columns, *(name for name, _ in scan.marks))]
     return to_arrow(kept, values)
+
+
+def _as_it_lies(
+    view: View, schema: TableSchema, request: Request, scan: Scan, regions: Sequence[int]
+) -> pa.Table | None:
+    """Columns as they are in memory, if they need not be put together."""
+    found = view.pieces(schema, regions, request.stored, array_of)
+    if found is None:
+        return None
+    outputs = {o.name: o for o in request.outputs}
+    kept = [outputs[n] for n in scan.columns]
+    fields = [field_of(o) for o in kept]
+    columns = [
+        pa.chunked_array(found[output.like.name], field.type)
+        for output, field in zip(kept, fields, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
 def _of_region(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from dvo.partition import cache as module
@@ -80,3 +81,26 @@ def test_threads_share_a_database(tmp_path, monkeypatch):
         expected = count(store)
         assert expected > 0
         assert set(pool.map(lambda _: count(store), range(200))) == {expected}
+
+
+def test_pieces_are_made_once_and_cut_to_the_rows(tmp_path, values, rng):
+    cache, made = open_cache(tmp_path, 100), []
+
+    def make(tile):
+        made.append(len(tile))
+        return pa.array(tile)
+
+    for _ in range(30):
+        start, stop = np.sort(rng.integers(0, N_ROWS + 1, 2)).tolist()
+        pieces = cache.pieces("table", "x", start, stop, make)
+        found = np.concatenate([p.to_numpy() for p in pieces]) if pieces else values[:0]
+        np.testing.assert_array_equal(found, values[start:stop])
+    assert len(made) <= N_ROWS // TILE
+    cache.close()
+
+
+def test_what_is_made_of_tiles_goes_with_them(tmp_path, values):
+    cache = open_cache(tmp_path, 3)
+    cache.pieces("table", "x", 0, N_ROWS, pa.array)
+    assert len(cache._made) <= len(cache._tiles) <= 3
+    cache.close()

@@ -14,7 +14,11 @@ from click.testing import CliRunner
 import dvo
 from dvo.cli.main import dvo_command as dvo_program
 from dvo.errors import JobTimeoutError, QueryError, UnknownColumnError
+from dvo.partition.compact import resort
+from dvo.partition.store import Store
 from dvo.query import run
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.measure import MEASURE
 from tests.synth import filled_database
 
 
@@ -181,3 +185,27 @@ def test_the_command(catdir, tmp_path):
     refused = dvo_command("query", catdir, "SELECT 1; DROP TABLE x", code=1)
     assert isinstance(refused.exception, QueryError)
     assert "2 statements" in str(refused.exception)
+
+
+def test_columns_are_read_as_they_lie_or_put_together(tmp_path):
+    """Compacted tables, those with patches, and those with overlays give the same answers."""
+    catdir = filled_database(tmp_path / "sky", n_stars=400)
+    text = "SELECT cat_id, obj_id, image_id, ra, mag, m_cal FROM measure ORDER BY image_id, det_id"
+    with dvo.open(catdir) as db:
+        before = db.sql(text)
+        assert before["m_cal"].null_count == len(before)
+    with Store(catdir, writable=True) as store:
+        resort(store, own_file_rows=1)
+        view = store.view()
+        changes = []
+        for region in view.regions():
+            table = view.read(MEASURE, region, ["mag"])
+            (part,) = view.parts(MEASURE, region)
+            changes.append((part, ColumnTable(MEASURE, {"m_cal": table["mag"] / 2}, len(table))))
+        with store.begin("test", {}, view) as change:
+            change.overlay(MEASURE, changes)
+            change.commit()
+    with dvo.open(catdir) as db:
+        assert db.sql(text).drop(["m_cal"]).equals(before.drop(["m_cal"]))
+        (row,) = db.sql("SELECT COUNT(*) AS n FROM measure WHERE m_cal = mag / 2").to_pylist()
+        assert row["n"] == len(before)
