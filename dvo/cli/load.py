@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.output import progress_line
+
 if TYPE_CHECKING:
     from dvo.ingest.satellites.load import LoadReport
     from dvo.tables.schema import TableSchema
@@ -128,8 +130,10 @@ def _run(catdir: Path, files: tuple[Path, ...], schema: TableSchema, asked: dict
         name: str(value) for name, value in asked.items()
         if value not in (None, "", False) and name != "as_json"
     }}  # fmt: skip
+    show = progress_line()
     with Store(catdir, writable=True, command="dvo load") as store:
-        report = load_rows(store, schema, files, options, params=params)
+        report = load_rows(store, schema, files, options, params=params, progress=show)
+    show("")
     if asked["as_json"]:
         click.echo(json.dumps(report.as_dict()))
         return

@@ -106,9 +106,11 @@ def measure_satellites(world: World, exposure: Exposure) -> Satellites:
     assert world.shapes is not None
     rng = np.random.default_rng([world.plan.seed, 2, exposure.number])
     star = exposure.star_id
-    is_galaxy = (star >= 0) & world.shapes.is_galaxy[star]
+    is_star = star >= 0
+    is_galaxy = np.zeros(star.size, np.bool_)
+    is_galaxy[is_star] = world.shapes.is_galaxy[star[is_star]]
     xfit, xgal, galaxies = _galaxies(world, exposure, np.flatnonzero(is_galaxy), rng)
-    is_bright = (star >= 0) & (exposure.measured.true_snr > _LEAST_SNR)
+    is_bright = is_star & (exposure.measured.true_snr > _LEAST_SNR)
     bright = np.flatnonzero(is_bright)
     xrad, fluxes = _apertures(world, exposure, bright, rng)
     lens = np.zeros((star.size, len(LENS_TERMS)))
@@ -185,7 +187,7 @@ def _galaxies(
     for name, value in values.items():
         rows[name] = value
     truth = {name: np.repeat(ids, n_models) for name, ids in _ids(exposure, at).items()} | {
-        "model": np.char.replace(names.astype(str), "PS_MODEL_", ""),
+        "model": np.tile(list(MODELS), n),
         "mag_inst": -2.5 * np.log10(np.repeat(counts, n_models)),
         "major_axis": np.repeat(shape.radius_arcsec, n_models),
         "minor_axis": np.repeat(shape.radius_arcsec * shape.axis_ratio, n_models),

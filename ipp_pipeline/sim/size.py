@@ -19,6 +19,9 @@ __all__ = ["SurveySize", "check_room", "estimate_size"]
 _BYTES_A_DETECTION = 300
 _BYTES_A_CHIP = 21_000
 _BYTES_A_STAR = 125
+# What satellite tables add.
+_MORE_A_DETECTION = 340
+_MORE_A_CHIP = 22_500
 _MEMORY_A_STAR = 500
 _REAL_STARS_PER_DEG2 = 60.0  # G < 10 in the Milky Way
 
@@ -68,9 +71,10 @@ def estimate_size(plan: SurveyPlan, *, with_real_stars: bool = False) -> SurveyS
     field_deg2 = 2 * np.pi * (1 - np.cos(np.radians(radius))) * np.degrees(1.0) ** 2
     n_stars = int(density * field_deg2)
     n_detections = int(plan.n_exposures * n_chips * (density * chip_deg2 + plan.junk_per_chip))
+    more = int(plan.satellites)
     n_bytes = (
-        n_detections * _BYTES_A_DETECTION
-        + plan.n_exposures * n_chips * _BYTES_A_CHIP
+        n_detections * (_BYTES_A_DETECTION + more * _MORE_A_DETECTION)
+        + plan.n_exposures * n_chips * (_BYTES_A_CHIP + more * _MORE_A_CHIP)
         + n_stars * _BYTES_A_STAR
     )
     return SurveySize(n_stars, n_detections, n_bytes, n_stars * _MEMORY_A_STAR)

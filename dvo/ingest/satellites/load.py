@@ -10,7 +10,7 @@ their image.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,7 @@ def load_rows(
     options: LoadOptions,
     *,
     params: dict[str, Any] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> LoadReport:
     """Load rows of a satellite table, in one commit.
 
@@ -148,6 +149,8 @@ def load_rows(
         How.
     params : dict, optional
         More to record in the log of the database.
+    progress : callable, optional
+        Called with a line of text at each step.
 
     Returns
     -------
@@ -165,8 +168,13 @@ def load_rows(
     began = time.perf_counter()
     view = store.view()
     report = LoadReport(schema.name, snapshot=view.snapshot.id)
-    pieces = [_read(path, schema, options, view, report) for path in files]
+    tell = progress or (lambda _: None)
+    pieces = []
+    for path in files:
+        tell(f"reading {path.name}")
+        pieces.append(_read(path, schema, options, view, report))
     links, columns, report.n_rows = _joined(schema, pieces)
+    tell(f"{report.n_rows} rows read, finding their objects")
     found = find_objects(view, links, radius_arcsec=options.radius_arcsec, time_s=options.time_s)
     report.found_by = found.how
     origin = _Origin(files, [piece.n_rows for piece in pieces])
@@ -174,6 +182,7 @@ def load_rows(
     _tell_lost(report, np.flatnonzero(found.region < 0), links, origin)
     table = _linked(schema, links, columns, found, kept, view, options)
     rows = _Rows(table, found.region[kept], origin, kept)
+    tell(f"{len(kept)} rows of known objects, comparing them with what is there")
     rows.sort()
     rows.check_repeats()
     is_new, replaces, stored_row = _compare(view, rows)

@@ -98,6 +98,29 @@ def test_rows_belong_to_the_objects_of_their_detections(
         assert_sound(store)
 
 
+@pytest.mark.parametrize("field", ["pole", "wrap"])
+def test_rows_do_not_depend_on_the_partition(tmp_path: Path, field: str) -> None:
+    images = [with_satellites(i, k) for k, i in enumerate(make_images(5, 60, 3, field))]
+    found = []
+    for level in (0, 2, 4, 5):
+        with Store(make_database(tmp_path / str(level), level), writable=True) as store:
+            add_images(store, images)
+            found.append((stored(store.view(), GALPHOT, "mag"),
+                          stored(store.view(), LENSING, "x11_sm_obj")))  # fmt: skip
+            assert_sound(store)
+    assert all(rows == found[0] for rows in found)
+    assert found[0][0] == expected(images, [1, 2, 3], 0)
+
+
+def test_counts_stay_when_catalogs_are_written_whole(tmp_path: Path) -> None:
+    """Catalogs with many patches are written anew by addstar, with the columns it knows."""
+    images = make_images(5, 30, 30)
+    mixed = [with_satellites(i, k) if k % 5 == 0 else i for k, i in enumerate(images)]
+    with Store(make_database(tmp_path / "db"), writable=True) as store:
+        add_images(store, mixed, batch_rows=1, compact_parts=0)
+        assert_sound(store)
+
+
 def test_rows_of_detections_that_are_not_there_are_counted(
     tmp_path: Path, images: list[InputImage]
 ) -> None:

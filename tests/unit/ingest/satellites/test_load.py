@@ -16,15 +16,23 @@ from astropy.io import fits
 from astropy.table import Table
 
 from dvo.errors import BadCatalogError, ConfigError
+from dvo.ingest.addstar import addstar
+from dvo.ingest.as_matched import stored_times
+from dvo.ingest.column_map import parse_column_map
+from dvo.ingest.report import AddstarOptions
 from dvo.ingest.satellites.green import galactic_to_icrs
 from dvo.ingest.satellites.load import LoadOptions, LoadReport, load_rows
+from dvo.ingest.sources import reference_sources
 from dvo.partition.check import check
 from dvo.partition.compact import resort
-from dvo.partition.store import Store
+from dvo.partition.store import Store, create_store
+from dvo.proper_motion import epoch_to_mjd
+from dvo.reshape.partition import relevel
 from dvo.tables.average import AVERAGE
 from dvo.tables.galphot import GALPHOT
 from dvo.tables.lensing import LENSING
 from dvo.tables.measure import MEASURE
+from dvo.tables.photcode import PhotClass, PhotcodeTable
 from dvo.tables.satellites import SATELLITES
 from dvo.tables.schema import TableSchema
 from dvo.tables.starpar import STARPAR
@@ -81,6 +89,10 @@ def wanted(columns: dict[str, Any], *names: str) -> dict[tuple[int, int], list[A
     keys = zip(columns["cat_id"].tolist(), columns["obj_id"].tolist(), strict=True)
     rows = zip(*(columns[n].tolist() for n in names), strict=True)
     return {key: [row] for key, row in zip(keys, rows, strict=True)}
+
+
+def codes() -> PhotcodeTable:
+    return PhotcodeTable().add("r", PhotClass.SEC).add("CAT.V", PhotClass.REF)
 
 
 def load(store: Store, schema: TableSchema, *files: Path, **options: Any) -> LoadReport:
@@ -234,6 +246,38 @@ def test_what_cannot_be_loaded(store: Store, tmp_path: Path, rng: np.random.Gene
     path.write_bytes(b"")
     with pytest.raises(BadCatalogError, match="empty"):
         load(store, STARPAR, path)
+
+
+def test_objects_that_have_changed_their_region(
+    store: Store, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """cat_id is the region where an object was made, which need not be there any more."""
+    rows = stars(store, rng)
+    names = ("cat_id", "obj_id", "e_bv")
+    path = write_csv(tmp_path / "s.csv", {n: rows[n] for n in names})
+    for level in (5, 2):
+        relevel(store, level)
+        report = load(store, STARPAR, path)
+        assert (report.n_added + report.n_unchanged, report.n_unmatched) == (N, 0)
+    assert stored(store, STARPAR, "e_bv") == wanted(rows, "e_bv")
+
+
+def test_moving_stars_are_met_where_they_were(tmp_path: Path, rng: np.random.Generator) -> None:
+    n = 20
+    ra, dec = 150.0 + np.arange(n) / 100, rng.uniform(-1, 1, n)
+    pm = rng.uniform(500, 2000, n)  # mas/yr, northwards
+    create_store(tmp_path / "moving", level=4, photcodes=codes())
+    columns = {"ra": ra, "dec": dec, "mag": np.full(n, 12.0), "pm": pm, "zero": np.zeros(n)}
+    catalog = write_csv(tmp_path / "c.csv", columns)
+    mapping = parse_column_map("ra=ra,dec=dec,mag=mag,pm_ra=zero:mas/yr,pm_dec=pm:mas/yr")
+    with Store(tmp_path / "moving", writable=True) as store:
+        sources = reference_sources([catalog], mapping, photcode="CAT.V", epoch=2000.0)
+        addstar(store, sources, AddstarOptions())
+        in_2012 = {"ra": ra, "dec": dec + 12 * pm / 3.6e6, "e_bv": rng.random(n)}
+        path = write_csv(tmp_path / "s.csv", in_2012)
+        assert load(store, STARPAR, path, dry_run=True).n_added == 0
+        report = load(store, STARPAR, path, time_s=float(stored_times(epoch_to_mjd(2012.0))))
+        assert (report.n_added, report.n_unmatched) == (n, 0)
 
 
 # ---- galaxies and lensing
