@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from dvo.ingest.detections import Detections, InputImage, RefSource
 from dvo.ingest.photcodes import add_photcode
 from dvo.ingest.report import AddstarOptions
 from dvo.partition.store import Store
+from dvo.reshape.partition import split_regions
 from dvo.sphere import separation
 from dvo.tables.average import AVERAGE
 from dvo.tables.photcode import PhotClass
@@ -114,6 +116,25 @@ def test_groups_of_any_size_give_the_same(catdirs: list[Path], mode: str, group_
         sides = ObjectSide(other.view, ids, None), ObjectSide(db.view, request, None)
         found = collect(*sides, MatchRule(RADIUS, mode, "left", group_rows=group_rows))
     assert found.equals(wanted)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "all", "mutual"])
+def test_regions_that_were_split_change_nothing(
+    catdirs: list[Path], tmp_path: Path, mode: str
+) -> None:
+    """Either side may have regions of several levels."""
+    with dvo.open(catdirs[0]) as db, dvo.open(catdirs[1]) as other:
+        wanted = [db.match(other, RADIUS, mode=mode), other.match(db, RADIUS, mode=mode)]
+    mixed = Path(shutil.copytree(catdirs[1], tmp_path / "mixed"))
+    with Store(mixed, writable=True) as store:
+        split_regions(store, store.sky.names(store.view().regions()[::2]))
+        assert len(set(store.sky.depths(store.view().regions()).tolist())) > 1
+    with dvo.open(catdirs[0]) as db, dvo.open(mixed) as other:
+        found = [db.match(other, RADIUS, mode=mode), other.match(db, RADIUS, mode=mode)]
+    keys = [("ext_id", "ascending"), ("ext_id_other", "ascending")]
+    names = ["ext_id_other", "ra_other", "dec_other", "ext_id", "ra", "dec", "separation_arcsec"]
+    for one, two in zip(found, wanted, strict=True):
+        assert one.select(names).sort_by(keys).equals(two.select(names).sort_by(keys))
 
 
 def test_astropy_finds_the_same_pairs(catdirs: list[Path]) -> None:
