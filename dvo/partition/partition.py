@@ -50,7 +50,7 @@ class Partition:
     >>> plain = Partition(sky, 3)
     >>> mixed = plain.with_splits([sky.by_name("n4500/3281").index])
     >>> sky.names(mixed.locate([31.3, 31.3], [46.8, 40.0]))
-    ['n4500/3281.12', 'n3730/2828']
+    ['n4500/3281.12', 'n3730/2833']
     """
 
     sky: SkyTable = field(repr=False)
