@@ -38,6 +38,7 @@ from dvo.partition.part_rules import find_part_faults
 from dvo.partition.region_batches import region_batches
 from dvo.partition.repeats import RepeatFinder
 from dvo.partition.satellite_rules import find_satellite_faults
+from dvo.partition.sky_file import is_sky_file_of
 from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import Store
 from dvo.partition.view import View
@@ -141,7 +142,7 @@ class _Checker:
         files = self.store.manifest.files()
         self._check_numbers(view)
         bad = self._check_files(files, deep=deep)
-        self._check_records(deep=deep)
+        self._check_records(view, deep=deep)
         self._note_orphans(listed)
         if deep:
             self._check_tables(view, bad, progress)
@@ -209,7 +210,7 @@ class _Checker:
         self._add(found)
         return {fault.path for fault in found}
 
-    def _check_records(self, *, deep: bool) -> None:
+    def _check_records(self, view: View, *, deep: bool) -> None:
         base = ""
         for snapshot in self.store.manifest.log():
             self._add(find_record_faults(self.store.catdir, snapshot, base, self.store.db_id,
@@ -221,6 +222,11 @@ class _Checker:
         elif deep:
             try:
                 verify(sky)
+                if not is_sky_file_of(self.store.catdir, view.partition):
+                    self.report.notes.append(
+                        f"{layout.SKY_TABLE}: is of another partition than the newest snapshot; "
+                        "the next command that changes the database writes it anew"
+                    )
             except StorageError as err:
                 self.report.notes.append(f"{err}; dvo does without it")
 

@@ -205,7 +205,9 @@ def deal_out(
         if progress is not None:
             progress(len(dealer.done), len(moved))
         change.widen(Reach(max(dealer.pads, default=0.0)))
-        return change.commit()
+        snapshot = change.commit()
+    store.renew_sky_file()
+    return snapshot
 
 
 def _groups(view: View, partition: Partition, regions: I64) -> Iterator[tuple[list[int], int]]:

@@ -8,6 +8,7 @@ sky once. Every look-up from positions to regions that have catalogs goes throug
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -79,6 +80,12 @@ class Partition:
         out = np.zeros(len(self.sky) + 1, np.bool_)
         out[list(self.splits)] = True
         return out
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells this partition from others, 16 hexadecimal digits."""
+        data = np.array([self.level, *self.splits], "<i8").tobytes()
+        return hashlib.blake2b(data, digest_size=8).hexdigest()
 
     # ---- the leaves
 

@@ -35,23 +35,22 @@ from dvo.partition.manifest import (
     build_manifest,
     place_manifest,
 )
-from dvo.partition.partition import Partition
+from dvo.partition.partition import Partition, partition_of
 from dvo.partition.pins import ReaderPins, make_pin_file
 from dvo.partition.records import write_record
+from dvo.partition.sky_file import renew_sky_file, write_sky_file
 from dvo.partition.sky_table import SkyTable
 from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.transaction import Transaction, sync_folder
 from dvo.partition.view import View
 from dvo.tables.fits import Field, TableHDU, write_fits
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
-from dvo.tables.skyregion import SKY_REGION
 
 __all__ = [
     "DEFAULT_CACHE_BYTES",
     "DEFAULT_SPLIT_AT",
     "Store",
     "create_store",
-    "write_sky_table",
 ]
 
 log = logging.getLogger(__name__)
@@ -112,7 +111,7 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable, split_at: int) -> 
     token = layout.make_token(1)
     for folder in (layout.SHARED, layout.LOG):
         (catdir / folder).mkdir()
-    write_sky_table(catdir, Partition(SkyTable.standard(), level), db_id)
+    write_sky_file(catdir, Partition(SkyTable.standard(), level), db_id)
     path = layout.global_path("Photcodes", token)
     columns = {n.lower(): v for n, v in photcodes.to_columns().items()}
     digest, n_bytes = _write_plainly(catdir / path, PHOTCODE, columns, db_id)
@@ -136,25 +135,6 @@ def _fill(catdir: Path, level: int, photcodes: PhotcodeTable, split_at: int) -> 
     # Until the manifest has its name there is no database: a cut-off init leaves none.
     build_manifest(catdir, meta, [(first, change)])
     place_manifest(catdir)
-
-
-def write_sky_table(catdir: Path, partition: Partition, db_id: str) -> None:
-    """Write the table of regions: for other programs, as dvo does without it.
-
-    Parameters
-    ----------
-    catdir : Path
-        The database directory.
-    partition : Partition
-        The regions.
-    db_id : str
-        Identifier of the database.
-    """
-    sky = {n.lower(): v for n, v in partition.columns().items()}
-    new = catdir / f"{layout.SKY_TABLE}.new"
-    _write_plainly(new, SKY_REGION, sky, db_id)
-    new.rename(catdir / layout.SKY_TABLE)
-    sync_folder(catdir)
 
 
 def _write_plainly(
@@ -214,6 +194,7 @@ class Store:
             if writable:
                 make_pin_file(self.catdir)
                 self.sweep()
+                self.renew_sky_file()
             opened.pop_all()  # nothing has failed: `close` does it
 
     @property
@@ -306,6 +287,12 @@ class Store:
         if not stuck:
             self.manifest.forget_pending()
         return len(gone) - stuck
+
+    def renew_sky_file(self) -> None:
+        """Write SkyTable.fits anew if it is not that of the newest snapshot."""
+        newest = self.manifest.snapshot()
+        partition = partition_of(self.sky, newest.level, self.manifest.splits(newest.id))
+        renew_sky_file(self.catdir, partition, self.db_id)
 
     def known_paths(self) -> set[str]:
         """Paths of all files that the database needs, relative to the catdir."""

@@ -18,10 +18,9 @@ from dvo.errors import StorageError
 from dvo.partition import layout
 from dvo.partition.check import check
 from dvo.partition.faults import MENDS, CheckReport, Fault, FaultKind, Mend
-from dvo.partition.partition import Partition
 from dvo.partition.rebuild import rebuild
-from dvo.partition.sky_table import SkyTable
-from dvo.partition.store import Store, write_sky_table
+from dvo.partition.sky_file import write_sky_file
+from dvo.partition.store import Store
 from dvo.reshape.row_repair import RowRepair
 from dvo.reshape.shadow import shadow
 from dvo.tables.fits import verify
@@ -161,10 +160,8 @@ class _Repair:
         try:
             verify(path)
         except StorageError:
-            # As it was written with the first commit; splits since then are in the manifest.
-            first = Partition(SkyTable.standard(), store.manifest.log()[0].level)
-            write_sky_table(store.catdir, first, store.db_id)
-            self.report.notes.append(f"{layout.SKY_TABLE} was missing or damaged: written anew")
+            write_sky_file(store.catdir, store.view().partition, store.db_id)
+            self.report.notes.append(f"{layout.SKY_TABLE} was damaged: written anew")
 
     def _mend_numbers(self, store: Store) -> None:
         """Set the last numbers given, before a commit gives others."""

@@ -57,4 +57,6 @@ def rollback(store: Store, snapshot: SnapshotName) -> SnapshotRow:
         change.set_partition(partition)
         n_more = old.counts["images"] - view.snapshot.counts["images"]
         change.set_images(back, sorted(gone), n_more=n_more)
-        return change.commit()
+        newest = change.commit()
+    store.renew_sky_file()
+    return newest

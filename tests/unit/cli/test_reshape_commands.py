@@ -71,8 +71,8 @@ def test_delete_without_conditions(catdir: Path):
 
 def test_repair(catdir: Path):
     assert "nothing to do" in dvo("repair", catdir)
-    (catdir / "SkyTable.fits").unlink()
     spoil(catdir, "Average", "nmeasure", 1, 99)
+    (catdir / "SkyTable.fits").unlink()
     would = dvo_json("repair", catdir, "--dry-run")
     assert (would["ok"], would["mended"], would["dry_run"]) == (True, {"n-measure": 1}, True)
     assert not (catdir / "SkyTable.fits").exists()

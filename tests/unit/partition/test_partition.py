@@ -132,3 +132,8 @@ def test_overhang() -> None:
     assert out[1] == pytest.approx(np.hypot(0.25, 9))
     assert out[2] == pytest.approx(1)
     assert out[3] == pytest.approx(np.cos(np.radians(10)))
+
+
+def test_digests_tell_partitions_apart() -> None:
+    assert PLAIN.digest != MIXED.digest != Partition(SKY, 4).digest
+    assert MIXED.digest == PLAIN.with_splits(MIXED.splits).digest

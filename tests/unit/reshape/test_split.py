@@ -24,6 +24,7 @@ from dvo.partition.sky_table import SkyTable
 from dvo.partition.store import Store, create_store
 from dvo.reshape.partition import relevel, set_split_limit, split_regions
 from dvo.tables.average import AVERAGE
+from dvo.tables.fits import TableFile
 from dvo.tables.galphot import GALPHOT
 from dvo.tables.lensing import LENSING
 from dvo.tables.measure import MEASURE
@@ -403,3 +404,28 @@ def test_exports_of_a_mixed_database(sky: Path, tmp_path: Path) -> None:
                     assert int(row["INDEX"]) in children.tolist()
                     assert above["TABLE"] == 0
                     row = above
+
+
+def test_the_sky_file_shows_the_newest_partition(sky: Path) -> None:
+    def tables() -> list[int]:
+        with TableFile(sky / "SkyTable.fits", "SKY_REGION") as file:
+            rows = file.read()
+        return rows["index"][rows["table"]].tolist()
+
+    assert tables() == list(SKY.at_level(3))
+    with Store(sky, writable=True) as store:
+        before = store.view().snapshot.id
+        split_regions(store, names(store)[:1])
+        assert tables() == store.view().partition.leaves.tolist()
+        rollback(store, before)
+        assert tables() == list(SKY.at_level(3))
+        relevel(store, 1)
+        assert tables() == list(SKY.at_level(1))
+        with store.begin("spoil", {}) as change:  # cut short before the file was written
+            change.set_partition(Partition(SKY, 1, (3,)))
+            change.commit()
+        notes = check(store, deep=True).notes
+        assert any("of another partition" in note for note in notes)
+    with Store(sky, writable=True) as store:
+        assert tables() == store.view().partition.leaves.tolist()
+        assert check(store, deep=True).notes == []
