@@ -19,12 +19,18 @@ __all__ = [
     "DvoError",
     "EngineError",
     "FormatVersionError",
+    "HostBusyError",
+    "HostError",
+    "HostLostError",
     "IngestError",
     "JobTimeoutError",
     "NotACatdirError",
+    "NotAuthorisedError",
     "OperationError",
     "PartitionError",
     "PhotcodeError",
+    "ProtocolError",
+    "ProtocolVersionError",
     "QueryCancelledError",
     "QueryError",
     "SchemaError",
@@ -206,6 +212,44 @@ class WorkerLostError(EngineError):
 
     code = "worker-lost"
     retryable = True
+
+
+class HostError(EngineError):
+    """A partition host cannot do what it is asked."""
+
+    code = "host"
+
+
+class HostLostError(HostError):
+    """A partition host does not answer."""
+
+    code = "host-lost"
+    retryable = True
+
+
+class HostBusyError(HostError):
+    """A partition host takes no work now."""
+
+    code = "host-busy"
+    retryable = True
+
+
+class NotAuthorisedError(HostError):
+    """A partition host does not know a key, or its owner may not do that."""
+
+    code = "not-authorised"
+
+
+class ProtocolError(HostError):
+    """A message is not as the protocol says."""
+
+    code = "protocol"
+
+
+class ProtocolVersionError(ProtocolError):
+    """Somebody speaks another version of the protocol."""
+
+    code = "protocol-version"
 
 
 def error_of(code: str, message: str) -> DvoError:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "extract": "dvo.cli.extract",
     "export": "dvo.cli.export",
     "fits": "dvo.cli.fits",
+    "host": "dvo.cli.host",
     "images": "dvo.cli.images",
     "import": "dvo.cli.import_tables",
     "info": "dvo.cli.info",

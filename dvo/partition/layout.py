@@ -5,7 +5,9 @@ A data file carries in its name the token of the commit that made it and never c
     dvo.sqlite                              manifest: which files make up which snapshot
     lock                                    held by the one writer
     pins                                    empty; readers lock bytes of it
-    SkyTable.fits                           the sky partition
+    SkyTable.fits                           the sky partition, and which host has which catalog
+    HostTable.dat                           partition hosts, if there are any
+    hosts/                                  sockets, logs and process numbers of local hosts
     Images.<token>.fits, Photcodes.<token>.fits
     log/<token>.fits                        what the commit did; rebuilds the manifest
     shared/<token>.cpt .cps .cpm            rows of many regions, as they were ingested
@@ -19,6 +21,8 @@ import secrets
 from pathlib import Path
 
 __all__ = [
+    "HOSTS",
+    "HOST_TABLE",
     "LOCK",
     "LOG",
     "MANIFEST",
@@ -40,6 +44,8 @@ PINS = "pins"
 LOG = "log"
 SHARED = "shared"
 SKY_TABLE = "SkyTable.fits"
+HOST_TABLE = "HostTable.dat"
+HOSTS = "hosts"
 
 _TOKEN = re.compile(r"(?:^|[./])([0-9]{8}-[0-9a-f]{4})\.")
 

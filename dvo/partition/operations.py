@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 from dvo.errors import DvoError, EngineError, OperationError, UnknownOperationError
+from dvo.partition.store import Store
 from dvo.partition.view import View
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Job",
     "Operation",
     "Role",
+    "Views",
     "find_role",
     "load_operations",
     "register",
@@ -99,6 +102,39 @@ class Job:
 
 
 _OPERATIONS: dict[str, tuple[Operation, Role]] = {}
+
+
+class Views:
+    """Snapshots of a database that stay open, for every thread its own: views remember
+    what they read.
+
+    Parameters
+    ----------
+    store : Store
+        The database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._local = threading.local()
+
+    def at(self, snapshot: int) -> View:
+        """Open a snapshot, or find it open.
+
+        Parameters
+        ----------
+        snapshot : int
+            Its number.
+
+        Returns
+        -------
+        View
+            The snapshot, for this thread.
+        """
+        view: View | None = getattr(self._local, "view", None)
+        if view is None or view.snapshot.id != snapshot:
+            view = self._local.view = self._store.view(snapshot)
+        return view
 
 
 def register(name: str, operation: Operation, *, role: Role = "read") -> None:

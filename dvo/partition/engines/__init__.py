@@ -5,4 +5,10 @@ from dvo.partition.engines.inline import InlineEngine
 from dvo.partition.engines.open_engine import KINDS, open_engine
 from dvo.partition.engines.processes import ProcessEngine
 
-__all__ = ["KINDS", "Engine", "InlineEngine", "ProcessEngine", "open_engine"]
+__all__ = [
+    "KINDS",
+    "Engine",
+    "InlineEngine",
+    "ProcessEngine",
+    "open_engine",
+]

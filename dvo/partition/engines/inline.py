@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,9 +12,8 @@ from typing import Self
 import pyarrow as pa
 
 from dvo.partition.engines.engine import in_order, time_is_up
-from dvo.partition.operations import Job, run_operation
+from dvo.partition.operations import Job, Views, run_operation
 from dvo.partition.store import Store
-from dvo.partition.view import View
 
 __all__ = ["InlineEngine"]
 
@@ -35,10 +33,9 @@ class InlineEngine:
     """
 
     def __init__(self, store: Store, snapshot: int, *, threads: int = 1) -> None:
-        self._store = store
+        self._views = Views(store)
         self._snapshot = snapshot
         self._threads = threads
-        self._local = threading.local()
         self._pool = ThreadPoolExecutor(threads, "dvo-inline") if threads > 1 else None
 
     def run(self, job: Job) -> Iterator[pa.Table]:
@@ -59,15 +56,8 @@ class InlineEngine:
             yield self._result(job, group)
 
     def _result(self, job: Job, group: Sequence[int]) -> pa.Table:
-        view = self._view(self._snapshot if job.snapshot is None else job.snapshot)
+        view = self._views.at(self._snapshot if job.snapshot is None else job.snapshot)
         return run_operation(job.operation, view, group, job.request_text, job.tables)
-
-    def _view(self, snapshot: int) -> View:
-        """The snapshot: each thread has it open for itself, as views remember what they read."""
-        view: View | None = getattr(self._local, "view", None)
-        if view is None or view.snapshot.id != snapshot:
-            view = self._local.view = self._store.view(snapshot)
-        return view
 
     def close(self) -> None:
         """End the threads; safe to call twice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dvo.errors import EngineError
 from dvo.partition.engines.engine import Engine
@@ -11,9 +12,12 @@ from dvo.partition.engines.processes import ProcessEngine
 from dvo.partition.operations import MODULES, load_operations
 from dvo.partition.store import Store
 
+if TYPE_CHECKING:
+    from dvo.partition.hosts.keys import KeyPair
+
 __all__ = ["KINDS", "open_engine"]
 
-KINDS = ("inline", "processes")
+KINDS = ("inline", "processes", "hosts")
 """Names of the engines."""
 
 
@@ -24,13 +28,15 @@ def open_engine(
     snapshot: int | None = None,
     workers: int | None = None,
     modules: Sequence[str] = MODULES,
+    keys: KeyPair | None = None,
+    allow_partial: bool = False,
 ) -> Engine:
     """Open an engine.
 
     Parameters
     ----------
-    kind : {'inline', 'processes'}
-        In this process, or in a pool of others.
+    kind : {'inline', 'processes', 'hosts'}
+        In this process, in a pool of others, or in the partition hosts of the database.
     store : Store
         The database; keep it open for as long as the engine is.
     snapshot : int, optional
@@ -39,7 +45,11 @@ def open_engine(
         Groups that are worked on at a time; None for 1 in this process, and for as many as
         there are processors in others.
     modules : sequence of str
-        Modules that register operations.
+        Modules that register operations; hosts have their own list.
+    keys : KeyPair, optional
+        Keys for hosts that want some.
+    allow_partial : bool
+        Leave out what no host can do and list it, see `HostEngine`; others do all.
 
     Returns
     -------
@@ -50,10 +60,17 @@ def open_engine(
     ------
     EngineError
         If there is no such engine.
+    ConfigError
+        If the database has no hosts, or one of them wants keys.
     """
-    load_operations(modules)
     number = store.manifest.snapshot(snapshot).id
+    if kind == "hosts":
+        # Most queries need no sockets, and ZeroMQ takes a while to load.
+        from dvo.partition.engines.hosts import HostEngine  # noqa: PLC0415
+
+        return HostEngine(store, number, keys=keys, allow_partial=allow_partial)
     if kind == "inline":
+        load_operations(modules)
         return InlineEngine(store, number, threads=workers or 1)
     if kind == "processes":
         return ProcessEngine(store, number, workers=workers, modules=modules)

@@ -20,9 +20,8 @@ import pyarrow as pa
 
 from dvo.errors import DvoError, OperationError
 from dvo.partition.engines.channel import Message, receive, send
-from dvo.partition.operations import load_operations, run_operation
+from dvo.partition.operations import Views, load_operations, run_operation
 from dvo.partition.store import Store
-from dvo.partition.view import View
 
 __all__ = ["Worker", "main"]
 
@@ -38,9 +37,8 @@ class Worker:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._store: Store | None = None
+        self._views: Views | None = None
         self._fault: DvoError | None = None
-        self._view: View | None = None
         self._job: dict[str, Any] = {}
         self._tables: dict[str, pa.Table] = {}
 
@@ -68,7 +66,8 @@ class Worker:
     def _open(self, header: dict[str, Any]) -> None:
         try:
             load_operations(header["modules"])
-            self._store = Store(Path(header["catdir"]), cache_bytes=header["cache_bytes"])
+            store = Store(Path(header["catdir"]), cache_bytes=header["cache_bytes"])
+            self._views = Views(store)
         except DvoError as err:
             self._fault = err
         except ImportError as err:
@@ -83,12 +82,11 @@ class Worker:
             send(self._channel, {"done": True}, result)
 
     def _run(self, regions: list[int]) -> pa.Table:
-        if self._store is None:
+        if self._views is None:
             raise self._fault or OperationError("a worker was given no database")
         job = self._job
-        if self._view is None or self._view.snapshot.id != job["snapshot"]:
-            self._view = self._store.view(job["snapshot"])
-        return run_operation(job["operation"], self._view, regions, job["request"], self._tables)
+        view = self._views.at(job["snapshot"])
+        return run_operation(job["operation"], view, regions, job["request"], self._tables)
 
 
 def main() -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from dvo.partition.engines import Engine, open_engine
 from dvo.partition.store import Store
+from tests.hosts import MODULES, Hosts
 from tests.synth import filled_database
 
-MODULES = ("tests.engine_operations",)
 ENGINES = {
     "inline": ("inline", 1),
     "inline, 3 threads": ("inline", 3),
     "processes, 1": ("processes", 1),
     "processes, 2": ("processes", 2),
+    "1 host": ("hosts", 1),
+    "3 hosts": ("hosts", 3),
 }
 
 
@@ -30,5 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def engine(request: pytest.FixtureRequest, store: Store) -> Iterator[Engine]:
     """Each engine, one after the other; open for all tests of a module."""
     kind, workers = ENGINES[request.param]
-    with open_engine(kind, store, workers=workers, modules=MODULES) as found:
-        yield found
+    with ExitStack() as stack:
+        if kind == "hosts":
+            stack.enter_context(Hosts(store.catdir, workers))
+        yield stack.enter_context(open_engine(kind, store, workers=workers, modules=MODULES))

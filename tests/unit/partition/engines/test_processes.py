@@ -18,7 +18,7 @@ import pytest
 from dvo.errors import EngineError, JobTimeoutError, NotACatdirError, WorkerLostError
 from dvo.partition.engines import ProcessEngine
 from dvo.partition.operations import Job
-from tests.unit.partition.engines.conftest import MODULES
+from tests.hosts import MODULES
 
 GROUPS = [[k] for k in range(6)]
 

@@ -1,0 +1,163 @@
+"""The engine that works in partition hosts."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
+
+from dvo.errors import ConfigError, DvoError, HostError
+from dvo.partition.engines.engine import time_is_up
+from dvo.partition.host_table import read_host_table
+from dvo.partition.hosts.asking import Query, Times
+from dvo.partition.hosts.assignment import Assignment, read_assignment
+from dvo.partition.hosts.client import HostClient
+from dvo.partition.hosts.keys import KeyPair
+from dvo.partition.hosts.wire import Message, Payload
+from dvo.partition.layout import HOST_TABLE
+from dvo.partition.operations import Job
+from dvo.partition.store import Store
+
+__all__ = ["HostEngine", "Missing"]
+
+_AHEAD = 4
+"""Groups that are under way for each host."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A group that no host could do.
+
+    Parameters
+    ----------
+    regions : tuple of int
+        Its regions.
+    reason : str
+        Why.
+    """
+
+    regions: tuple[int, ...]
+    reason: str
+
+
+class HostEngine:
+    """Runs operations in the partition hosts of a database.
+
+    A group goes to the host that most of its regions are assigned to, or to their backup.
+
+    Parameters
+    ----------
+    store : Store
+        The database: its hosts and what is assigned to them are read from its folder.
+    snapshot : int
+        Which state jobs see that do not say which.
+    keys : KeyPair, optional
+        The keys of this client.
+    allow_partial : bool
+        Leave out groups that no host can do, and list them in `missing`, instead of raising
+        the error of the first.
+    times : Times, optional
+        How patient to be.
+
+    Raises
+    ------
+    ConfigError
+        If the database has no hosts.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        snapshot: int,
+        *,
+        keys: KeyPair | None = None,
+        allow_partial: bool = False,
+        times: Times | None = None,
+    ) -> None:
+        hosts = read_host_table(store.catdir)
+        if not hosts:
+            raise ConfigError(
+                f"{store.catdir}: has no partition hosts ({HOST_TABLE}); start some with: "
+                f"dvo host start-local {store.catdir} -n 2"
+            )
+        self._store = store
+        self._snapshot = snapshot
+        self._allow_partial = allow_partial
+        self._numbers = [host.number for host in hosts]
+        self._assignment: Assignment = read_assignment(store.catdir)
+        self._client = HostClient(hosts, store.db_id, keys=keys, times=times)
+        self.missing: list[Missing] = []
+
+    def run(self, job: Job) -> Iterator[pa.Table]:
+        """Run a job; see `Engine.run`. What it leaves out is in `missing` at its end."""
+        query = self._query(job)
+        client, end = self._client, _end_of(job)
+        self.missing = []
+        client.begin(query)
+        groups = enumerate(job.groups)
+        ahead = _AHEAD * len(self._numbers)
+        try:
+            for number in range(len(job.groups)):
+                wanted = itertools.islice(groups, ahead + 1 if number == 0 else 1)
+                for k, regions in wanted:
+                    client.want(query, k, regions, self._hosts_of(regions))
+                while number not in query.results:
+                    left_s = end - time.monotonic()
+                    if left_s <= 0:
+                        raise time_is_up(job)
+                    client.pump(left_s)
+                result = query.results.pop(number)
+                if not isinstance(result, DvoError):
+                    yield result
+                elif self._allow_partial and isinstance(result, HostError):
+                    self.missing.append(Missing(tuple(query.groups[number]), str(result)))
+                else:
+                    raise result
+        finally:
+            client.cancel(query)
+
+    def _query(self, job: Job) -> Query:
+        token = self._store.manifest.snapshot(
+            self._snapshot if job.snapshot is None else job.snapshot
+        ).token
+        name = secrets.token_hex(16)
+        header = {
+            "query": name,
+            "operation": job.operation,
+            "request": job.request_text,
+            "snapshot": token,
+            "deadline": job.timeout_s,
+        }
+        payloads = {name: Payload.of(table) for name, table in job.tables.items()}
+        message = Message("job", header, payloads)
+        return Query(name, message, token)
+
+    def _hosts_of(self, regions: Sequence[int]) -> list[int]:
+        """Hosts that may do a group; any may do what was never assigned."""
+        found = self._assignment.hosts_of(regions) or self._numbers
+        strange = set(found) - set(self._numbers)
+        if strange:
+            raise ConfigError(
+                f"{self._store.catdir}: catalogs are assigned to host {min(strange)}, which "
+                f"{HOST_TABLE} does not have; run: dvo host assign {self._store.catdir}"
+            )
+        return found
+
+    def close(self) -> None:
+        """Hang up; safe to call twice."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _end_of(job: Job) -> float:
+    return float("inf") if job.timeout_s is None else time.monotonic() + job.timeout_s

@@ -1,0 +1,1 @@
+"""Partition hosts: processes that run operations for clients, over ZeroMQ."""

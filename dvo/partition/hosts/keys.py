@@ -1,0 +1,205 @@
+"""CURVE keys: made, read, and the list of those that may come in.
+
+A key pair is two files: ``NAME.secret`` with both halves, for its owner alone, and
+``NAME.public`` to be handed out. A host has a list of public keys with a role each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+from zmq.utils import z85
+
+from dvo.errors import ConfigError, NotAuthorisedError, StorageError
+from dvo.partition.operations import ROLES, Role
+
+__all__ = ["Authority", "KeyPair", "make_keys", "read_keys"]
+
+_Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A CURVE key pair, each half as 40 characters of Z85."""
+
+    public: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"KeyPair({self.public!r}, ...)"  # secrets do not belong in logs
+
+
+def make_keys(path: Path) -> KeyPair:
+    """Make a key pair and write it to ``PATH.secret`` and ``PATH.public``.
+
+    Parameters
+    ----------
+    path : Path
+        Where, without the ending.
+
+    Returns
+    -------
+    KeyPair
+        The keys.
+
+    Raises
+    ------
+    StorageError
+        If one of the files is there, or cannot be written.
+    """
+    public, secret = (half.decode("ascii") for half in zmq.curve_keypair())
+    about = f"# CURVE key pair {path.name} of dvo"
+    try:
+        _write_new(
+            path.with_name(f"{path.name}.secret"),
+            f'{about}: keep this file to yourself\npublic = "{public}"\nsecret = "{secret}"\n',
+            0o600,
+        )
+        _write_new(path.with_name(f"{path.name}.public"), f'{about}\npublic = "{public}"\n', 0o644)
+    except OSError as err:
+        raise StorageError(
+            f"{err.filename}: cannot be written ({err.strerror}); name other files"
+        ) from err
+    return KeyPair(public, secret)
+
+
+def _write_new(path: Path, text: str, mode: int) -> None:
+    # Never open for others, not even for the moment between making and chmod.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(fd, "w") as file:
+        file.write(text)
+
+
+def read_keys(path: Path) -> KeyPair:
+    """Read a key pair from its secret file.
+
+    Parameters
+    ----------
+    path : Path
+        The file ``NAME.secret``.
+
+    Returns
+    -------
+    KeyPair
+        The keys.
+
+    Raises
+    ------
+    ConfigError
+        If anybody else may read the file, or it is no key pair.
+    """
+    text = _read_guarded(path, 0o077, "read by others; run: chmod 600")
+    try:
+        found = tomllib.loads(text)
+        public, secret = str(found["public"]), str(found["secret"])
+    except (tomllib.TOMLDecodeError, KeyError) as err:
+        raise ConfigError(
+            f"{path}: is no key pair ({err}); make one with: dvo host keygen NAME"
+        ) from err
+    for half in (public, secret):
+        if not _Z85.fullmatch(half):
+            raise ConfigError(f"{path}: has a key that is not 40 characters of Z85")
+    if zmq.curve_public(secret.encode()).decode() != public:
+        raise ConfigError(f"{path}: its two halves do not belong together")
+    return KeyPair(public, secret)
+
+
+def _read_guarded(path: Path, refused: int, why: str) -> str:
+    try:
+        with path.open(encoding="ascii") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if mode & refused:
+                raise ConfigError(f"{path}: mode {mode & 0o777:o}: it can be {why} {path}")
+            return file.read()
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: cannot be read ({err})") from err
+
+
+class Authority:
+    """Says who may come in, and as what.
+
+    Parameters
+    ----------
+    path : Path
+        Lines of role, public key and name, such as ``read <40 characters> alice``; lines
+        that begin with # are comments. It is read at every new connection, so that a key
+        can be taken away.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, others may write it, or a line is wrong.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read()
+
+    def _read(self) -> dict[str, tuple[Role, str]]:
+        text = _read_guarded(self._path, 0o022, "written by others; run: chmod go-w")
+        found: dict[str, tuple[Role, str]] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            words = line.split(maxsplit=2)
+            # Keys may hold a #, so that only whole lines can be comments.
+            if not words or words[0].startswith("#"):
+                continue
+            if len(words) < 3 or words[0] not in ROLES or not _Z85.fullmatch(words[1]):
+                raise ConfigError(
+                    f"{self._path}, line {number}: give a role ({', '.join(ROLES)}), a public "
+                    "key of 40 characters and a name"
+                )
+            found[words[1]] = (words[0], words[2])
+        return found
+
+    def role_of(self, public: str) -> tuple[Role, str]:
+        """Find what the owner of a key may do.
+
+        Parameters
+        ----------
+        public : str
+            Public key.
+
+        Returns
+        -------
+        role : {'read', 'ingest', 'admin'}
+            The role.
+        name : str
+            Name of the owner.
+
+        Raises
+        ------
+        NotAuthorisedError
+            If the key is not in the list.
+        """
+        found = self._read().get(public)
+        if found is None:
+            raise NotAuthorisedError(f"{self._path}: does not have the key {public}")
+        return found
+
+    def reply(self, request: Sequence[bytes]) -> list[bytes]:
+        """Answer a request of ZeroMQ's authentication protocol (ZAP 1.0).
+
+        Parameters
+        ----------
+        request : sequence of bytes
+            Version, id, domain, address, identity, mechanism and the key.
+
+        Returns
+        -------
+        list of bytes
+            Version, id, status, text, user (``ROLE NAME``) and no metadata.
+        """
+        version, sequence = (*request, b"", b"")[:2]
+        try:
+            if len(request) != 7 or version != b"1.0" or request[5] != b"CURVE":
+                raise NotAuthorisedError("only keys open this host")
+            role, name = self.role_of(z85.encode(request[6]).decode("ascii"))
+        except (NotAuthorisedError, ConfigError) as err:
+            return [b"1.0", sequence, b"400", str(err).encode()[:255], b"", b""]
+        return [b"1.0", sequence, b"200", b"OK", f"{role} {name}".encode()[:255], b""]

@@ -1,0 +1,128 @@
+"""Partition hosts for tests: processes of their own that always end with the test.
+
+    python -m tests.hosts CATDIR NUMBER ENDPOINT [KEYS AUTHORISED]
+
+serves until it is killed, or until its standard input is closed: when the test is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from dvo.partition.host_table import HostEntry, write_host_table
+from dvo.partition.hosts.assignment import assign
+from dvo.partition.hosts.keys import Authority, read_keys
+from dvo.partition.hosts.server import HostServer
+from dvo.partition.store import Store
+
+MODULES = ("tests.engine_operations",)
+
+
+class RunningHost:
+    """One host process."""
+
+    def __init__(self, catdir: Path, number: int, endpoint: str, *keys: Path) -> None:
+        words = [str(catdir), str(number), endpoint, *map(str, keys)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.hosts", *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        self.endpoint = self.process.stdout.readline().strip()
+        assert self.endpoint, "the host did not start"
+
+    def signal(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+class Hosts:
+    """Some hosts of a database, in its HostTable and assigned to its catalogs."""
+
+    def __init__(
+        self, catdir: Path, n: int, *, backups: bool = True, copies: dict[int, Path] | None = None
+    ) -> None:
+        self.catdir = catdir
+        self.running: dict[int, RunningHost] = {}
+        try:
+            for number in range(1, n + 1):
+                path = (copies or {}).get(number, catdir)
+                self.running[number] = RunningHost(path, number, "tcp://127.0.0.1:*")
+        except BaseException:
+            self.close()
+            raise
+        self.entries = [
+            HostEntry(number, "localhost", str(catdir), host.endpoint)
+            for number, host in self.running.items()
+        ]
+        write_host_table(catdir, self.entries)
+        with Store(catdir) as store:
+            assign(store, list(self.running), backups=backups, rng=np.random.default_rng(1))
+
+    def __getitem__(self, number: int) -> RunningHost:
+        return self.running[number]
+
+    def restart(self, number: int) -> None:
+        """Another process on the same port."""
+        endpoint = self.running[number].endpoint
+        self.running[number].end()
+        self.running[number] = RunningHost(self.catdir, number, endpoint)
+
+    def close(self) -> None:
+        for host in self.running.values():
+            host.end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def free_port() -> int:
+    """A port of the loopback interface where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def main(catdir: str, number: str, endpoint: str, *keys: str) -> None:
+    """Serve; the first line of the output is the endpoint."""
+
+    def end_with_test() -> None:
+        sys.stdin.read()
+        os._exit(0)
+
+    threading.Thread(target=end_with_test, daemon=True).start()
+    guard = (read_keys(Path(keys[0])), Authority(Path(keys[1]))) if keys else (None, None)
+    with (
+        Store(Path(catdir)) as store,
+        HostServer(
+            store, int(number), endpoint, threads=2, keys=guard[0], authority=guard[1],
+            modules=MODULES,
+        ) as server,
+    ):  # fmt: skip
+        print(server.endpoint, flush=True)
+        server.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

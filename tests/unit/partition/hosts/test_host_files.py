@@ -1,0 +1,213 @@
+"""Keys, who may come in, the HostTable and what is assigned to hosts."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import numpy as np
+import pytest
+import zmq
+from zmq.utils import z85
+
+from dvo.errors import ConfigError, NotAuthorisedError, StorageError
+from dvo.partition.check import check
+from dvo.partition.host_table import (
+    HostEntry,
+    get_host,
+    is_local,
+    read_host_table,
+    write_host_table,
+)
+from dvo.partition.hosts.assignment import assign, read_assignment
+from dvo.partition.hosts.keys import Authority, make_keys, read_keys
+from dvo.partition.sky_table import SkyTable
+from dvo.partition.store import Store
+from tests.synth import filled_database
+
+KEY = "a" * 40
+
+
+def test_keys_are_for_their_owner_alone(tmp_path):
+    old = os.umask(0)
+    try:
+        keys = make_keys(tmp_path / "alice")
+    finally:
+        os.umask(old)
+    secret, public = tmp_path / "alice.secret", tmp_path / "alice.public"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert keys.secret in secret.read_text()
+    assert keys.secret not in public.read_text()
+    assert read_keys(secret) == keys
+    assert keys.secret not in repr(keys)
+    with pytest.raises(StorageError, match=r"alice\.secret.*exists"):
+        make_keys(tmp_path / "alice")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_keys_that_others_can_read_are_refused(tmp_path, mode):
+    make_keys(tmp_path / "alice")
+    (tmp_path / "alice.secret").chmod(mode)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        read_keys(tmp_path / "alice.secret")
+
+
+def test_files_that_are_no_keys(tmp_path):
+    path = tmp_path / "x.secret"
+    one, two = make_keys(tmp_path / "one"), make_keys(tmp_path / "two")
+    for text, match in (
+        ("", "no key pair"),
+        ("not toml", "no key pair"),
+        ('public = "short"\nsecret = "short"', "40 characters"),
+        (f'public = "{one.public}"\nsecret = "{two.secret}"', "do not belong together"),
+    ):
+        path.write_text(text)
+        path.chmod(0o600)
+        with pytest.raises(ConfigError, match=match):
+            read_keys(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_keys(tmp_path / "nothing.secret")
+
+
+def zap(key: bytes = b"", mechanism: bytes = b"CURVE") -> list[bytes]:
+    return [b"1.0", b"7", b"dvo", b"10.0.0.1", b"", mechanism, *([key] if key else [])]
+
+
+def test_who_may_come_in(tmp_path):
+    public = zmq.curve_keypair()[0].decode()
+    path = tmp_path / "authorised"
+    path.write_text(f"# those of us\n\nadmin {public} Ada of the night shift\nread {KEY} bob\n")
+    path.chmod(0o600)
+    authority = Authority(path)
+    assert authority.role_of(public) == ("admin", "Ada of the night shift")
+    good = zap(z85.decode(public))
+    assert authority.reply(good)[2:5] == [b"200", b"OK", b"admin Ada of the night shift"]
+    for bad in (zap(b"x" * 32), zap(mechanism=b"NULL"), good[:-1], [b"2.0", *good[1:]], []):
+        assert authority.reply(bad)[2] == b"400"
+    path.write_text(f"read {KEY} bob\n")  # taken away
+    assert authority.reply(good)[2] == b"400"
+    with pytest.raises(NotAuthorisedError):
+        authority.role_of(public)
+
+
+@pytest.mark.parametrize(
+    "line", [f"owner {KEY} x", "read short x", f"read {KEY}", f"{KEY} read x", "read"]
+)
+def test_lists_that_are_wrong(tmp_path, line):
+    path = tmp_path / "authorised"
+    path.write_text(f"read {KEY} bob\n{line}\n")
+    with pytest.raises(ConfigError, match="line 2"):
+        Authority(path)
+
+
+def test_a_list_that_others_can_write(tmp_path):
+    path = tmp_path / "authorised"
+    path.write_text("")
+    path.chmod(0o666)
+    with pytest.raises(ConfigError, match="chmod go-w"):
+        Authority(path)
+
+
+def test_host_tables_come_back(tmp_path):
+    hosts = [
+        HostEntry(12, "node12", "/data/a b/sky", "tcp://node12:5780", KEY[:-2] + "#$"),
+        HostEntry(3, "localhost", "/sky", "ipc:///sky/hosts/3.sock"),
+    ]
+    write_host_table(tmp_path, hosts)
+    assert read_host_table(tmp_path) == hosts[::-1]
+    assert get_host(tmp_path, 12) == hosts[0]
+    with pytest.raises(ConfigError, match=r"no host 4; there are 3, 12"):
+        get_host(tmp_path, 4)
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ("x n /p tcp://localhost:1", "such as"),
+        ("1 n /p", "such as"),
+        ("0 n /p tcp://localhost:1", "1 to 65535"),
+        ("70000 n /p tcp://localhost:1", "1 to 65535"),
+        ("1 n /p http://localhost:1", "tcp://"),
+        ("1 n /p tcp://node:1", "takes keys"),
+        ("1 n /p tcp://0.0.0.0:1", "takes keys"),
+        ("1 n '/p tcp://localhost:1", "quotation"),
+        ("2 n /p tcp://localhost:1", "there twice"),
+    ],
+)
+def test_host_tables_that_are_wrong(tmp_path, line, match):
+    (tmp_path / "HostTable.dat").write_text(f"# hosts\n2 m /p ipc:///x\n{line}\n")
+    with pytest.raises(ConfigError, match=rf"HostTable.dat, line 3: .*{match}"):
+        read_host_table(tmp_path)
+
+
+def test_no_host_table_no_hosts(tmp_path):
+    assert read_host_table(tmp_path) == []
+
+
+def test_which_endpoints_are_local():
+    local = ("ipc:///x", "tcp://127.0.0.1:5", "tcp://127.9.9.9:*", "tcp://[::1]:5",
+             "tcp://localhost:5")  # fmt: skip
+    far = ("tcp://0.0.0.0:5", "tcp://*:5", "tcp://10.0.0.1:5", "tcp://[::]:5", "tcp://node:5",
+           "tcp://localhost.example.org:5", "udp://127.0.0.1:5", "tcp://eth0:5", "")  # fmt: skip
+    assert all(map(is_local, local))
+    assert not any(map(is_local, far))
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(filled_database(tmp_path / "sky", n_stars=200)) as found:
+        yield found
+
+
+@pytest.mark.parametrize("by", ["random", "load"])
+def test_catalogs_are_shared_out(store, by):
+    found = assign(store, [4, 7, 9], by=by, rng=np.random.default_rng(1))
+    kept = read_assignment(store.catdir)
+    tables = np.arange(SkyTable.standard().at_level(4).start, SkyTable.standard().at_level(4).stop)
+    counts = np.bincount(kept.host[tables], minlength=10)
+    assert counts.nonzero()[0].tolist() == [4, 7, 9]
+    assert np.ptp(counts[[4, 7, 9]]) <= 1
+    assert (kept.backup[tables] != 0).all()
+    assert (kept.backup[tables] != kept.host[tables]).all()
+    assert not kept.host[: tables[0]].any()
+    view = store.view()
+    assert sum(n for n, _ in found.values()) == len(view.regions())
+    measures = view.snapshot.counts["measures"] + view.snapshot.counts["objects"]
+    assert sum(rows for _, rows in found.values()) == measures
+    assert check(store.catdir, deep=True).ok
+
+
+def test_loads_are_even(store):
+    view = store.view()
+    sizes = sorted(row.n_average + row.n_measure for row in view.catalogs(view.regions()).values())
+    assert len(sizes) == 4
+    found = assign(store, [1, 2], by="load", rng=np.random.default_rng(1))
+    loads = sorted(rows for _, rows in found.values())
+    # The largest and the least together, and the two between.
+    assert loads == sorted([sizes[3] + sizes[0], sizes[2] + sizes[1]])
+
+
+def test_groups_go_to_the_host_of_most_of_their_regions(store):
+    assign(store, [1, 2, 3], rng=np.random.default_rng(5))
+    found = read_assignment(store.catdir)
+    sky = SkyTable.standard()
+    regions = np.array(sky.at_level(4))
+    ones, twos = regions[found.host[regions] == 1], regions[found.host[regions] == 2]
+    first, second = found.hosts_of([int(twos[0]), *ones[:3].tolist()])
+    assert first == 1
+    assert second in (2, 3)
+    # Regions that came of a split are where the one was that was split.
+    assert found.hosts_of([sky.children(int(twos[0]))[3]])[0] == 2
+
+
+def test_without_backups(store):
+    assign(store, [1, 2], backups=False, rng=np.random.default_rng(1))
+    found = read_assignment(store.catdir)
+    assert not found.backup.any()
+    assert len(found.hosts_of(store.view().regions())) == 1
+
+
+def test_nothing_assigned(store):
+    assert read_assignment(store.catdir).hosts_of(store.view().regions()) == []
+    with pytest.raises(ConfigError, match="has no hosts"):
+        assign(store, [], rng=np.random.default_rng(1))
