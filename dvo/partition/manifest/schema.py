@@ -32,6 +32,9 @@ SCHEMA = (
         command TEXT NOT NULL, params TEXT NOT NULL, version TEXT NOT NULL,
         counts TEXT NOT NULL, reach TEXT NOT NULL, level INTEGER NOT NULL,
         kept INTEGER NOT NULL DEFAULT 1)""",
+    # A vacuum asks for every row of the past whether a snapshot that is kept still sees it:
+    # without passing over all that were forgotten (5000 of them, 100,000 rows: 0.7 s for 45 s).
+    "CREATE INDEX snapshot_kept ON snapshot (id) WHERE kept",
     # AUTOINCREMENT: the number of a file that is gone is not given again, so what an open
     # reader knows of a file stays true.
     """CREATE TABLE file (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from dvo.partition.manifest import (
     build_manifest,
     place_manifest,
 )
+from dvo.partition.manifest.schema import SCHEMA
 
 COUNTS = {"images": 0, "objects": 0, "measures": 0, "catalogs": 0}
 META = {"db_id": "a"}
@@ -236,3 +238,15 @@ def test_damage_is_one_clear_error(manifest):
 
 def test_find_damage_of_a_sound_file(manifest):
     assert manifest.find_damage() == []
+
+
+def test_a_vacuum_passes_over_no_forgotten_snapshot():
+    """Between tags there may be thousands of them."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in SCHEMA:
+            db.execute(statement)
+        plan = db.execute(
+            "EXPLAIN QUERY PLAN DELETE FROM part WHERE NOT EXISTS (SELECT 1 "
+            "FROM snapshot WHERE kept AND snapshot.id >= added AND snapshot.id < removed)"
+        ).fetchall()
+    assert any("snapshot_kept" in str(row) for row in plan)
