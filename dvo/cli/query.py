@@ -30,10 +30,10 @@ __all__ = ["query"]
 )
 @click.option(
     "--engine",
-    type=click.Choice(["inline", "processes"]),
+    type=click.Choice(["inline", "processes", "hosts"]),
     default="inline",
     show_default=True,
-    help="Work in this process, or in several.",
+    help="Work in this process, in several, or in the partition hosts (dvo host).",
 )
 @click.option("--workers", type=click.IntRange(1), help="How many work at a time.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Time limit [s].")

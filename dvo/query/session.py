@@ -76,7 +76,7 @@ class Database(PlainDatabase):
         uploads : mapping of str to table, optional
             Tables that the query calls ``upload.NAME``: of Arrow, pandas or astropy.
         engine : str
-            Where it is worked on: ``inline`` or ``processes``.
+            Where it is worked on: ``inline``, ``processes`` or ``hosts``.
         workers : int, optional
             How much is worked on at a time; None for what suits the engine.
         timeout_s : float, optional
