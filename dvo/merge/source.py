@@ -25,6 +25,7 @@ __all__ = ["SourceBatch", "common_epoch", "in_batches", "read_batch"]
 Array = NDArray[Any]
 
 _FORESEEN = 4096
+_COVER_LEVEL = 3
 _DAY_S = 86400
 _DAYS = 146_100  # 1858 to 2258
 _FIRST_DAY = -40_587  # MJD 0, counted from 1970
@@ -142,18 +143,43 @@ class _Epochs:
     moving: float
 
 
-def _read_epochs(view: View, regions: Sequence[int]) -> _Epochs:
-    """Find when the objects of some regions are where they are said to be."""
+def _read_epochs(
+    view: View, regions: Sequence[int], covered: NDArray[np.bool_] | None = None
+) -> _Epochs:
+    """Find when objects of some regions, those in `covered`, are where they are said to be."""
     days = np.zeros((2, _DAYS), np.int64)
+    names = ["mean_epoch", "u_ra"] if covered is None else ["mean_epoch", "u_ra", "ra", "dec"]
     for i in range(0, len(regions), _FORESEEN):
-        table, _ = view.read_many(AVERAGE, regions[i : i + _FORESEEN], ["mean_epoch", "u_ra"])
+        table, _ = view.read_many(AVERAGE, regions[i : i + _FORESEEN], names)
         epoch = table["mean_epoch"]
         day = np.clip(epoch // _DAY_S - _FIRST_DAY, 0, _DAYS - 1)
         known = ~AVERAGE["mean_epoch"].is_null(epoch)
+        if covered is not None:
+            known &= covered[view.sky.locate(table["ra"], table["dec"], _COVER_LEVEL)]
         for k, mask in enumerate((np.isnan(table["u_ra"]), ~np.isnan(table["u_ra"]))):
             days[k] += np.bincount(day[mask & known], minlength=_DAYS)
     n_still, n_moving = (int(counts.sum()) for counts in days)
     return _Epochs(n_still, n_moving, _median_day(days[0]), _median_day(days[1]))
+
+
+def _covered(view: View) -> NDArray[np.bool_]:
+    """Mark the sky where a database has objects, in pieces that do not depend on its partition."""
+    out = np.zeros(len(view.sky), np.bool_)
+    regions = view.regions()
+    for i in range(0, len(regions), _FORESEEN):
+        table, _ = view.read_many(AVERAGE, regions[i : i + _FORESEEN], ["ra", "dec"])
+        out[view.sky.locate(table["ra"], table["dec"], _COVER_LEVEL)] = True
+    return out
+
+
+def _regions_over(view: View, covered: NDArray[np.bool_]) -> list[int]:
+    """Regions that may have objects whose mean positions are in a part of the sky."""
+    reach = view.snapshot.reach
+    epochs = np.array([reach.first_motion_epoch_s, reach.last_motion_epoch_s])
+    near = view.partition.near_boxes(
+        view.sky.bounds(np.flatnonzero(covered)), view.pad_deg + view.motion_pad_deg(epochs)
+    )
+    return sorted(set(view.regions()) & set(near.tolist()))
 
 
 def _median_day(counts: Array) -> float:
@@ -167,8 +193,8 @@ def common_epoch(source: View, base: View) -> float:
     """Find the time at which objects of a source and of ours are compared.
 
     Objects with known motions can be brought to any time, others are only known to be where
-    they were measured. So it is the epoch of those without: of the source, or of ours if most
-    objects of the source move.
+    they were measured. So it is the epoch of those without: of the source, or of ours in the
+    same part of the sky if most objects of the source move.
 
     Parameters
     ----------
@@ -182,9 +208,8 @@ def common_epoch(source: View, base: View) -> float:
     """
     theirs = _read_epochs(source, source.regions())
     if theirs.n_moving > theirs.n_still:
-        there = base.partition.overlapping(source.regions())
-        mine = sorted(set(base.regions()) & set(there.tolist()))
-        ours = _read_epochs(base, mine)
+        covered = _covered(source)
+        ours = _read_epochs(base, _regions_over(base, covered), covered)
         if ours.n_still:
             return ours.still
     found = [t for t in (theirs.still, theirs.moving) if not math.isnan(t)]

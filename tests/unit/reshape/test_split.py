@@ -12,6 +12,7 @@ from astropy.io import fits
 from dvo.errors import ConfigError, PartitionError, UnknownRegionError
 from dvo.exchange.original.export import export_catdir
 from dvo.merge.merge import MergeOptions, merge
+from dvo.merge.source import common_epoch
 from dvo.partition.bounds import Cone
 from dvo.partition.check import check
 from dvo.partition.compact import compact_busy, resort
@@ -429,3 +430,31 @@ def test_the_sky_file_shows_the_newest_partition(sky: Path) -> None:
     with Store(sky, writable=True) as store:
         assert tables() == store.view().partition.leaves.tolist()
         assert check(store, deep=True).notes == []
+
+
+def test_the_epoch_of_a_merge_does_not_depend_on_the_partition(tmp_path: Path) -> None:
+    source = database(tmp_path / "source")
+    with Store(source, writable=True) as store:
+        view = store.view()
+        with store.begin("motions", {}) as change:
+            for region in view.regions():
+                average = view.read(AVERAGE, region)
+                for name in ("u_ra", "u_dec"):
+                    average[name] = np.full(len(average), 0.01, np.float32)
+                change.put_catalog(region, [average], level="fast")
+            change.widen(Reach(0.0, 0.1, 0.0, 2e9))
+            change.commit()
+    base = tmp_path / "base"
+    create_store(base, level=0, photcodes=synth.photcodes())
+    with Store(base, writable=True) as store, Store(source) as other:
+        synth.add_images(store, synth.make_images(4, 40, 3, "edge", first=100))
+        synth.add_images(store, synth.make_images(5, 200, 5, "middle", first=1000))
+        epochs = set()
+        for level in (0, 1, 3, 4):
+            relevel(store, level)
+            epochs.add(common_epoch(other.view(), store.view()))
+        split_regions(store, names(store))
+        epochs.add(common_epoch(other.view(), store.view()))
+    (epoch,) = epochs
+    mjd = 40587.0 + epoch / 86400.0
+    assert 57099 <= mjd <= 57104  # of the part of the sky where the source is
