@@ -21,11 +21,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dvo.errors import StorageError
+from dvo.ingest.astrometry import AstromCoords
+from dvo.ingest.detections import ImageMeta, InputImage
 from dvo.ingest.photcodes import put_photcodes
 from dvo.ingest.satellites.load import LoadOptions, load_rows
 from dvo.merge.merge import MergeOptions, merge
@@ -36,12 +39,13 @@ from dvo.partition.history import drop_tag, put_tag, rollback, vacuum
 from dvo.partition.partition import Partition
 from dvo.partition.rebuild import rebuild
 from dvo.partition.store import Store
+from dvo.reshape.missing import MissingOptions, find_missing
 from dvo.reshape.partition import split_regions
 from dvo.tables.average import AVERAGE
 from dvo.tables.photcode import PhotClass
 from dvo.tables.satellites import SATELLITES
 from dvo.tables.starpar import STARPAR
-from tests.synth import add_images, contents, make_database, make_images, ordered, photcodes
+from tests.synth import FIELDS, add_images, contents, make_database, make_images, ordered, photcodes
 from tests.synth_satellites import rows_by_object, with_satellites
 
 MODES = {"kill": 1, "torn": 2, "eio": 3, "enospc": 4}
@@ -146,6 +150,19 @@ def run_relevel(catdir: Path) -> None:
         deal_out(store, view, Partition(view.sky, 3), "relevel", {}, own_file_rows=8)
 
 
+def run_missing(catdir: Path) -> None:
+    """Two commits of an image each."""
+    with Store(catdir, writable=True) as store:
+        find_missing(store, MissingOptions(min_measures=1, limit_mag=30.0, batch_images=1))
+
+
+def with_astrometry(image: InputImage) -> InputImage:
+    """An image that holds all the field, and has seen some of it."""
+    assert isinstance(image.meta, ImageMeta)
+    coords = AstromCoords("RA---TAN", FIELDS["edge"], (500.5, 500.5), (-0.001, 0.001))
+    return replace(image, meta=replace(image.meta, coords=coords, nx=1000, ny=1000))
+
+
 SCENARIOS: dict[str, Callable[[Path], None]] = {
     "addstar": run_addstar,
     "replace": run_replace,
@@ -158,6 +175,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "photcode": run_photcode,
     "rebuild": run_rebuild,
     "merge": run_merge,
+    "missing": run_missing,
     "split": run_split,
     "relevel": run_relevel,
 }
@@ -173,6 +191,8 @@ def prepare(catdir: Path, scenario: str) -> None:
     assert [p.name for p in photcodes()][-1] == "SYNTH.r.C00"
     with Store(catdir, writable=True) as store:
         images = IMAGES[:1] if scenario == "addstar" else IMAGES[:2]
+        if scenario == "missing":
+            images = [with_astrometry(image) for image in images]
         if scenario == "satellites":
             images = [with_satellites(IMAGES[0], 0)]
         add_images(store, images, batch_rows=1)
@@ -190,7 +210,8 @@ def prepare(catdir: Path, scenario: str) -> None:
         # Half of its objects are in the database, at another level.
         source = make_database(catdir.parent / "source", level=3)
         with Store(source, writable=True) as store:
-            add_images(store, [*IMAGES[2:], *make_images(8, 8, 1, first=9)])
+            images = [*IMAGES[2:], *make_images(8, 8, 1, first=9)]
+            add_images(store, [with_satellites(image, k) for k, image in enumerate(images)])
 
 
 def fingerprint(store: Store, snapshot: int | None = None) -> str:

@@ -24,6 +24,7 @@ TURNS = [
     *((name, mode) for name in ("addstar", "resort", "vacuum") for mode in ("eio", "enospc")),
     ("merge", "eio"),
     ("satellites", "eio"),
+    ("missing", "kill"),
     *((name, mode) for name in ("split", "relevel") for mode in ("kill", "eio")),
 ]
 
