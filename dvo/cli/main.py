@@ -21,6 +21,7 @@ __all__ = ["dvo_command", "main", "run", "run_program"]
 _COMMANDS = {
     "check": "dvo.cli.check",
     "cone": "dvo.cli.cone",
+    "copy": "dvo.cli.copy",
     "coverage": "dvo.cli.coverage",
     "delete": "dvo.cli.delete",
     "diff": "dvo.cli.diff",

@@ -48,7 +48,7 @@ def shadow(catdir: Path) -> Iterator[Path]:
                     source = Path(parent, name).resolve()
                     if name.startswith(layout.MANIFEST):
                         shutil.copyfile(source, here / name)
-                    elif name != layout.LOCK:
+                    elif name not in (layout.LOCK, layout.PINS):
                         (here / name).symlink_to(source)
         except OSError as err:
             raise StorageError(f"{folder}: {err.strerror or err}") from err

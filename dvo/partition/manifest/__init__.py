@@ -14,6 +14,7 @@ from dvo.partition.manifest.commits import (
     new_manifest_differs,
     place_manifest,
 )
+from dvo.partition.manifest.connection import copy_manifest
 from dvo.partition.manifest.manifest import Manifest
 from dvo.partition.manifest.parts import Change, PartRun, PartTable
 from dvo.partition.manifest.rows import (
@@ -43,6 +44,7 @@ __all__ = [
     "SnapshotRow",
     "TagRow",
     "build_manifest",
+    "copy_manifest",
     "drop_new_manifest",
     "new_manifest_differs",
     "place_manifest",

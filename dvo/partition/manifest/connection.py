@@ -6,10 +6,14 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["Stamps", "connect_reader", "connect_writer", "read_stamps"]
+from dvo.errors import StorageError
+from dvo.partition.layout import MANIFEST
+
+__all__ = ["Stamps", "connect_reader", "connect_writer", "copy_manifest", "read_stamps"]
 
 Stamps: TypeAlias = list[tuple[int, int]]
 
@@ -69,6 +73,33 @@ def connect_reader(path: Path) -> tuple[sqlite3.Connection, Stamps | None]:
             return copy, before
         copy.close()
     raise sqlite3.OperationalError("the manifest kept changing while it was read")
+
+
+def copy_manifest(catdir: Path, target: Path) -> None:
+    """Copy a manifest as it stands, of one moment, while others may be writing.
+
+    Parameters
+    ----------
+    catdir : Path
+        The database directory.
+    target : Path
+        Folder for the copy; notes of files to be swept do not come along.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read, or not be written there.
+    """
+    try:
+        with (
+            closing(connect_reader(catdir / MANIFEST)[0]) as source,
+            closing(sqlite3.connect(target / MANIFEST, isolation_level=None)) as copy,
+        ):
+            source.backup(copy)
+            copy.execute("DELETE FROM pending")
+            copy.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.Error as err:
+        raise StorageError(f"{catdir / MANIFEST}: cannot be copied to {target} ({err})") from err
 
 
 def read_stamps(path: Path) -> Stamps:
