@@ -16,7 +16,7 @@ _catdir = click.argument("catdir", type=click.Path(path_type=Path))
 
 @click.group()
 def photcode() -> None:
-    """List, add, import and export photcodes.
+    """List, add, set, import and export photcodes.
 
     A photcode names a photometric system: SEC an average filter, DEP a detector and
     filter with image metadata, REF the values of an outside catalog.
@@ -144,3 +144,43 @@ def add_command(
         )  # fmt: skip
     there = "" if is_new else " is in the database already, just so"
     click.echo(f"photcode {photcode.code} {name}{there}")
+
+
+@photcode.command(name="set")
+@_catdir
+@click.argument("name")
+@click.argument("changes", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+def set_command(catdir: Path, name: str, changes: tuple[str, ...], *, as_json: bool) -> None:
+    """Give the photcode NAME of CATDIR other parameters, in one commit.
+
+    Keys are the words of the text form (see dvo photcode list): name, zero, airmass, offset,
+    c1, c2, slope, color, filter, astromSys, and so on; as in that form, airmass is negative.
+    Magnitudes are calibrated when they are read. Stored means that rest on the zero point,
+    airmass term, filter or error model are made anew of the measures.
+
+    \b
+    Examples:
+      dvo photcode set sky GPC1.g.XY01 zero=24.58 airmass=-0.15
+      dvo photcode set sky SIMCAM.g.XY00 name=SIMCAM.g.XY90
+    """
+    import json  # noqa: PLC0415 - keeps `dvo --help` quick
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from dvo.partition.store import Store  # noqa: PLC0415
+    from dvo.reshape.photcodes import set_photcode  # noqa: PLC0415
+
+    pairs = [change.partition("=") for change in changes]
+    if any(not (key and equals and value) for key, equals, value in pairs):
+        raise click.UsageError("write changes as KEY=VALUE, such as zero=24.58")
+    with Store(catdir, writable=True, command="dvo photcode set") as store:
+        done = set_photcode(store, name, {key: value for key, _, value in pairs})
+    if as_json:
+        entry = asdict(done.photcode) | {"kind": done.photcode.kind.name}
+        facts = {"changed": done.is_new, "n_objects": done.n_objects, "snapshot": done.snapshot}
+        click.echo(json.dumps({"photcode": entry, **facts}))
+    elif done.is_new:
+        means = f"; means of {done.n_objects} objects were made anew" if done.n_objects else ""
+        click.echo(f"photcode {done.photcode.code} {done.photcode.name} is set{means}")
+    else:
+        click.echo(f"photcode {done.photcode.code} {name} is just so already")

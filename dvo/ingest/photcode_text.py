@@ -14,12 +14,26 @@ are taken as they are. airmass is added times (airmass - 1) and so is negative, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from dvo.errors import PhotcodeError, StorageError
 from dvo.tables.photcode import PhotClass, Photcode, PhotcodeTable
 
-__all__ = ["format_photcodes", "parse_photcodes", "read_photcodes", "write_photcodes"]
+__all__ = [
+    "WORDS",
+    "changed_photcode",
+    "format_photcodes",
+    "parse_photcodes",
+    "read_photcodes",
+    "write_photcodes",
+]
+
+WORDS = (
+    *("code", "name", "type", "zero", "airmass", "offset", "c1", "c2", "slope", "color", "primary"),
+    *("astromSys", "astromScale", "astromMagScale", "photomSys", "aPoor", "aBad", "pPoor", "pBad"),
+)
+"""Names of the words of a line, in order."""
 
 _WORD_COUNTS = (11, 14, 15, 17, 19)
 _KINDS = {
@@ -29,10 +43,7 @@ _KINDS = {
     "ref": PhotClass.REF,
     "alt": PhotClass.ALT,
 }
-_HEADER = (
-    "# code name type zero airmass offset c1 c2 slope color primary"
-    " astromSys astromScale astromMagScale photomSys aPoor aBad pPoor pBad"
-)
+_HEADER = f"# {' '.join(WORDS)}"
 _MAX_BYTES = 16_000_000  # 65,535 lines of 19 words are far shorter
 
 
@@ -214,6 +225,53 @@ def _code(word: str, codes: dict[str, int], where: str) -> int:
 
 def _terms(word: str, where: str) -> tuple[float, ...]:
     return () if word == "-" else tuple(_number(w, where) for w in word.split(","))
+
+
+def changed_photcode(
+    table: PhotcodeTable, photcode: Photcode, changes: Mapping[str, str]
+) -> Photcode:
+    """Make a photcode with other words in its line of the text form.
+
+    Parameters
+    ----------
+    table : PhotcodeTable
+        Where it stands.
+    photcode : Photcode
+        The photcode.
+    changes : mapping of str to str
+        New words by their names in `WORDS`, in any case of letters; not ``code`` or ``type``,
+        by which measures go. ``filter`` is another name of ``primary``.
+
+    Returns
+    -------
+    Photcode
+        The changed one.
+
+    Raises
+    ------
+    PhotcodeError
+        If there is no such word, or it cannot be.
+    """
+    place = {name.lower(): i for i, name in enumerate(WORDS)} | {"filter": WORDS.index("primary")}
+    others = [p for p in table if p is not photcode]
+    names = {p.code: p.name for p in table if p.kind is not PhotClass.ALT}
+    words = _line(photcode, names).split()
+    words += ["-"] * (len(WORDS) - len(words))
+    for name, word in changes.items():
+        at = place.get(name.lower())
+        if at is None or WORDS[at] in ("code", "type"):
+            settable = ", ".join(w for w in WORDS if w not in ("code", "type"))
+            raise PhotcodeError(f"{name}: cannot be set; of a photcode there are {settable}")
+        if photcode.kind is PhotClass.REF and 3 <= at <= 9:
+            raise PhotcodeError(
+                f"{photcode.name} is of an outside catalog (ref), whose magnitudes are taken as "
+                f"they are: it has no {WORDS[at]}"
+            )
+        if len(word.split()) != 1:
+            raise PhotcodeError(f"{name}={word}: write one word, without spaces")
+        words[at] = word
+    codes = {p.name: p.code for p in others if p.kind is not PhotClass.ALT}
+    return _photcode(words, codes | {words[1]: photcode.code}, photcode.name)
 
 
 def format_photcodes(table: PhotcodeTable) -> str:

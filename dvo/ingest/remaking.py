@@ -16,7 +16,7 @@ from dvo.ingest.mean_set import MEAN_STEMS, MeanSet
 from dvo.ingest.replay import Replay
 from dvo.ingest.satellite_removal import Gone, satellites_left
 from dvo.ingest.stored import averaged_filters, mean_magnitudes
-from dvo.ingest.whole_catalogs import WholeCatalogs
+from dvo.ingest.whole_catalogs import WholeCatalogs, fresh
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.photcode import PhotcodeTable
@@ -74,11 +74,11 @@ def without(
     stays = np.bincount(ref[~is_gone], minlength=n) > 0
     told = np.zeros(n, np.bool_)
     told[ref[is_gone & gives_motion(found.measure)]] = True
-    average = _fresh(found.average)
+    average = fresh(found.average)
     satellites = satellites_left(found, average, stays, gone, by_image)
     kept = found.kept(stays, ~gone.measures, satellites)
     changed, told = changed[stays], told[stays]
-    average, secfilt = average.take(stays), _fresh(kept.secfilt)
+    average, secfilt = average.take(stays), fresh(kept.secfilt)
     measure, mine = kept.measure, kept.measure["ave_ref"].astype(np.int64)
     redone = measure.take(replay.order(measure, np.flatnonzero(changed[mine])))
     redo_motions(average, redone, told)
@@ -94,12 +94,6 @@ def without(
 def gives_motion(measure: ColumnTable) -> Bool:
     """Tell which measures give their object a proper motion."""
     return np.isfinite(measure["u_ra"]) & np.isfinite(measure["u_dec"])
-
-
-def _fresh(table: ColumnTable) -> ColumnTable:
-    """A copy whose arrays may be changed."""
-    copies = {name: values.copy() for name, values in table.columns.items()}
-    return ColumnTable(table.schema, copies, len(table))
 
 
 def redo_motions(average: ColumnTable, measure: ColumnTable, told: Bool) -> None:

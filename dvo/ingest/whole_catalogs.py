@@ -28,6 +28,7 @@ __all__ = [
     "SatelliteRows",
     "WholeCatalogs",
     "count_before",
+    "fresh",
     "read_catalogs",
     "sorted_catalogs",
     "write_catalogs",
@@ -192,6 +193,12 @@ def count_before(mask: Bool) -> I64:
         The counts.
     """
     return np.concatenate([[0], np.cumsum(mask, dtype=np.int64)])
+
+
+def fresh(table: ColumnTable) -> ColumnTable:
+    """Copy a table, so that its arrays may be changed."""
+    copies = {name: values.copy() for name, values in table.columns.items()}
+    return ColumnTable(table.schema, copies, len(table))
 
 
 def sorted_catalogs(found: WholeCatalogs) -> WholeCatalogs:

@@ -95,10 +95,9 @@ def create_store(
         raise ConfigError("a database needs at least one average filter, such as --filters g,r,i")
     try:
         catdir.mkdir(parents=True, exist_ok=True)
-        # The lock file may stay behind from a reader that looked too early.
-        if any(p.name != layout.LOCK for p in catdir.iterdir()):
-            raise CatdirExistsError(f"{catdir}: is not empty; name a folder that does not exist")
+        _assert_vacant(catdir)
         with WriterLock(catdir, "dvo init"):
+            _assert_vacant(catdir)
             _fill(catdir, level, photcodes, split_at)
     except OSError as err:
         if isinstance(err, StorageError):
@@ -106,11 +105,25 @@ def create_store(
         raise StorageError(f"{catdir}: cannot be made ({err.strerror or err})") from err
 
 
+def _assert_vacant(catdir: Path) -> None:
+    """Refuse a folder with anything in it but what an init that was cut short left."""
+    for path in catdir.rglob("*"):
+        # The lock file may stay behind from a reader that looked too early.
+        is_left = path.name in (layout.LOCK, layout.PINS, layout.LOG, layout.SHARED)
+        is_left |= path.name.startswith((layout.SKY_TABLE, f"{layout.MANIFEST}.new"))
+        token = layout.token_of(path.relative_to(catdir).as_posix())
+        if not is_left and (token is None or int(token[:8]) > 1):
+            raise CatdirExistsError(f"{catdir}: is not empty; name a folder that does not exist")
+
+
 def _fill(catdir: Path, level: int, photcodes: PhotcodeTable, split_at: int) -> None:
     db_id = secrets.token_hex(16)
     token = layout.make_token(1)
+    for left in list(catdir.rglob("*")):
+        if layout.token_of(left.relative_to(catdir).as_posix()) is not None:
+            left.unlink()  # of an init that was cut short
     for folder in (layout.SHARED, layout.LOG):
-        (catdir / folder).mkdir()
+        (catdir / folder).mkdir(exist_ok=True)
     write_sky_file(catdir, Partition(SkyTable.standard(), level), db_id)
     path = layout.global_path("Photcodes", token)
     columns = {n.lower(): v for n, v in photcodes.to_columns().items()}

@@ -24,7 +24,7 @@ from dvo.ingest.remaking import (
     redo_positions,
 )
 from dvo.ingest.replay import Replay
-from dvo.ingest.whole_catalogs import WholeCatalogs
+from dvo.ingest.whole_catalogs import WholeCatalogs, fresh
 from dvo.partition.catalog_batch import CatalogBatch
 from dvo.partition.catalog_rules import find_catalog_faults
 from dvo.partition.faults import Fault, FaultKind
@@ -259,7 +259,7 @@ class Mending:
             Whether mean magnitudes of all objects are to be made: there are none that count.
         """
         found, faults = self.found, self.faults
-        average, measure = _fresh(found.average), found.measure
+        average, measure = fresh(found.average), found.measure
         n = np.bincount(measure["ave_ref"], minlength=len(average))
         for kind, mask in (
             (FaultKind.MEAN_POSITION, self._positions),
@@ -277,7 +277,7 @@ class Mending:
         ref = measure["ave_ref"]
         ours = measure.take(order[(self._positions | moving)[ref[order]]])
         redo_positions(average, ours, self._positions | moving, self.replay, self.codes)
-        secfilt = _fresh(found.secfilt)
+        secfilt = fresh(found.secfilt)
         ours = measure.take(order[self._magnitudes[ref[order]]])
         if self._magnitudes.any():
             redo_magnitudes(secfilt, ours, self._magnitudes, found.n_secfilt, self.codes)
@@ -335,7 +335,7 @@ class Mending:
         rank[order] = np.arange(len(order))
         every = (order[:, None] * found.n_secfilt + np.arange(found.n_secfilt)).ravel()
         sizes = np.diff(found.edges) + np.bincount(region, minlength=len(found.regions))
-        measure = _fresh(found.measure)
+        measure = fresh(found.measure)
         measure["ave_ref"] = rank[ref].astype(np.uint32)
         for _, table, _ in found.satellites:
             table["ave_ref"] = rank[table["ave_ref"]].astype(np.uint32)
@@ -392,9 +392,3 @@ class Mending:
 
 def _ids(table: ColumnTable) -> NDArray[np.uint64]:
     return pack_id(table["cat_id"], table["obj_id"])
-
-
-def _fresh(table: ColumnTable) -> ColumnTable:
-    """A copy whose arrays may be changed."""
-    copies = {name: values.copy() for name, values in table.columns.items()}
-    return ColumnTable(table.schema, copies, len(table))

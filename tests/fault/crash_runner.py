@@ -45,6 +45,7 @@ from dvo.tables.average import AVERAGE
 from dvo.tables.photcode import PhotClass
 from dvo.tables.satellites import SATELLITES
 from dvo.tables.starpar import STARPAR
+from tests.fault.reshape_scenarios import PLACES, RESHAPE, prepare_reshape
 from tests.synth import FIELDS, add_images, contents, make_database, make_images, ordered, photcodes
 from tests.synth_satellites import rows_by_object, with_satellites
 
@@ -178,15 +179,20 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "missing": run_missing,
     "split": run_split,
     "relevel": run_relevel,
+    **RESHAPE,
 }
 
 
-SETTLED = ("photcode", "relevel", "resort", "rollback", "split", "tag", "vacuum")
+SETTLED = (*RESHAPE, "photcode", "relevel", "resort", "rollback", "split", "tag", "vacuum")
 """Scenarios that do nothing when they are run again."""
 
 
 def prepare(catdir: Path, scenario: str) -> None:
     """The database before the command."""
+    if scenario in PLACES:
+        catdir.mkdir()
+        prepare_reshape(catdir, scenario)
+        return
     make_database(catdir)
     assert [p.name for p in photcodes()][-1] == "SYNTH.r.C00"
     with Store(catdir, writable=True) as store:
@@ -206,6 +212,7 @@ def prepare(catdir: Path, scenario: str) -> None:
         if scenario == "tag":
             put_tag(store, "moved", 2)
             put_tag(store, "gone", 2)
+    prepare_reshape(catdir, scenario)
     if scenario == "merge":
         # Half of its objects are in the database, at another level.
         source = make_database(catdir.parent / "source", level=3)
@@ -273,6 +280,7 @@ class Sweep:
         self.scenario, self.mode, self.folder = scenario, mode, folder.resolve()
         self.act = SCENARIOS[scenario]
         self.base, self.run = self.folder / "base", self.folder / "run"
+        self.place = self.run / PLACES.get(scenario, "")
         self.shim = ctypes.CDLL(None)
         self.shim.fault_arm.argtypes = (ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int)
         self.shim.fault_count.restype = ctypes.c_long
@@ -290,8 +298,8 @@ class Sweep:
         assert in_child(lambda: prepare(self.base, self.scenario)) == 0, "cannot prepare"
         self.refresh()
         # Warm: imports and kernels are loaded before the first fork.
-        self.act(self.run)
-        check(self.run, deep=True)
+        self.act(self.place)
+        check(self.place, deep=True)
         assert threading.active_count() == 1, "threads are left: do not fork"
         self.refresh()
         facts = self.folder / "facts.json"
@@ -314,13 +322,13 @@ class Sweep:
 
     def measure(self, facts: Path) -> None:
         """Run undisturbed, and note what every snapshot says."""
-        before = history(self.run)
+        before = history(self.place) if (self.place / "dvo.sqlite").exists() else {}
         self.arm(0)
-        self.act(self.run)
+        self.act(self.place)
         n_calls = self.shim.fault_count()
         self.shim.fault_arm(b"", 0, 0, 0)
-        after = history(self.run)
-        with Store(self.run) as store:
+        after = history(self.place)
+        with Store(self.place) as store:
             found = {"n_calls": n_calls, "states": before | after, "tags": tags(store)}
         facts.write_text(json.dumps(found))
 
@@ -328,7 +336,7 @@ class Sweep:
         """Run with a fault; an error that is told must be one of ours."""
         self.arm(number)
         try:
-            self.act(self.run)
+            self.act(self.place)
         except StorageError as err:
             if self.mode not in ("eio", "enospc") or "\n" in str(err):
                 raise
@@ -337,25 +345,29 @@ class Sweep:
         """Old or new state, sound; and the same command again ends as it should."""
         states = self.facts["states"]
         newest = max(states, key=int)
-        if self.scenario != "rebuild" or (self.run / "dvo.sqlite").exists():
-            with Store(self.run) as store:
+        # Until it is made anew, or made at all, there is none.
+        may_lack = self.scenario in ("rebuild", "repair", *PLACES)
+        if not may_lack or (self.place / "dvo.sqlite").exists():
+            with Store(self.place) as store:
                 number = str(store.view().snapshot.id)
                 assert fingerprint(store) == states[number], f"snapshot {number} has changed"
                 tags(store)
-            report = check(self.run, deep=True)
-            assert report.ok, [str(f) for f in report.faults]
-        self.act(self.run)
-        report = check(self.run, deep=True)
+            report = check(self.place, deep=True)
+            assert report.ok or self.scenario == "repair", [str(f) for f in report.faults]
+        self.act(self.place)
+        report = check(self.place, deep=True)
         assert report.ok, [str(f) for f in report.faults]
         assert report.notes == [], report.notes
-        with Store(self.run) as store:
+        with Store(self.place) as store:
             assert fingerprint(store) == states[newest], "the second run ends otherwise"
             assert tags(store) == self.facts["tags"], "the second run ends with other tags"
             assert store.manifest.pending() == []
             last = store.view().snapshot.id
+        if self.place != self.run:
+            assert list(self.run.iterdir()) == [self.place], "something is left beside it"
         if self.scenario in SETTLED:
-            self.act(self.run)
-            with Store(self.run) as store:
+            self.act(self.place)
+            with Store(self.place) as store:
                 assert store.view().snapshot.id == last, "a run too many has done something"
 
 

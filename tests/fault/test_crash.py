@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fault.reshape_scenarios import RESHAPE
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # A kill at each call of each command; torn writes and disk errors where files differ in kind.
@@ -26,6 +28,7 @@ TURNS = [
     ("satellites", "eio"),
     ("missing", "kill"),
     *((name, mode) for name in ("split", "relevel") for mode in ("kill", "eio")),
+    *((name, "kill") for name in RESHAPE),
 ]
 
 
