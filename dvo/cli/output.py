@@ -34,12 +34,35 @@ format_option = click.option(
     type=click.Choice(FORMATS),
     help="Form of the output; by the ending of -o if not given, else table.",
 )
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help=f"File to write ({' '.join(_ENDINGS)}, or any with -f); - or none for stdout.",
-)
+_OVERWRITE = "dvo.overwrite"
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options -o and --overwrite; it gets the path of -o."""
+    output = click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        callback=_free_place,
+        help=f"File to write ({' '.join(_ENDINGS)}, or any with -f); - or none for stdout.",
+    )
+    overwrite = click.option(
+        "--overwrite", is_flag=True, is_eager=True, expose_value=False, callback=_may_overwrite,
+        help="Replace the file of -o if it exists.",
+    )  # fmt: skip
+    return output(overwrite(command))
+
+
+def _may_overwrite(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+    ctx.meta[_OVERWRITE] = value
+    return value
+
+
+def _free_place(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file that is there, before any work is done, unless it may be replaced."""
+    if path is not None and path.is_file() and not ctx.meta.get(_OVERWRITE):
+        raise StorageError(f"{path}: exists already; say --overwrite to replace it")
+    return path
 
 
 @dataclass(frozen=True)

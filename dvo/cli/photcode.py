@@ -56,17 +56,23 @@ def list_command(catdir: Path, *, snapshot: int | str | datetime | None, as_json
 @photcode.command(name="export")
 @_catdir
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @snapshot_option
-def export_command(catdir: Path, file: Path, *, snapshot: int | str | datetime | None) -> None:
+def export_command(
+    catdir: Path, file: Path, *, overwrite: bool, snapshot: int | str | datetime | None
+) -> None:
     """Write the photcodes of CATDIR to FILE, in the text form of the original.
 
     \b
     Example:
       dvo photcode export sky photcodes.txt
     """
+    from dvo.errors import StorageError  # noqa: PLC0415
     from dvo.ingest.photcode_text import write_photcodes  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
+    if file.is_file() and not overwrite:
+        raise StorageError(f"{file}: exists already; say --overwrite to replace it")
     with Store(catdir) as store:
         table = store.view(snapshot).photcodes
     write_photcodes(table, file)

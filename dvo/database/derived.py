@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dvo.database.satellites import OF_OBJECT
 from dvo.errors import UnknownColumnError
+from dvo.mjd import mjd_of
 from dvo.partition.view import View
 from dvo.sphere import separation
 from dvo.tables.column_table import ColumnTable
@@ -27,7 +28,6 @@ __all__ = ["DERIVED_NAMES", "DerivedColumn", "distances", "find_derived"]
 Array = NDArray[Any]
 Place = tuple[float, float]
 
-_MJD_1970 = 40587.0
 _POSITIONS = (("ra", "dec"), ("ra_center", "dec_center"))
 _DISTANCE = Column("distance", "f8", "distance from the place asked about", "arcsec",
                    "pos.angDistance")  # fmt: skip
@@ -139,9 +139,8 @@ def distances(place: Place, ra: Array, dec: Array) -> Array:
 
 def _mjd(_: View, table: ColumnTable) -> Array:
     time = table["time"]
-    mjd = (time + table["time_msec"] / 1000.0) / 86400.0 + _MJD_1970
     is_null = table.schema["time"].is_null(time)
-    return np.where(is_null, np.nan, mjd)
+    return np.where(is_null, np.nan, mjd_of(time, table["time_msec"]))
 
 
 def _photcode_names(view: View, table: ColumnTable) -> Array:

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dvo.mjd import MJD_1970
 from dvo.proper_motion import move_to_epoch
 
-__all__ = ["MJD_1970", "matched_positions", "split_time", "stored_motion", "stored_times"]
+__all__ = ["matched_positions", "split_time", "stored_motion", "stored_times"]
 
 Array = NDArray[Any]
-
-MJD_1970 = 40587.0
-"""MJD of 1970-01-01."""
 
 _YEAR_S = 31557600.0
 

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest.as_matched import MJD_1970, split_time
+from dvo.ingest.as_matched import split_time
 from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.batch import BatchImage
 from dvo.ingest.detections import Detections, ImageMeta
 from dvo.ingest.kernels import circle
+from dvo.mjd import mjd_of
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
@@ -48,7 +49,7 @@ class ImageNames:
         """Name and start of an image, MJD UTC [d]."""
         if self._known is None:
             rows = self._view.read(IMAGE, ALL_SKY, ["image_id", "name", "time", "time_msec"])
-            mjd = MJD_1970 + (rows["time"] + rows["time_msec"] / 1000.0) / 86400.0
+            mjd = mjd_of(rows["time"], rows["time_msec"])
             names = [name.decode() for name in rows["name"].tolist()]
             found = zip(names, mjd.tolist(), strict=True)
             self._known = dict(zip(rows["image_id"].tolist(), found, strict=True))

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest import kernels
-from dvo.ingest.as_matched import MJD_1970, split_time, stored_motion
+from dvo.ingest.as_matched import split_time, stored_motion
 from dvo.ingest.associate import Associated
 from dvo.ingest.bands import Spread
 from dvo.ingest.batch import Batch, BatchImage
 from dvo.ingest.detections import MOTION_COLUMNS
 from dvo.ingest.objects import Grouped, ObjectSet
+from dvo.mjd import MJD_1970
 from dvo.partition.manifest import CatalogRow
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.magnitudes import ZERO_POINT, image_offset, nominal_zero_point

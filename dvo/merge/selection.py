@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.mjd import mjd_of
 from dvo.partition.bounds import Area
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 
 __all__ = ["Selection"]
-
-_MJD_1970 = 40587.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +74,8 @@ class Selection:
             is_wanted[list(self.photcodes)] = True
             wanted &= is_wanted[measure["photcode"]]
         if self.mjd != (-math.inf, math.inf):
-            seconds = measure["time"] + measure["time_msec"] / 1000.0
-            mjd = np.where(
-                MEASURE["time"].is_null(measure["time"]), np.nan, _MJD_1970 + seconds / 86400.0
-            )
+            is_null = MEASURE["time"].is_null(measure["time"])
+            mjd = np.where(is_null, np.nan, mjd_of(measure["time"], measure["time_msec"]))
             wanted &= (mjd >= self.mjd[0]) & (mjd <= self.mjd[1])
         if self.images is not None:
             wanted &= np.isin(measure["image_id"], np.array(self.images, np.int64))

@@ -127,7 +127,8 @@ class Box:
     Parameters
     ----------
     ra_min, ra_max : float
-        Right ascension [deg], in [0, 360]; ra_min above ra_max means across RA 0.
+        Right ascension [deg], brought to [0, 360]; ra_min above ra_max means across RA 0, and
+        a range of 360 degrees or more is all of it.
     dec_min, dec_max : float
         Declination [deg].
     """
@@ -143,8 +144,14 @@ class Box:
                 f"box: declinations {self.dec_min}..{self.dec_max} are not a range in -90..90"
             )
         for value in (self.ra_min, self.ra_max):
-            if not 0.0 <= value <= 360.0:
-                raise QueryError(f"box: right ascension {value} is not within 0..360")
+            if not np.isfinite(value):
+                raise QueryError(f"box: right ascension {value} is not a number")
+        if 0.0 <= self.ra_min <= 360.0 and 0.0 <= self.ra_max <= 360.0:
+            return
+        # As a cone takes its centre: -10 is 350.
+        is_all = self.ra_max - self.ra_min >= 360.0
+        object.__setattr__(self, "ra_min", 0.0 if is_all else float(self.ra_min) % 360.0)
+        object.__setattr__(self, "ra_max", 360.0 if is_all else float(self.ra_max) % 360.0)
 
     def regions(self, partition: Partition, pad_deg: float) -> NDArray[np.int64]:
         """See `Area`."""

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import QueryError
+from dvo.mjd import mjd_of
 from dvo.partition.manifest import ALL_SKY, ImageRow
 from dvo.partition.view import View
 from dvo.tables.image import IMAGE
 
 __all__ = ["ImageChoice", "choose_catalogs", "choose_images", "image_names"]
 
-_MJD_1970 = 40587.0
 _COLUMNS = ["image_id", "name", "photcode", "time", "time_msec", "parent_id"]
 
 
@@ -72,7 +72,7 @@ def choose_images(view: View, choice: ImageChoice) -> NDArray[np.int64]:
     if choice.photcode is not None:
         wanted &= table["photcode"] == view.photcodes.get(choice.photcode).code
     if choice.mjd is not None:
-        mjd = _MJD_1970 + (table["time"] + table["time_msec"] / 1000.0) / 86400.0
+        mjd = mjd_of(table["time"], table["time_msec"])
         wanted &= (mjd >= choice.mjd[0]) & (mjd <= choice.mjd[1])
     stays = is_chip & ~wanted
     had = np.isin(ids, table["parent_id"][wanted])

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from dvo.cli.main import dvo_command
+from dvo.errors import StorageError
 from dvo.partition.store import Store
 from tests.planted import spoil
 from tests.synth import FIELDS, filled_database
@@ -90,3 +91,44 @@ def test_what_repair_leaves(catdir: Path):
     assert left[0]["path"] == f"shared/{path.name}"
     assert "backup" in left[0]["remedy"]
     assert f"left: shared/{path.name}" in dvo("repair", catdir, code=1)
+
+
+def test_copy(catdir: Path, tmp_path: Path):
+    done = dvo_json("copy", catdir, tmp_path / "new")
+    with Store(catdir) as store:
+        assert done["bytes"] > sum(f.n_bytes for f in store.manifest.files())
+        assert done["measures"] == store.view().snapshot.counts["measures"]
+    assert "files" in dvo("copy", catdir, tmp_path / "other", "--link", "--snapshot", 2)
+    assert counts(tmp_path / "other")["images"] == 1
+    dvo("check", tmp_path / "other", "--deep")
+
+
+def test_photcode_set(catdir: Path):
+    done = dvo_json("photcode", "set", catdir, "SYNTH.g.C00", "zero=24.5", "airmass=-0.1")
+    assert (done["photcode"]["zero_point"], done["photcode"]["airmass_slope"]) == (24.5, 0.1)
+    assert done["changed"]
+    assert done["n_objects"] > 0
+    assert "just so already" in dvo("photcode", "set", catdir, "SYNTH.g.C00", "zero=24.5")
+    assert "is set; means of" in dvo("photcode", "set", catdir, "SYNTH.g.C00", "zero=25")
+    assert "KEY=VALUE" in dvo("photcode", "set", catdir, "SYNTH.g.C00", "zero", code=2)
+    assert " 25.0 -0.1 " in dvo("photcode", "list", catdir)
+
+
+def test_files_are_replaced_only_when_asked(catdir: Path, tmp_path: Path):
+    path = tmp_path / "found.csv"
+    words = ("cone", catdir, *FIELDS["edge"], 300, "-o", path)
+    dvo(*words)
+    before = path.read_bytes()
+    path.write_bytes(b"x")
+    with pytest.raises(StorageError, match="say --overwrite"):
+        dvo_command([str(w) for w in words], standalone_mode=False)
+    assert path.read_bytes() == b"x"
+    for more in (("--overwrite", *words[5:]), (*words[5:], "--overwrite")):
+        path.write_bytes(b"x")
+        dvo(*words[:5], *more)
+        assert path.read_bytes() == before
+    codes = tmp_path / "codes.txt"
+    dvo("photcode", "export", catdir, codes)
+    dvo("photcode", "export", catdir, codes, "--overwrite")
+    with pytest.raises(StorageError, match="say --overwrite"):
+        dvo_command(["photcode", "export", str(catdir), str(codes)], standalone_mode=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dvo.errors import StorageError, UnknownSnapshotError
+from dvo.errors import QueryError, StorageError, UnknownSnapshotError
 from dvo.partition.bounds import Box, Cone
 from dvo.partition.history import vacuum
 from dvo.partition.manifest import Reach
@@ -193,3 +193,22 @@ def test_what_is_foreseen_is_what_is_found(store):
         assert many.catalog(region) == one.catalog(region)
         for schema in (AVERAGE, SECFILT, MEASURE):
             assert many.parts(schema, region) == one.parts(schema, region)
+
+
+@pytest.mark.parametrize(
+    ("box", "same"),
+    [
+        ((-10.0, 10.0, -1.0, 1.0), (350.0, 10.0, -1.0, 1.0)),
+        ((350.0, 370.0, -1.0, 1.0), (350.0, 10.0, -1.0, 1.0)),
+        ((-180.0, 180.0, -1.0, 1.0), (0.0, 360.0, -1.0, 1.0)),
+        ((370.0, 380.0, -1.0, 1.0), (10.0, 20.0, -1.0, 1.0)),
+    ],
+)
+def test_right_ascensions_of_a_box_go_round(box, same):
+    """As those of a cone do: -10 is 350."""
+    assert Box(*box) == Box(*same)
+
+
+def test_a_box_without_numbers():
+    with pytest.raises(QueryError, match="right ascension nan is not a number"):
+        Box(float("nan"), 1.0, 0.0, 1.0)
