@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def run_delete_measures(catdir: Path) -> None:
 def run_extract(catdir: Path) -> None:
     """A folder that is made, and in it a commit."""
     with Store(catdir.parent.parent / "source") as source, contextlib.suppress(CatdirExistsError):
-        extract(source, catdir, Selection(Cone(*FIELDS["edge"], 0.15)))
+        extract(source, catdir, Selection(Cone(*FIELDS["edge"], 0.15)), level=0)
 
 
 def run_copy(catdir: Path) -> None:
@@ -56,7 +55,7 @@ def run_copy(catdir: Path) -> None:
 
 
 def run_repair(catdir: Path) -> None:
-    """The manifest is made anew, then rows are mended, each with a commit of its own."""
+    """Rows are mended in a commit; a manifest made anew is the scenario rebuild."""
     assert repair(catdir).left == []
 
 
@@ -78,6 +77,3 @@ def prepare_reshape(catdir: Path, scenario: str) -> None:
             add_images(store, make_images(3, 16, 2))
     if scenario == "repair":
         spoil(catdir, "Measure", "ave_ref", 1, 10**6)
-        with sqlite3.connect(catdir / "dvo.sqlite") as db:
-            db.execute("UPDATE image SET identity = 'name:other' WHERE image_id = 1")
-        db.close()

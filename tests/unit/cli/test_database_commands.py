@@ -136,7 +136,7 @@ def test_every_reading_command_takes_a_tag_or_a_time(catdir, tmp_path):
         "images": ["images", catdir, "-f", "json"],
         "lightcurve": ["lightcurve", catdir, *place, "--radius", 3600, "-f", "json"],
         "photcode list": ["photcode", "list", catdir],
-        "photcode export": ["photcode", "export", catdir, tmp_path / "codes.txt"],
+        "photcode export": ["photcode", "export", catdir, tmp_path / "codes.txt", "--overwrite"],
         "coverage": ["coverage", catdir, "--order", "18", "--json"],
         "export csv": ["export", "csv", catdir, tmp_path / "out.csv", "--overwrite"],
     }
