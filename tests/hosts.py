@@ -19,7 +19,7 @@ from typing import Self
 import numpy as np
 
 from dvo.partition.host_table import HostEntry, write_host_table
-from dvo.partition.hosts.assignment import assign
+from dvo.partition.hosts.assign import assign
 from dvo.partition.hosts.keys import Authority, read_keys
 from dvo.partition.hosts.server import HostServer
 from dvo.partition.store import Store

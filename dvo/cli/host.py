@@ -209,7 +209,7 @@ def assign_command(
     import numpy as np  # noqa: PLC0415
 
     from dvo.partition.host_table import read_host_table  # noqa: PLC0415
-    from dvo.partition.hosts.assignment import assign  # noqa: PLC0415
+    from dvo.partition.hosts.assign import assign  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
     numbers = [entry.number for entry in read_host_table(catdir)]

@@ -1,7 +1,8 @@
-"""SkyTable.fits: the partition of the newest snapshot, for other programs.
+"""SkyTable.fits: the partition of the newest snapshot, for other programs, and its hosts.
 
 dvo itself does without it, so it is no part of any snapshot: it is written anew when the
 partition has changed, and by the next writer if that was cut short or the file is lost.
+Which hosts catalogs are assigned to is kept then, as far as it can be read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from dvo.errors import StorageError
 from dvo.partition import layout
+from dvo.partition.assignment import Assignment, read_assignment
 from dvo.partition.partition import Partition
 from dvo.tables.fits import Field, TableFile, TableHDU, write_fits
 from dvo.tables.skyregion import SKY_REGION
@@ -46,7 +48,9 @@ def is_sky_file_of(catdir: Path, partition: Partition) -> bool:
         return False
 
 
-def write_sky_file(catdir: Path, partition: Partition, db_id: str) -> None:
+def write_sky_file(
+    catdir: Path, partition: Partition, db_id: str, assignment: Assignment | None = None
+) -> None:
     """Write SkyTable.fits, in place of an older one.
 
     Parameters
@@ -57,6 +61,8 @@ def write_sky_file(catdir: Path, partition: Partition, db_id: str) -> None:
         The regions.
     db_id : str
         Identifier of the database.
+    assignment : Assignment, optional
+        The partition hosts of the regions.
 
     Raises
     ------
@@ -64,10 +70,15 @@ def write_sky_file(catdir: Path, partition: Partition, db_id: str) -> None:
         If it cannot be written; then the older one stays.
     """
     columns = {n.lower(): np.asarray(v) for n, v in partition.columns().items()}
+    if assignment is not None and assignment.host.any():
+        host, backup = assignment.of(columns["index"].astype(np.int64))
+        for name, values in (("host_id", host), ("backup_id", backup)):
+            columns[name] = np.where(columns["table"], values, 0).astype(np.uint16)
     fields = tuple(Field.from_column(SKY_REGION[n]) for n in SKY_REGION.names if n in columns)
     primary = {
         "DVO_DBID": (db_id, "database of this file"),
         _KEY: (partition.digest, "which partition these regions are"),
+        "HOSTS": (layout.HOST_TABLE, "partition hosts"),
     }
     new = catdir / f"{layout.SKY_TABLE}.new"
     new.unlink(missing_ok=True)
@@ -90,7 +101,14 @@ def renew_sky_file(catdir: Path, partition: Partition, db_id: str) -> None:
     if is_sky_file_of(catdir, partition):
         return
     try:
-        write_sky_file(catdir, partition, db_id)
+        write_sky_file(catdir, partition, db_id, _kept_assignment(catdir))
     except (OSError, StorageError) as err:
         # The commit is made; the next writer tries again.
         log.warning("cannot write path=%s reason=%s", layout.SKY_TABLE, err)
+
+
+def _kept_assignment(catdir: Path) -> Assignment | None:
+    try:
+        return read_assignment(catdir)
+    except (OSError, StorageError):
+        return None

@@ -31,7 +31,7 @@ from dvo.partition.engines.hosts import HostEngine
 from dvo.partition.host_table import HostEntry, write_host_table
 from dvo.partition.hosts import wire
 from dvo.partition.hosts.asking import Times
-from dvo.partition.hosts.assignment import assign
+from dvo.partition.hosts.assign import assign
 from dvo.partition.hosts.client import call_host
 from dvo.partition.hosts.keys import Authority, KeyPair, make_keys
 from dvo.partition.hosts.server import HostServer

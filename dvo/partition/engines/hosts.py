@@ -12,10 +12,10 @@ from typing import Self
 import pyarrow as pa
 
 from dvo.errors import ConfigError, DvoError, HostError
+from dvo.partition.assignment import read_assignment
 from dvo.partition.engines.engine import time_is_up
 from dvo.partition.host_table import read_host_table
 from dvo.partition.hosts.asking import Query, Times
-from dvo.partition.hosts.assignment import Assignment, read_assignment
 from dvo.partition.hosts.client import HostClient
 from dvo.partition.hosts.keys import KeyPair
 from dvo.partition.hosts.wire import Message, Payload
@@ -89,7 +89,7 @@ class HostEngine:
         self._snapshot = snapshot
         self._allow_partial = allow_partial
         self._numbers = [host.number for host in hosts]
-        self._assignment: Assignment = read_assignment(store.catdir)
+        self._assignment = read_assignment(store.catdir)
         self._client = HostClient(hosts, store.db_id, keys=keys, times=times)
         self.missing: list[Missing] = []
 

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from dvo.errors import ConfigError, DvoError, HostError, HostLostError, StorageError
+from dvo.partition.assignment import read_assignment
 from dvo.partition.host_table import HostEntry, is_local, read_host_table, write_host_table
-from dvo.partition.hosts.assignment import assign, read_assignment
+from dvo.partition.hosts.assign import assign
 from dvo.partition.hosts.client import call_host
 from dvo.partition.hosts.keys import KeyPair
 from dvo.partition.hosts.server import guard_folder

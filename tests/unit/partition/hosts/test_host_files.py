@@ -11,6 +11,7 @@ import zmq
 from zmq.utils import z85
 
 from dvo.errors import ConfigError, NotAuthorisedError, StorageError
+from dvo.partition.assignment import read_assignment
 from dvo.partition.check import check
 from dvo.partition.host_table import (
     HostEntry,
@@ -19,13 +20,15 @@ from dvo.partition.host_table import (
     read_host_table,
     write_host_table,
 )
-from dvo.partition.hosts.assignment import assign, read_assignment
+from dvo.partition.hosts.assign import assign
 from dvo.partition.hosts.keys import Authority, make_keys, read_keys
 from dvo.partition.sky_table import SkyTable
 from dvo.partition.store import Store
+from dvo.reshape.partition import split_regions
 from tests.synth import filled_database
 
 KEY = "a" * 40
+LEAVES = np.array(SkyTable.standard().at_level(4))
 
 
 def test_keys_are_for_their_owner_alone(tmp_path):
@@ -162,19 +165,37 @@ def store(tmp_path):
 @pytest.mark.parametrize("by", ["random", "load"])
 def test_catalogs_are_shared_out(store, by):
     found = assign(store, [4, 7, 9], by=by, rng=np.random.default_rng(1))
-    kept = read_assignment(store.catdir)
-    tables = np.arange(SkyTable.standard().at_level(4).start, SkyTable.standard().at_level(4).stop)
-    counts = np.bincount(kept.host[tables], minlength=10)
+    host, backup = read_assignment(store.catdir).of(LEAVES)
+    counts = np.bincount(host, minlength=10)
     assert counts.nonzero()[0].tolist() == [4, 7, 9]
     assert np.ptp(counts[[4, 7, 9]]) <= 1
-    assert (kept.backup[tables] != 0).all()
-    assert (kept.backup[tables] != kept.host[tables]).all()
-    assert not kept.host[: tables[0]].any()
+    assert (backup != 0).all()
+    assert (backup != host).all()
     view = store.view()
     assert sum(n for n, _ in found.values()) == len(view.regions())
-    measures = view.snapshot.counts["measures"] + view.snapshot.counts["objects"]
-    assert sum(rows for _, rows in found.values()) == measures
-    assert check(store.catdir, deep=True).ok
+    rows = view.snapshot.counts["measures"] + view.snapshot.counts["objects"]
+    assert sum(n for _, n in found.values()) == rows
+    report = check(store, deep=True)
+    assert (report.ok, report.notes) == (True, [])
+
+
+def test_what_is_split_stays_with_its_hosts(store):
+    region = store.view().regions()[0]
+    assign(store, [1, 2, 3], rng=np.random.default_rng(1))
+    before = read_assignment(store.catdir)
+    with Store(store.catdir, writable=True) as writer:
+        split_regions(writer, writer.sky.names([region]))
+    after = read_assignment(store.catdir)
+    sky = SkyTable.standard()
+    children = np.array(sky.children(region))
+    assert np.isin(children, after.index).all()
+    pairs = zip(before.of(np.array([region])), after.of(children), strict=True)
+    for old, new in pairs:
+        assert set(new.tolist()) == set(old.tolist())
+    others = LEAVES[region != LEAVES]
+    pairs = zip(before.of(others), after.of(others), strict=True)
+    for old, new in pairs:
+        np.testing.assert_array_equal(old, new)
 
 
 def test_loads_are_even(store):
@@ -191,8 +212,8 @@ def test_groups_go_to_the_host_of_most_of_their_regions(store):
     assign(store, [1, 2, 3], rng=np.random.default_rng(5))
     found = read_assignment(store.catdir)
     sky = SkyTable.standard()
-    regions = np.array(sky.at_level(4))
-    ones, twos = regions[found.host[regions] == 1], regions[found.host[regions] == 2]
+    hosts = found.of(LEAVES)[0]
+    ones, twos = LEAVES[hosts == 1], LEAVES[hosts == 2]
     first, second = found.hosts_of([int(twos[0]), *ones[:3].tolist()])
     assert first == 1
     assert second in (2, 3)
@@ -204,6 +225,7 @@ def test_without_backups(store):
     assign(store, [1, 2], backups=False, rng=np.random.default_rng(1))
     found = read_assignment(store.catdir)
     assert not found.backup.any()
+    assert found.host.any()
     assert len(found.hosts_of(store.view().regions())) == 1
 
 
