@@ -151,16 +151,16 @@ def _minima(
     # Coordinates from -1 to 1 keep the normal equations well behaved.
     p, q = ((s - c) / h for s, c, h in zip(steps, centre, half, strict=True))
     design = np.stack([np.ones_like(p), p, q, p * p, p * q, q * q], axis=1)
-    weight = good.astype(np.float64)
-    normal = np.einsum("nt,ti,tj->nij", weight, design, design)
     # Only differences of chi squared count: numbers near zero lose fewer digits.
     lowest = np.where(good, total, np.inf).min(axis=1, initial=np.inf)
     lowest[~np.isfinite(lowest)] = 0.0
-    above = np.where(good, total - lowest[:, None], 0.0)
-    right = above @ design
-    stiff = np.linalg.eigvalsh(normal)[:, 0] > _LEAST_EIGENVALUE * max(design.shape[0], 1)
-    normal[~stiff] = np.eye(_N_TERMS)
-    terms = np.linalg.solve(normal, right[:, :, None])[:, :, 0]
+    right = np.where(good, total - lowest[:, None], 0.0) @ design
+    terms, stiff = np.empty((len(total), _N_TERMS)), np.empty(len(total), np.bool_)
+    # Grids of which no trial failed, nearly all, have one matrix.
+    whole = good.all(axis=1)
+    for rows, weight in ((whole, good[whole][:1]), (~whole, good[~whole])):
+        if len(weight):
+            terms[rows], stiff[rows] = _solve(weight.astype(np.float64), design, right[rows])
     _, b_p, b_q, c_pp, c_pq, c_qq = terms.T
     det = 4.0 * c_pp * c_qq - c_pq**2
     at_p = (b_q * c_pq - 2.0 * c_qq * b_p) / det
@@ -175,6 +175,16 @@ def _minima(
         err_q * half[1],
         solved,
     )
+
+
+def _solve(weight: F64, design: F64, right: F64) -> tuple[F64, NDArray[np.bool_]]:
+    """Solve normal equations, one matrix a row of weights or for all; tells which can be."""
+    normal = np.einsum("nt,ti,tj->nij", weight, design, design)
+    stiff = np.linalg.eigvalsh(normal)[:, 0] > _LEAST_EIGENVALUE * max(len(design), 1)
+    normal[~stiff] = np.eye(_N_TERMS)
+    if len(normal) == 1:
+        return np.linalg.solve(normal[0], right.T).T, stiff
+    return np.linalg.solve(normal, right[:, :, None])[:, :, 0], stiff
 
 
 def _between(trials: F64, u: F64, v: F64) -> F64:

@@ -120,6 +120,19 @@ def test_what_cannot_be_fitted_is_flagged() -> None:
             assert np.isnan(getattr(found, name)[3])
 
 
+def test_a_wild_grid_leaves_the_others_alone() -> None:
+    grid = grids(np.random.default_rng(5), 40)
+    alone = best_trials(grid)
+    grid.chisq[7] = 1e38
+    grid.chisq[7, 2, 2] = -1e38
+    grid.n_pix[7] = 1e308
+    found = best_trials(grid)
+    others = np.arange(40) != 7
+    for name in BestTrials.__slots__:
+        values = getattr(alone, name)[others], getattr(found, name)[others]
+        assert np.array_equal(*values, equal_nan=name != "flags")
+
+
 def test_one_axis_and_no_trials() -> None:
     found = best_trials(flat(np.ones((2, 1, 7))))
     assert (found.flags == GalPhotFlag.FIT_FAILED).all()
