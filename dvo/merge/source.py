@@ -26,6 +26,7 @@ Array = NDArray[Any]
 
 _FORESEEN = 4096
 _COVER_LEVEL = 3
+_STEP_DEG = 0.04  # no region is narrower than twice that (0.09 deg, level 5)
 _DAY_S = 86400
 _DAYS = 146_100  # 1858 to 2258
 _FIRST_DAY = -40_587  # MJD 0, counted from 1970
@@ -248,6 +249,9 @@ def _near_regions(ra: Array, dec: Array, regions: list[int], view: View, reach_d
     is_near = wanted[own]
     is_polar = np.abs(dec) + 2 * reach_deg > 89.0
     is_edge = near_edge(ra, dec, place.astype(np.int32), bounds, reach_deg) & ~is_near
+    if reach_deg > _STEP_DEG:
+        # Regions may lie between the places that are looked at below: rather a few too many.
+        return np.flatnonzero(is_near | is_edge)
     rows = np.flatnonzero(is_edge & ~is_polar)
     step = 1.01 * reach_deg / np.cos(np.radians(np.abs(dec[rows]) + reach_deg))
     for dx in (-1.0, 0.0, 1.0):
