@@ -17,7 +17,7 @@ from dvo.partition.engines.engine import time_is_up
 from dvo.partition.host_table import read_host_table
 from dvo.partition.hosts.asking import Query, Times
 from dvo.partition.hosts.client import HostClient
-from dvo.partition.hosts.keys import KeyPair
+from dvo.partition.hosts.keys import KeyPair, own_keys
 from dvo.partition.hosts.wire import Message, Payload
 from dvo.partition.layout import HOST_TABLE
 from dvo.partition.operations import Job
@@ -57,7 +57,7 @@ class HostEngine:
     snapshot : int
         Which state jobs see that do not say which.
     keys : KeyPair, optional
-        The keys of this client.
+        The keys of this client; None for those that ``DVO_KEY`` names, if a host wants any.
     allow_partial : bool
         Leave out groups that no host can do, and list them in `missing`, instead of raising
         the error of the first.
@@ -85,6 +85,8 @@ class HostEngine:
                 f"{store.catdir}: has no partition hosts ({HOST_TABLE}); start some with: "
                 f"dvo host start-local {store.catdir} -n 2"
             )
+        if keys is None and any(host.key for host in hosts):
+            keys = own_keys()
         self._store = store
         self._snapshot = snapshot
         self._allow_partial = allow_partial

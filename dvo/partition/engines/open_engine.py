@@ -47,7 +47,7 @@ def open_engine(
     modules : sequence of str
         Modules that register operations; hosts have their own list.
     keys : KeyPair, optional
-        Keys for hosts that want some.
+        Keys for hosts that want some; None for those that ``DVO_KEY`` names.
     allow_partial : bool
         Leave out what no host can do and list it, see `HostEngine`; others do all.
 

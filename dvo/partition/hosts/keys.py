@@ -19,7 +19,7 @@ from zmq.utils import z85
 from dvo.errors import ConfigError, NotAuthorisedError, StorageError
 from dvo.partition.operations import ROLES, Role
 
-__all__ = ["Authority", "KeyPair", "make_keys", "read_keys"]
+__all__ = ["Authority", "KeyPair", "make_keys", "own_keys", "read_keys"]
 
 _Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 
@@ -108,6 +108,23 @@ def read_keys(path: Path) -> KeyPair:
     if zmq.curve_public(secret.encode()).decode() != public:
         raise ConfigError(f"{path}: its two halves do not belong together")
     return KeyPair(public, secret)
+
+
+def own_keys() -> KeyPair | None:
+    """Read the keys of who runs this program: the secret file that ``DVO_KEY`` names.
+
+    Returns
+    -------
+    KeyPair or None
+        The keys; None if the variable is not set.
+
+    Raises
+    ------
+    ConfigError
+        As `read_keys`.
+    """
+    path = os.environ.get("DVO_KEY")
+    return read_keys(Path(path)) if path else None
 
 
 def _read_guarded(path: Path, refused: int, why: str) -> str:
