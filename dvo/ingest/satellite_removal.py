@@ -21,7 +21,7 @@ from dvo.tables.lensing_means import lensing_means
 from dvo.tables.lensobj import LENSOBJ
 from dvo.tables.satellites import Satellite, find_satellite
 
-__all__ = ["Gone", "satellites_left"]
+__all__ = ["Gone", "satellites_left", "with_new_means"]
 
 Array = NDArray[Any]
 Bool = NDArray[np.bool_]
@@ -113,6 +113,37 @@ def satellites_left(
         left[LENSOBJ.name] = of_means, ColumnTable.concatenate(LENSOBJ, [kept, remade])
     rank = np.cumsum(stays) - 1
     return tuple(_linked(found, average, rank, *pair) for pair in left.values())
+
+
+def with_new_means(
+    found: WholeCatalogs, average: ColumnTable, by_image: Array
+) -> tuple[SatelliteRows, ...]:
+    """Make the means of Lensing anew, as images belong to other filters.
+
+    Parameters
+    ----------
+    found : WholeCatalogs
+        The catalogs as they are.
+    average : ColumnTable
+        All their objects. Counts and offsets are set here.
+    by_image : ndarray of uint16
+        Average filter of each image, by its number (`filters_of_images`).
+
+    Returns
+    -------
+    tuple of (Satellite, ColumnTable, ndarray of int64)
+        The tables, of those that there are, with another LensObj.
+    """
+    tables = {satellite.schema.name: (satellite, table) for satellite, table, _ in found.satellites}
+    if LENSING.name not in tables:
+        return found.satellites
+    every = np.ones(len(average), np.bool_)
+    of_means = find_satellite(LENSOBJ.name)
+    assert of_means is not None
+    means = _means_of(tables[LENSING.name][1], every, average, by_image)
+    tables[LENSOBJ.name] = of_means, means
+    rank = np.arange(len(average))
+    return tuple(_linked(found, average, rank, *pair) for pair in tables.values())
 
 
 def _means_of(

@@ -13,12 +13,16 @@ from dvo.ingest.limits import moving_reach
 from dvo.ingest.photcode_text import changed_photcode
 from dvo.ingest.remaking import redo_magnitudes, redo_positions
 from dvo.ingest.replay import Replay
+from dvo.ingest.satellite_removal import with_new_means
 from dvo.ingest.whole_catalogs import WholeCatalogs, fresh, read_catalogs, write_catalogs
+from dvo.partition.manifest import ALL_SKY
 from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.image import IMAGE
+from dvo.tables.lensing_means import filters_of_images
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE, PhotClass, Photcode, PhotcodeTable
 from dvo.tables.photsource import source_of
@@ -124,6 +128,9 @@ def _redo_means(
     if not has_positions and not _differs(old, new, _OF_MAGNITUDES):
         return 0
     replay, done = Replay.of(view), Counter[str]()
+    by_image = None
+    if new.equiv != old.equiv:
+        by_image = filters_of_images(view.read(IMAGE, ALL_SKY, ["image_id", "photcode"]), table)
     for label, some in enumerate(region_batches(view, view.regions())):
         codes, runs = view.read_many(MEASURE, some, ["photcode"])
         rows = np.flatnonzero(codes["photcode"] == old.code)
@@ -133,6 +140,9 @@ def _redo_means(
         found = read_catalogs(view, [some[k] for k in places.tolist()])
         change.wait()  # for the batch before: what is held in memory stays bounded
         remade, n = _remade(found, old.code, replay, table, with_positions=has_positions)
+        if by_image is not None:
+            satellites = with_new_means(found, remade.average, by_image)
+            remade = replace(remade, satellites=satellites)
         change.widen(moving_reach(remade.average))
         write_catalogs(change, remade, label=f"p{label}")
         done["objects"] += n

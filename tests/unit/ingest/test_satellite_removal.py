@@ -12,6 +12,7 @@ from dvo.partition.compact import resort
 from dvo.partition.store import Store
 from dvo.reshape.delete import delete_images
 from dvo.reshape.filters import drop_filter
+from dvo.reshape.photcodes import set_photcode
 from dvo.reshape.sources import ImageChoice
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
@@ -151,3 +152,13 @@ def test_rows_come_in_the_change_that_takes_others_out(tmp_path):
         add_images(store, [with_satellites(make_images(4, 16, 3)[2], 30)], replace=True)
         assert max(k.count("patch") for k in parts) >= 2
         assert_sound(store)
+
+
+@pytest.mark.parametrize("primary", ["r", "-"])
+def test_means_are_in_the_filter_that_images_belong_to_now(store, primary):
+    set_photcode(store, "SYNTH.g.C00", {"primary": primary})
+    view = store.view()
+    code = {p.name: p.code for p in view.photcodes}["r"]
+    tables = [view.read(LENSOBJ, r) for r in view.regions()]
+    assert {int(c) for t in tables for c in t["photcode"]} == {code}
+    assert_sound(store)
