@@ -30,10 +30,10 @@ __all__ = ["query"]
 )
 @click.option(
     "--engine",
-    type=click.Choice(["inline", "processes", "hosts"]),
+    type=click.Choice(["inline", "processes", "hosts", "parsl"]),
     default="inline",
     show_default=True,
-    help="Work in this process, in several, or in the partition hosts (dvo host).",
+    help="Work in this process, in several, in the partition hosts (dvo host), or by Parsl.",
 )
 @click.option("--workers", type=click.IntRange(1), help="How many work at a time.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Time limit [s].")

@@ -18,6 +18,7 @@ HOMES = {
     "fitsio": ("dvo.tables.fits", "dvo.ingest", "ipp_pipeline"),
     "numba": ("dvo.jit",),
     "pandas": ("dvo.tables.convert",),
+    "parsl": ("dvo.partition.engines",),
     "pickle": (),
     "prompt_toolkit": ("dvo.cli",),
     "sqlglot": ("dvo.query",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dvo.errors import EngineError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "open_engine"]
 
-KINDS = ("inline", "processes", "hosts")
+KINDS = ("inline", "processes", "hosts", "parsl")
 """Names of the engines."""
 
 
@@ -35,8 +36,9 @@ def open_engine(
 
     Parameters
     ----------
-    kind : {'inline', 'processes', 'hosts'}
-        In this process, in a pool of others, or in the partition hosts of the database.
+    kind : {'inline', 'processes', 'hosts', 'parsl'}
+        In this process, in a pool of others, in the partition hosts of the database, or by
+        Parsl: on a cluster with Slurm, else in processes of this machine.
     store : Store
         The database; keep it open for as long as the engine is.
     snapshot : int, optional
@@ -59,7 +61,7 @@ def open_engine(
     Raises
     ------
     EngineError
-        If there is no such engine.
+        If there is no such engine, or it is not installed.
     ConfigError
         If the database has no hosts, or one of them wants keys.
     """
@@ -69,6 +71,12 @@ def open_engine(
         from dvo.partition.engines.hosts import HostEngine  # noqa: PLC0415
 
         return HostEngine(store, number, keys=keys, allow_partial=allow_partial)
+    if kind == "parsl":
+        if find_spec("parsl") is None:
+            raise EngineError("Parsl is not installed; run: pip install 'dvo[cluster]'")
+        from dvo.partition.engines.parsl_engine import ParslEngine  # noqa: PLC0415
+
+        return ParslEngine(store, number, workers=workers, modules=modules)
     if kind == "inline":
         load_operations(modules)
         return InlineEngine(store, number, threads=workers or 1)

@@ -19,6 +19,7 @@ ENGINES = {
     "processes, 2": ("processes", 2),
     "1 host": ("hosts", 1),
     "3 hosts": ("hosts", 3),
+    "Parsl": ("parsl", 2),
 }
 
 
