@@ -88,8 +88,9 @@ $(LSDB_STAMP): $(LSDB_LOCK)
 interop-lsdb: $(STAMP) $(LSDB_STAMP)  ## LSDB opens the HATS catalogs we write, and we those of LSDB
 	DVO_LSDB_PYTHON=$(abspath $(LSDB_VENV)/bin/python) $(BIN)/python -m pytest tests/interop_lsdb
 
-e2e: $(STAMP)  ## the commands on a synthetic sky whose truth is known, slow ones too; the bench
+e2e: $(STAMP)  ## the commands on a synthetic sky whose truth is known, the bench, all slow tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(wildcard tests/e2e tests/bench)
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow tests/unit tests/property
 
 bench: $(STAMP)  ## measure speeds and sizes; writes bench/report.json
 	$(BIN)/python tools/bench/run.py

@@ -49,6 +49,7 @@ def catdir(tmp_path):
     dvo("host", "stop", path)
 
 
+@pytest.mark.slow
 def test_local_hosts(catdir):
     dvo("host", "start-local", catdir, "-n", "2")
     assert (catdir / "hosts").stat().st_mode & 0o077 == 0
@@ -126,6 +127,7 @@ def test_a_host_that_cannot_start(catdir):
     assert [h["up"] for h in status(catdir, code=3)] == [False, False]
 
 
+@pytest.mark.slow
 def test_assignment(catdir):
     write_host_table(
         catdir, [HostEntry(k, "localhost", str(catdir), f"ipc:///x/{k}.sock") for k in (1, 2)]

@@ -27,7 +27,9 @@ def groups_at(folder: Path, field: str, level: int, n_batches: int) -> Groups:
         return groups_of(store.view())
 
 
-@pytest.mark.parametrize("field", ["edge", "pole", "wrap"])
+@pytest.mark.parametrize(
+    "field", ["edge", *(pytest.param(f, marks=pytest.mark.slow) for f in ("pole", "wrap"))]
+)
 def test_objects_do_not_depend_on_level_or_batches(tmp_path: Path, field: str) -> None:
     wanted = groups_at(tmp_path / "first", field, 0, 1)
     assert len(wanted) == 250

@@ -41,7 +41,7 @@ def groups(path: Path, schema: TableSchema = MEASURE) -> set[frozenset[tuple[byt
     return out
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     field=st.sampled_from(["edge", "pole", "wrap"]),

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +52,7 @@ def measures_in(store: Store, cone: Cone) -> list[tuple[int, int]]:
     return sorted(out)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
     seed=st.integers(0, 1000),
     field=st.sampled_from(["edge", "pole", "wrap"]),
@@ -86,6 +87,7 @@ def test_ingest_in_any_partition(seed, field, level, between, compact_parts, rad
                 assert measures_in(one, cone) == measures_in(two, cone)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(
     seed=st.integers(0, 1000),

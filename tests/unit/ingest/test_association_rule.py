@@ -87,6 +87,7 @@ def test_objects_are_those_of_the_rule_at_every_level(tmp_path: Path, place: str
         assert found == wanted, f"level {level} in {n_batches} batches"
 
 
+@pytest.mark.slow
 def test_level_5_is_no_exception(tmp_path: Path) -> None:
     images = crowd(5, "corner", n_stars=30, n_images=3)
     assert ingest(tmp_path / "five", images, 5, 2) == expected(images)

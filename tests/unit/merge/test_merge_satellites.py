@@ -81,7 +81,9 @@ def take_in(target: Path, *sources: Path, **options: Any) -> None:
                 assert merge(store, source, MergeOptions(**options)).finished
 
 
-@pytest.mark.parametrize("field", ["edge", "pole", "wrap"])
+@pytest.mark.parametrize(
+    "field", ["edge", *(pytest.param(f, marks=pytest.mark.slow) for f in ("pole", "wrap"))]
+)
 def test_merged_rows_are_those_of_one_database(tmp_path: Path, field: str) -> None:
     images = synth.make_images(1, 60, 6, field)
     one = database(tmp_path / "one", images)

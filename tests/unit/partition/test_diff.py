@@ -69,6 +69,7 @@ def do_much(store):
     rollback(store, 5)
 
 
+@pytest.mark.slow
 def test_every_pair_of_snapshots(eventful):
     store = eventful
     views = {row.id: store.view(row.id) for row in store.manifest.log()}

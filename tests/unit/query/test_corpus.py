@@ -89,6 +89,7 @@ def test_rows_in_order(sky, text):
     assert rows_of(answer(db, query, uploads)) == rows_of(oracle.answer(query))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sky", ["wrap"], indirect=True)
 def test_engines_agree_to_the_last_bit(sky):
     db, uploads, _, middle = sky

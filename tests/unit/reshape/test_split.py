@@ -187,13 +187,18 @@ def test_refusals_say_what_to_do(sky: Path) -> None:
         part = f"{names(store)[0]}.03"
         with pytest.raises(PartitionError, match=r"is part of the catalog .*: split that first"):
             split_regions(store, [part])
-        relevel(store, 5)
-        with pytest.raises(PartitionError, match="deepest level"):
-            split_regions(store, names(store)[:1])
         with pytest.raises(ConfigError, match="level 6"):
             relevel(store, 6)
         with pytest.raises(ConfigError, match="-1 measures"):
             set_split_limit(store, -1)
+
+
+@pytest.mark.slow
+def test_nothing_is_deeper_than_level_5(sky: Path) -> None:
+    with Store(sky, writable=True) as store:
+        relevel(store, 5)
+        with pytest.raises(PartitionError, match="deepest level"):
+            split_regions(store, names(store)[:1])
 
 
 def test_a_region_without_rows_can_be_split(sky: Path) -> None:
