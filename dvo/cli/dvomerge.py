@@ -144,7 +144,7 @@ def _sum(reports: list[MergeReport]) -> dict[str, Any]:
 
 def _words(report: MergeReport, n_images: int) -> str:
     """What a merge did of a source with so many images."""
-    # The report counts focal planes and reference catalogs, too.
+    # What the report counts as skipped are reference catalogs, too.
     n_known = max(0, n_images - report.n_images) if report.skipped else 0
     if report.finished and not report.n_measures:
         return f"nothing new; {n_known} images are in already" if n_known else "nothing new"

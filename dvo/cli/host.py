@@ -167,6 +167,7 @@ def status_command(catdir: Path, *, key: Path | None, as_json: bool) -> None:
     from dataclasses import asdict  # noqa: PLC0415
 
     from dvo.partition.hosts.local import look_at_hosts  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
 
     states = look_at_hosts(catdir, keys=read_key(key))
     for state in states:
@@ -184,6 +185,7 @@ def status_command(catdir: Path, *, key: Path | None, as_json: bool) -> None:
                 f"since {facts['since']}"
             )
     if not states:
+        Store(catdir).close()  # a wrong name is an error, not a database without hosts
         click.echo(f"{catdir} has no hosts; start some with: dvo host start-local {catdir}")
     sys.exit(3 if any(state.problem for state in states) else 0)
 

@@ -89,8 +89,10 @@ def _text(sql: str | None, script: Path | None) -> str:
             raise click.UsageError("give the query itself or --file, not both")
         try:
             return script.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as err:
-            raise click.UsageError(f"--file {script}: cannot be read ({err})") from err
+        except OSError as err:
+            raise click.UsageError(f"--file {script}: cannot be read ({err.strerror})") from err
+        except UnicodeDecodeError as err:
+            raise click.UsageError(f"--file {script}: is no text in UTF-8; write it anew") from err
     return sys.stdin.read() if sql in (None, "-") else str(sql)
 
 

@@ -184,7 +184,8 @@ def _word(view: View, schema: TableSchema, name: str) -> MagnitudeField:
     codes = frozenset(p.name for p in view.photcodes)
     word = parse_magnitude_field(name, codes) if schema.name in ("Average", "Measure") else None
     if word is None:
-        near = difflib.get_close_matches(name.lower(), [*schema.names, *DERIVED_NAMES, *codes], n=3)
+        known = dict.fromkeys([*schema.names, *DERIVED_NAMES, *codes])
+        near = difflib.get_close_matches(name.lower(), known, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UnknownColumnError(f"{schema.name} has no column {name!r}{hint}")
     if schema.name == "Average" and word.photcode is None:

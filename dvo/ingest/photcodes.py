@@ -40,7 +40,7 @@ def put_photcodes(store: Store, table: PhotcodeTable, command: str, params: dict
     if old != new:
         raise PhotcodeError(
             f"average filters would change from {','.join(old)} to {','.join(new)}; "
-            "they are fixed when a database is made"
+            "change them by `dvo secfilt CATDIR --add FILTER` or `--drop FILTER`"
         )
     with store.begin(command, params) as change:
         columns = {n.lower(): v for n, v in table.to_columns().items()}

@@ -31,7 +31,7 @@ from dvo.merge.selection import Selection
 from dvo.merge.soundness import require_sound
 from dvo.merge.source import SourceBatch, common_epoch, in_batches, read_batch
 from dvo.partition.compact import compact_busy
-from dvo.partition.manifest import ALL_SKY
+from dvo.partition.manifest import ALL_SKY, ImageRow
 from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
@@ -91,7 +91,8 @@ class MergeReport:
     n_images : int
         Images that came.
     skipped : int
-        Images and reference catalogs of the source that the database has already.
+        Images and reference catalogs of the source that the database has already; like
+        `n_images`, without the focal planes of mosaics.
     n_measures : int
         Measures that came.
     n_matched, n_new : int
@@ -238,12 +239,11 @@ class _Run:
         coming = None if state is None else (state.first, state.last)
         names = ImageNames(self.source)
         images = map_images(ours, theirs, last, coming, self.source_name, names)
-        self.report.skipped = 0 if state is not None else len(theirs) - len(images.new)
+        if state is None:
+            self.report.skipped = _n_without_planes(theirs) - _n_without_planes(images.new)
         self.report.finished = not images.comes.any()
         if self.options.dry_run:
-            chips = [row for row in images.new if row.image_id > 0]
-            planes = [row for row in chips if row.identity.startswith(PLANE)]
-            self.report.n_images = len(chips) - len(planes)
+            self.report.n_images = _n_without_planes([r for r in images.new if r.image_id > 0])
         return images
 
     def _begin(self, change: Transaction, per_image: Any) -> None:
@@ -388,6 +388,11 @@ class _Run:
             change.commit(**self.state.as_params())
         self.report.n_images -= n_chips
         self._follow()
+
+
+def _n_without_planes(rows: Sequence[ImageRow]) -> int:
+    """Number of images and catalogs, not counting the focal planes of mosaics."""
+    return sum(not row.identity.startswith(PLANE) for row in rows)
 
 
 def _open_source(source: Store, state: Progress | None) -> View:

@@ -46,6 +46,10 @@ def add_filter(store: Store, name: str, after: str | None = None) -> int:
         If the name is taken, or there is no such filter to follow.
     """
     view = store.view()
+    if name in {p.name for p in view.photcodes}:
+        raise PhotcodeError(
+            f"there is a photcode {name!r} already (dvo photcode list); name the filter otherwise"
+        )
     longer = view.photcodes.add(name, PhotClass.SEC)
     *rest, new = longer.photcodes
     last = view.photcodes.sec[-1].name if after is None else after

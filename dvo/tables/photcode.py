@@ -340,8 +340,8 @@ class PhotcodeTable:
         filters = [p.name for p in self.sec]
         if kind is PhotClass.SEC:
             return (
-                f"there is no average filter {name!r}; this database has {', '.join(filters)}, "
-                "as it was made with (dvo init --filters)"
+                f"there is no average filter {name!r}; this database has {', '.join(filters)} "
+                "(`dvo secfilt CATDIR --add FILTER` adds one)"
             )
         near = difflib.get_close_matches(name, list(self._by_name), n=3, cutoff=0.5)
         near_text = f" (near to it: {', '.join(near)})" if near else ""

@@ -217,6 +217,10 @@ def test_check_rebuild(catdir):
         (["cone", "{}", "1", "2", "-5"], 1, "radius -5 arcsec is not within 0..648000"),
         (["info", "{}/absent"], 1, "no DVO database here"),
         (["check", "{}/absent"], 1, "no DVO database here"),
+        (["host", "status", "{}/absent"], 1, "no DVO database here"),
+        (["secfilt", "{}", "--drop", "q"], 1, "--add FILTER` adds one"),
+        (["query", "{}", "--file", "{}/absent.sql"], 2, "cannot be read (No such file or"),
+        (["cone", "{}", "1", "2", "3", "--columns", "raa"], 1, "did you mean ra?"),
     ],
 )
 def test_misuse_and_failure(catdir, monkeypatch, capsys, words, code, message):

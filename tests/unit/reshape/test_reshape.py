@@ -168,7 +168,7 @@ def test_a_filter_comes_and_goes(sky: Path) -> None:
 
 def test_filters_that_cannot_be_added_or_dropped(sky: Path) -> None:
     with Store(sky, writable=True) as store:
-        with pytest.raises(PhotcodeError, match="stands twice"):
+        with pytest.raises(PhotcodeError, match="photcode 'g' already"):
             add_filter(store, "g")
         with pytest.raises(PhotcodeError, match="no average filter"):
             drop_filter(store, "y")
