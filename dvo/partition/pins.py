@@ -19,6 +19,7 @@ import os
 import struct
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +55,8 @@ class ReaderPins:
 
     def __init__(self, catdir: Path) -> None:
         self._held: dict[int, int] = {}
-        self._mutex = threading.RLock()
+        self._gone: deque[int] = deque()
+        self._mutex = threading.Lock()
         self._pid = os.getpid()
         try:
             self._fd = os.open(catdir / PINS, os.O_RDONLY | os.O_CLOEXEC)
@@ -77,29 +79,49 @@ class ReaderPins:
         """
         pin = Pin()
         with self._mutex:
-            if self._fd < 0:
-                return pin
-            if snapshot not in self._held:
-                try:
-                    _lock(self._fd, fcntl.F_RDLCK, snapshot)
-                except OSError as err:
-                    if err.errno in _BUSY:
-                        return None
-                    log.info("reading without a pin snapshot=%s reason=%s", snapshot, err.strerror)
-                    return pin
-            self._held[snapshot] = self._held.get(snapshot, 0) + 1
-        weakref.finalize(pin, self._let_go, snapshot).atexit = False
-        return pin
+            is_held = self._hold(snapshot)
+        self._settle()
+        if is_held:
+            weakref.finalize(pin, self._let_go, snapshot).atexit = False
+        return None if is_held is None else pin
+
+    def _hold(self, snapshot: int) -> bool | None:
+        """Count a pin; False if there is nothing to hold, None if a vacuum is faster."""
+        if self._fd < 0:
+            return False
+        if snapshot not in self._held:
+            try:
+                _lock(self._fd, fcntl.F_RDLCK, snapshot)
+            except OSError as err:
+                if err.errno in _BUSY:
+                    return None
+                log.info("reading without a pin snapshot=%s reason=%s", snapshot, err.strerror)
+                return False
+        self._held[snapshot] = self._held.get(snapshot, 0) + 1
+        return True
 
     def _let_go(self, snapshot: int) -> None:
-        with self._mutex:
-            self._held[snapshot] -= 1
-            if self._held[snapshot]:
-                return
-            del self._held[snapshot]
-            # A forked child shares its parent's locks; it must not drop them.
-            if self._fd >= 0 and os.getpid() == self._pid:
-                _lock(self._fd, fcntl.F_UNLCK, snapshot)
+        # Python may collect a pin amid any line here, in the thread that holds the mutex.
+        self._gone.append(snapshot)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Drop what has been let go, or leave it to whoever is at work just now."""
+        while self._gone and self._mutex.acquire(blocking=False):
+            try:
+                while self._gone:
+                    self._drop(self._gone.popleft())
+            finally:
+                self._mutex.release()
+
+    def _drop(self, snapshot: int) -> None:
+        self._held[snapshot] -= 1
+        if self._held[snapshot]:
+            return
+        del self._held[snapshot]
+        # A forked child shares its parent's locks; it must not drop them.
+        if self._fd >= 0 and os.getpid() == self._pid:
+            _lock(self._fd, fcntl.F_UNLCK, snapshot)
 
     def close(self) -> None:
         """Let go of all; safe to call twice."""

@@ -2,12 +2,15 @@
 
 Every commit left a record in ``log/`` before it became visible. Replayed in order they
 give the manifest that was there, row for row. Only the last one may belong to a commit
-that was cut short: then its files are not whole, and it is left out.
+that was cut short: then files of it are missing, and it is left out, unless the manifest
+that is there knows it. Files that are there with other bytes are no sign of that, for they
+were whole before the record was written: they are damaged, and told, and the commit stays.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,7 +100,7 @@ def rebuild(
         raise NotACatdirError(f"{catdir}: has no records of commits ({layout.LOG}/*.fits)")
     with WriterLock(catdir, command):
         report = RebuildReport()
-        commits = _choose(catdir, *_read_records(catdir), report)
+        commits = _choose(catdir, *_read_records(catdir), _known_tokens(catdir), report)
         report.n_commits = len(commits)
         meta = {"db_id": commits[0][1].meta["db_id"]}
         gone = build_manifest(catdir, meta, [c[:2] for c in commits])
@@ -115,6 +118,15 @@ def rebuild(
         finally:
             manifest.close()
     return report
+
+
+def _known_tokens(catdir: Path) -> set[str]:
+    """Tokens of the commits that the manifest knows, as far as there is one that says."""
+    try:
+        with closing(Manifest(catdir)) as manifest:
+            return set(manifest.tokens())
+    except (StorageError, NotACatdirError):
+        return set()
 
 
 def _read_records(catdir: Path) -> tuple[dict[int, list[_Commit]], dict[int, str]]:
@@ -147,6 +159,7 @@ def _choose(
     catdir: Path,
     found: dict[int, list[_Commit]],
     unreadable: dict[int, str],
+    known: set[str],
     report: RebuildReport,
 ) -> list[_Commit]:
     """The commits to replay, in order.
@@ -161,13 +174,14 @@ def _choose(
         choices = sorted(found.get(number, []), key=lambda c: c[0].time)
         usable = choices
         if number == last:
-            usable = [c for c in choices if _has_files(catdir, c, report)]
+            usable = [c for c in choices if c[0].token in known]
+            usable = usable or [c for c in choices if _has_files(catdir, c, report)]
         elif base is not None:
             usable = [c for c in choices if c[0].token == base]
         if number in unreadable and (usable or number == last):
             report.skipped.append(unreadable[number])
         if usable:
-            others = usable if number == last else choices
+            others = usable if number == last and usable[-1][0].token not in known else choices
             report.skipped += [
                 f"{c[0].token}: was cut short" for c in others if c is not usable[-1]
             ]
@@ -186,8 +200,8 @@ def _choose(
 def _has_files(catdir: Path, commit: _Commit, report: RebuildReport) -> bool:
     snapshot, change, _ = commit
     for file in change.files:
-        if not _is_whole(catdir, file):
-            report.skipped.append(f"{snapshot.token}: {file.path} is missing or not whole")
+        if not (catdir / file.path).is_file():
+            report.skipped.append(f"{snapshot.token}: {file.path} is missing")
             return False
     return True
 

@@ -67,7 +67,7 @@ def choose_images(view: View, choice: ImageChoice) -> NDArray[np.int64]:
     wanted = is_chip.copy()
     if choice.names:
         names = [name.decode("ascii", "replace").rstrip("\0") for name in table["name"].tolist()]
-        hit = np.array([any(fnmatchcase(n, p) for p in choice.names) for n in names], np.bool_)
+        hit = np.array([any(_fits(n, p) for p in choice.names) for n in names], np.bool_)
         wanted &= hit | np.isin(table["parent_id"], ids[hit & ~is_chip])
     if choice.photcode is not None:
         wanted &= table["photcode"] == view.photcodes.get(choice.photcode).code
@@ -136,7 +136,12 @@ def choose_catalogs(view: View, names: Sequence[str]) -> list[ImageRow]:
 
 
 def _is_called(identity: str, pattern: str) -> bool:
-    return fnmatchcase(identity, pattern) or fnmatchcase(identity.partition(":")[2], pattern)
+    return _fits(identity, pattern) or _fits(identity.partition(":")[2], pattern)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name is a pattern's; a bracket is a letter, for names of images have some."""
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 def _catalog_of(row: ImageRow) -> tuple[str, str]:

@@ -50,6 +50,26 @@ def test_a_view_that_is_dropped_holds_nothing(store):
             reader.view(2)
 
 
+def test_a_pin_that_is_collected_while_another_is_made(store):
+    """Python may collect a view at any moment: also when the same snapshot is just pinned."""
+    pins = ReaderPins(store.catdir)
+    old = [pins.pin(2)]
+
+    class Collecting(dict):
+        def get(self, key, default=None):
+            found = super().get(key, default)
+            old.clear()
+            return found
+
+    pins._held = Collecting(pins._held)
+    new = pins.pin(2)
+    assert old == []
+    assert vacuum(store, 1).forgotten == [1, 3]
+    del new
+    assert vacuum(store, 1).forgotten == [2]
+    pins.close()
+
+
 def test_an_open_database_holds_its_snapshot(store):
     with dvo.open(store.catdir, snapshot=3) as db:
         n = db.scan("measure", ["ra"])

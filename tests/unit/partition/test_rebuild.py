@@ -73,19 +73,53 @@ def test_a_lost_or_strange_manifest(catdir, ending):
         assert check(store, deep=True).ok
 
 
-def test_a_commit_whose_files_are_not_whole_is_left_out(catdir):
+@pytest.fixture
+def last_file(catdir):
+    """A database with one more commit: what was before it, the commit, and a file of it."""
     before = rows(catdir)
     with Store(catdir, writable=True) as store:
         add_images(store, make_images(1, 60, 6)[5:])
         last = store.view().snapshot
-    path = catdir / f"shared/{last.token}.cpm"
-    path.write_bytes(path.read_bytes()[:-100])
+    return before, last, catdir / f"shared/{last.token}.cpm"
+
+
+def lose_manifest(catdir):
+    for path in catdir.glob("dvo.sqlite*"):
+        path.unlink()
+
+
+def test_a_commit_whose_files_are_missing_is_left_out(catdir, last_file):
+    before, last, path = last_file
+    path.unlink()
+    lose_manifest(catdir)
     report = rebuild(catdir)
-    assert report.skipped == [f"{last.token}: shared/{last.token}.cpm is missing or not whole"]
+    assert report.skipped == [f"{last.token}: shared/{last.token}.cpm is missing"]
     assert rows(catdir) == before
     found = check(catdir, deep=True)
     assert found.ok
     assert "belong to no snapshot" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("harm", "lost"),
+    [("cut", True), ("changed", True), ("cut", False), ("changed", False), ("missing", False)],
+)
+def test_a_commit_whose_files_are_damaged_stays(catdir, last_file, harm, lost):
+    """Files are whole before their commit is recorded: what is not so now is damage."""
+    _, last, path = last_file
+    wanted = rows(catdir)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    if harm != "missing":
+        path.write_bytes(data if harm == "changed" else data[:-100])
+    if lost:
+        lose_manifest(catdir)
+    report = rebuild(catdir)
+    assert report.skipped == []
+    assert report.damaged == [f"shared/{last.token}.cpm"]
+    assert rows(catdir) == wanted
+    assert not check(catdir, deep=True).ok
 
 
 def test_a_last_record_that_cannot_be_read_is_left_out(catdir):

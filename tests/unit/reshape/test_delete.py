@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from dvo.partition.check import check
 from dvo.partition.history import rollback
 from dvo.partition.store import Store
 from dvo.reshape.delete import delete_catalogs, delete_images, delete_measures, delete_region
-from dvo.reshape.sources import ImageChoice
+from dvo.reshape.sources import ImageChoice, choose_images, image_names
 from dvo.tables.average import AVERAGE
 from dvo.tables.galphot import GALPHOT
 from dvo.tables.lensing import LENSING
@@ -203,6 +204,23 @@ def test_conditions_all_have_to_hold(tmp_path: Path) -> None:
         assert delete_measures(store, selection).n_measures == 0
         with pytest.raises(QueryError, match="say which measures"):
             delete_measures(store, Selection())
+
+
+def test_brackets_in_names_are_letters(tmp_path: Path) -> None:
+    """Chips are called exposure[chip], and no other image answers to that."""
+    path = synth.make_database(tmp_path / "sky")
+    images = [
+        replace(image, meta=replace(image.meta, name=name))
+        for image, name in zip(exposures(3), ("o1[XY01]", "o1[XY02]", "o1X"), strict=True)
+    ]
+    with Store(path, writable=True) as store:
+        synth.add_images(store, images)
+        view = store.view()
+        chosen = [
+            image_names(view, choose_images(view, ImageChoice((name,))))
+            for name in ("o1[XY01]", "o1[*]", "*]", "o1?")
+        ]
+    assert chosen == [["o1[XY01]"], ["o1[XY01]", "o1[XY02]"], ["o1[XY01]", "o1[XY02]"], ["o1X"]]
 
 
 def test_flags(tmp_path: Path) -> None:

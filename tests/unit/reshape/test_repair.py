@@ -263,6 +263,28 @@ def test_without_the_records_rows_say_it(
     assert repair(with_catalog).mended == {}
 
 
+@pytest.mark.parametrize("how", ["lost", "a wrong number"])
+def test_a_damaged_file_does_not_cost_its_commit(catdir: Path, how: str) -> None:
+    """The manifest is mended, the file is named, and the newest commit stays the newest."""
+    with Store(catdir) as store:
+        newest = store.view().snapshot
+        path = catdir / max(p.path for p in store.manifest.parts(newest.id, table="Measure"))
+    data = bytearray(path.read_bytes())
+    data[-3000] ^= 4
+    path.write_bytes(data)
+    if how == "lost":
+        (catdir / "dvo.sqlite").unlink()
+    else:
+        with sqlite3.connect(catdir / "dvo.sqlite") as db:
+            db.execute("UPDATE meta SET value = '1' WHERE key = 'last_image'")
+        db.close()
+    done = repair(catdir)
+    assert FaultKind.FILE in {fault.kind for fault in done.left}
+    assert sum(done.mended.values()) == 1
+    with Store(catdir) as store:
+        assert store.view().snapshot.counts == newest.counts
+
+
 def test_a_lost_manifest(catdir: Path) -> None:
     wanted = said(catdir)
     (catdir / "dvo.sqlite").unlink()
