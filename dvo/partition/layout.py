@@ -48,6 +48,9 @@ HOST_TABLE = "HostTable.dat"
 HOSTS = "hosts"
 
 _TOKEN = re.compile(r"(?:^|[./])([0-9]{8}-[0-9a-f]{4})\.")
+# Folders of data files: none, those above, and of regions. What lies elsewhere below a catdir,
+# such as another database, has names like these, too, and is none of ours.
+_OWN = re.compile(rf"(?:(?:{LOG}|{SHARED}|fullsky|[ns][0-9]{{4}})/)?[^/]+")
 
 
 def make_token(snapshot: int) -> str:
@@ -107,5 +110,6 @@ def token_of(path: str) -> str | None:
 
 
 def is_data_path(path: Path) -> bool:
-    """Tell whether a path is one that a commit may have made."""
-    return token_of(path.as_posix()) is not None
+    """Tell whether a path, relative to the catdir, is one that a commit may have made."""
+    text = path.as_posix()
+    return _OWN.fullmatch(text) is not None and token_of(text) is not None

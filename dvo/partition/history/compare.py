@@ -266,14 +266,32 @@ def _differing_tables(both: Snapshots, numbers: dict[str, int]) -> dict[str, Boo
     out = {}
     for name, number in numbers.items():
         out[name] = np.isin(both.regions, group[group % len(numbers) == number] // len(numbers))
+    # Rows of SecFilt are those of their objects, and may have no parts of their own.
+    nobody = np.zeros(len(both.regions), np.bool_)
+    out[SECFILT.name] = out.get(SECFILT.name, nobody) | _has_other_objects(both, alone)
     # Objects without a single value have no parts: their rows only show in the counts.
     sizes = [_n_objects(view, both.regions) for view in (both.old, both.new)]
     more = sizes[0] != sizes[1]
     is_new_layout = _filters(both.old).tolist() != _filters(both.new).tolist()
     for name in _BY_PLACE:
-        out[name] = out.get(name, np.zeros(len(more), np.bool_)) | more
+        out[name] = out.get(name, nobody) | more
     out[SECFILT.name] |= (both.regions != ALL_SKY) & is_new_layout
     return out
+
+
+def _has_other_objects(both: Snapshots, alone: tuple[Bool, Bool]) -> Bool:
+    """In which regions there may be other objects, as many as there were or not."""
+    found = [np.empty(0, np.int64)]
+    keys = set(ROW_KEYS[AVERAGE.name].columns)
+    for parts, mask in zip((both.old_parts, both.new_parts), alone, strict=True):
+        files = [
+            number
+            for number, file in parts.rows_of_files.items()
+            if file.table == AVERAGE.name
+            and (file.kind == "rows" or not file.columns or keys & set(file.columns))
+        ]
+        found.append(parts.regions[mask & np.isin(parts.files, np.array(files, np.int64))])
+    return np.isin(both.regions, np.concatenate(found))
 
 
 def _n_objects(view: View, regions: I64) -> I64:

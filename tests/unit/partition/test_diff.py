@@ -21,7 +21,8 @@ from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass
-from tests.synth import add_images, filled_database, make_images
+from tests.synth import add_images, filled_database, make_images, make_stars
+from tests.synth_objects import add, database, survey
 from tests.synth_satellites import with_satellites
 from tests.whole_tables import as_counters, brute_diff, plain
 
@@ -125,6 +126,20 @@ def test_another_partition_changes_nothing(store):
     name = store.sky.names(before.regions()[:1])[0]
     part = diff(store, split, regions=[name], tables=["Measure"]).tables[0]
     assert part.totals["added"] in found.added.tolist()
+
+
+def test_other_objects_without_means(tmp_path):
+    """As many objects as before, but others: SecFilt has no parts, and yet other rows."""
+    stars = make_stars(np.random.default_rng(3), 20)
+    path = database(tmp_path / "sky", [add(survey(stars, "one", 2000.0, 1, 0.0))])
+    with Store(path, writable=True) as store:
+        one = store.view()
+        rollback(store, one.snapshot.id - 1)
+        add(survey(stars, "two", 2000.0, 1, 0.0))(store)
+        two = store.view()
+        wanted = brute_diff(plain(one), plain(two))
+        assert sum(wanted["SecFilt"]["gone"].values()) == 40
+        assert as_counters(diff(store, one, two)) == wanted
 
 
 def test_only_what_differs_is_read(store, monkeypatch):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dvo.errors import ConfigError, UnknownSnapshotError
+from dvo.partition import layout
 from dvo.partition.check import check
 from dvo.partition.compact import resort
+from dvo.partition.copy import copy_database
 from dvo.partition.history import rollback, vacuum
 from dvo.partition.manifest import Reach
+from dvo.partition.sky_table import SkyTable
 from dvo.partition.store import Store
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
@@ -166,3 +171,28 @@ def test_a_rolled_back_state_survives_the_vacuum_of_its_origin(store):
 def test_vacuum_of_everything_is_refused(store):
     with pytest.raises(ConfigError, match="at least 1"):
         vacuum(store, 0)
+
+
+def test_a_database_inside_another_is_none_of_its_business(tmp_path):
+    """Its files have the names of ours; neither a vacuum nor a check may take them for such."""
+    path = filled_database(tmp_path / "sky")
+    with Store(path) as store:
+        copy_database(store, path / "sub")
+    with Store(path, writable=True) as store:
+        resort(store, own_file_rows=1)
+        (path / "n0000").mkdir(exist_ok=True)
+        copy_database(store, path / "n0000" / "deep")
+        assert vacuum(store, 1).n_files > 0
+        assert check(store).notes == []
+    for inner in ("sub", "n0000/deep"):
+        report = check(path / inner, deep=True)
+        assert report.ok
+        assert report.notes == []
+
+
+def test_every_file_of_a_region_is_a_data_file(rng):
+    sky = SkyTable.standard()
+    some = np.concatenate([np.arange(3000), rng.integers(0, len(sky), 3000)])
+    for name in sky.names(np.unique(some)):
+        path = layout.catalog_path(name, layout.make_token(7), "u.cpt")
+        assert layout.is_data_path(Path(path)), path
