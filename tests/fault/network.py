@@ -71,6 +71,7 @@ class World:
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.hosts = {k: self.new_host(k) for k in (1, 2, 3)}
         self.life = dict.fromkeys(self.hosts, 0)
+        self.frozen: set[int] = set()
         self.client = Asking({k: f"host {k}" for k in self.hosts}, DB, Times(BEAT_S, DEAD_S))
         for _ in range(self.weather.deaths):
             host = int(self.rng.integers(1, 4))
@@ -134,17 +135,14 @@ class World:
         arrive(message)
 
     def at_host(self, number: int, message: Message) -> None:
-        self.hosts[number].receive(b"client", "read", message, self.now)
+        if number not in self.frozen:
+            self.hosts[number].receive(b"client", "read", message, self.now)
 
     def lie(self, message: Message) -> Message:
-        """A host that answers of another snapshot, or counts wrongly."""
-        if self.rng.random() >= self.weather.lies:
-            return message
-        if message.kind == "part":
-            payloads = dict(message.payloads)
-            return Message("part", {**message.header, "snapshot": OTHER}, payloads)
-        if message.kind == "end":
-            return Message("end", {**message.header, "rows": message.header["rows"] + 1})
+        """A host that leaves out the last part of a result, and says that this was all."""
+        n_parts = message.header.get("parts", 0)
+        if message.kind == "end" and n_parts > 1 and self.rng.random() < self.weather.lies:
+            return Message("end", {**message.header, "parts": n_parts - 1})
         return message
 
     # ---- hosts
@@ -153,14 +151,19 @@ class World:
         if self.life[number] != life:
             return
         (group,) = task.regions
+        if self.rng.random() < self.weather.lies:
+            task.snapshot = OTHER  # it looks at another state than it was asked for
         if task.request == "refuse" and group == REFUSED:
             self.hosts[number].finish(task, UnknownColumnError("no column 'x'"))
         else:
             self.hosts[number].finish(task, answer(group, task.snapshot)[1])
 
     def kill(self, number: int) -> None:
-        """The host is gone at once; another takes its place, and mostly the client notices."""
+        """The host is gone at once; mostly another takes its place, and the client notices."""
         self.life[number] += 1
+        if self.rng.random() < 0.3:
+            self.frozen.add(number)  # it hangs: nobody is told, and nothing comes any more
+            return
         self.hosts[number] = self.new_host(number)
         if self.rng.random() < 0.7:
             self.after(0.01, lambda: self.client.lost(number, "hung up", self.now))
