@@ -14,6 +14,7 @@ from dvo.ingest.addstar import addstar
 from dvo.ingest.detections import Detections, InputImage, RefSource
 from dvo.ingest.photcodes import add_photcode
 from dvo.ingest.report import AddstarOptions
+from dvo.ingest.smf import read_smf
 from dvo.merge import merge as merge_module
 from dvo.merge.merge import MergeOptions, MergeReport, merge
 from dvo.merge.source import SourceBatch
@@ -27,6 +28,7 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass, PhotcodeTable
 from dvo.tables.secfilt import SECFILT
 from tests import synth
+from tests.unit.ingest.psphot_files import write_smf
 
 
 def database(path: Path, images: list[InputImage], level: int = 4) -> Path:
@@ -119,6 +121,19 @@ def test_merging_again_does_nothing(tmp_path: Path) -> None:
     first, again = merged(target, source, source)
     assert (first.n_images, first.skipped) == (3, 0)
     assert (again.n_images, again.n_measures, again.n_commits, again.skipped) == (0, 0, 0, 3)
+
+
+def test_focal_planes_count_neither_as_coming_nor_as_skipped(tmp_path: Path) -> None:
+    source, target = synth.make_database(tmp_path / "a"), synth.make_database(tmp_path / "m")
+    with Store(source, writable=True) as store:
+        for chip in ("CAM.r.XY01", "CAM.r.XY02"):
+            add_photcode(store, chip, PhotClass.DEP, filter_name="r", zero_point=25.0)
+        addstar(store, [lambda: read_smf(write_smf(tmp_path / "o.smf"))], AddstarOptions())
+        rows = store.manifest.images(store.view().snapshot.id)
+    assert len(rows) == 3  # two chips and their focal plane
+    first, again = merged(target, source, source)
+    assert (first.n_images, first.skipped) == (2, 0)
+    assert (again.n_images, again.skipped) == (0, 2)
 
 
 def test_of_a_source_that_has_grown_the_difference_comes(tmp_path: Path) -> None:
