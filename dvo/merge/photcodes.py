@@ -62,8 +62,8 @@ def map_photcodes(ours: PhotcodeTable, theirs: PhotcodeTable, source: str) -> Ph
     if unknown:
         raise PhotcodeError(
             f"{source} has average filter(s) {', '.join(unknown)} that the database has not; "
-            f"it has {', '.join(p.name for p in ours.sec)}. Make the database with all of them "
-            "(dvo init --filters)"
+            f"it has {', '.join(p.name for p in ours.sec)}. Add them first, with: dvo secfilt "
+            f"CATDIR --add {unknown[0]}"
         )
     codes = np.zeros(_CODES, np.uint16)
     for photcode in theirs:

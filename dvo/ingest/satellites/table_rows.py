@@ -154,6 +154,7 @@ def read_rows(
             unit = mapping[key][1] if key in mapping else ""
             values = _in_our_unit(schema[key], values, unit or raw.units.get(name, ""), where)
         if key in LINKS:
+            _assert_known(key, values, where)
             links[key] = _typed(values, LINKS[key], None, where)
         if key in schema and key not in ("cat_id", "obj_id", "image_id", "det_id"):
             column = schema[key]
@@ -207,6 +208,18 @@ def _in_our_unit(column: Column, values: Array, unit: str, where: str) -> Array:
             f"it is with --map {column.name}=COLUMN:{column.unit}"
         ) from error
     return values if factor == 1.0 else np.asarray(values, np.float64) * factor
+
+
+def _assert_known(key: str, values: Array, where: str) -> None:
+    """Refuse a missing number of an object: 0 is the number of another one."""
+    if key not in ("cat_id", "obj_id", "ext_id") or values.dtype.kind != "f":
+        return
+    missing = np.flatnonzero(np.isnan(values))
+    if len(missing):
+        raise BadCatalogError(
+            f"{where}: no value at row {missing[0]} (from 0), and {len(missing)} in all; it names "
+            "the object of each row, so leave these rows out"
+        )
 
 
 def _typed(values: Array, kind: np.dtype[Any], column: Column | None, where: str) -> Array:
