@@ -54,7 +54,11 @@ class _Line:
     """The connection to one host, and what its monitor says."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], entry: HostEntry, keys: KeyPair | None
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        entry: HostEntry,
+        keys: KeyPair | None,
+        times: Times,
     ) -> None:
         if entry.key and keys is None:
             raise ConfigError(f"{entry} wants a key; name the file of yours (DVO_KEY)")
@@ -66,6 +70,11 @@ class _Line:
         self.socket.reconnect_ivl = 100
         self.socket.reconnect_ivl_max = 1000
         self.socket.handshake_ivl = 5000
+        self.socket.connect_timeout = 2000
+        # Where the network was away, TCP would wait ever longer before it tries again: have
+        # the connection made anew.
+        self.socket.heartbeat_ivl = int(times.beat_s * 1000)
+        self.socket.heartbeat_timeout = int((times.dead_s + times.beat_s) * 1000)
         if entry.key and keys is not None:
             self.socket.curve_serverkey = entry.key.encode()
             self.socket.curve_publickey = keys.public.encode()
@@ -189,7 +198,9 @@ class HostClient:
     def _line(self, number: int) -> _Line:
         line = self._lines.get(number)
         if line is None:
-            line = self._lines[number] = _Line(self._context, self._entries[number], self._keys)
+            line = self._lines[number] = _Line(
+                self._context, self._entries[number], self._keys, self._times
+            )
             self._poller.register(line.socket, zmq.POLLIN)
             self._poller.register(line.monitor, zmq.POLLIN)
         return line
@@ -243,7 +254,7 @@ def call_host(
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        line = _Line(context, entry, keys)
+        line = _Line(context, entry, keys, Times())
         try:
             return _call(line, word, time.monotonic() + timeout_s)
         finally:
