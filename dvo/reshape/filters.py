@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import PhotcodeError
+from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
@@ -20,7 +21,6 @@ from dvo.tables.secfilt import SECFILT
 __all__ = ["add_filter", "drop_filter"]
 
 _FORESEEN = 2000
-_FILE_ROWS = 1_000_000
 
 
 def add_filter(store: Store, name: str, after: str | None = None) -> int:
@@ -112,41 +112,29 @@ def _lay_out(
     with store.begin("secfilt", params, view) as change:
         columns = {n.lower(): v for n, v in table.to_columns().items()}
         change.put_global(ColumnTable(PHOTCODE, columns), "Photcodes", replace_all=True)
-        regions = view.regions()
-        held: list[tuple[int, ColumnTable]] = []
-        for i, region in enumerate(regions):
-            if i % _FORESEEN == 0:
-                view.foresee(regions[i : i + _FORESEEN])
-            change.drop_parts(view.parts(SECFILT, region))
-            held.append((region, _with_filters(view, region, source)))
-            if sum(len(t) for _, t in held) > _FILE_ROWS:
-                _write(change, held, i)
-                held = []
-        _write(change, held, len(regions))
+        # Means of objects are fewer than measures, so batches of these are small enough.
+        for i, some in enumerate(region_batches(view, view.regions())):
+            parts = view.part_table(some)
+            change.drop_parts(parts.take(parts.are(table=SECFILT.name)))
+            stored, edges = view.read_many(SECFILT, some, SECFILT.stored_names)
+            rows = _with_filters(stored, view.n_secfilt, source)
+            if len(rows) and rows.without_nulls().columns:
+                change.add_rows(rows, some, edges // view.n_secfilt * len(source), label=f"f{i}")
+                change.wait()
         if dropped:
             _drop_lensing_means(change, view, dropped)
         return change.commit().id
 
 
-def _with_filters(view: View, region: int, source: NDArray[np.int64]) -> ColumnTable:
-    n_old, n_new = view.n_secfilt, len(source)
-    n_objects = view.catalog(region).n_average
-    stored = view.read(SECFILT, region)
+def _with_filters(stored: ColumnTable, n_old: int, source: NDArray[np.int64]) -> ColumnTable:
+    """Lay out the means of objects for other filters."""
+    n_objects, n_new = len(stored) // n_old, len(source)
     columns = {}
     for name, values in stored.columns.items():
         out = SECFILT[name].nulls(n_objects * n_new).reshape(n_objects, n_new)
         out[:, source >= 0] = values.reshape(n_objects, n_old)[:, source[source >= 0]]
         columns[name] = out.ravel()
     return ColumnTable(SECFILT, columns, n_objects * n_new)
-
-
-def _write(change: Transaction, held: list[tuple[int, ColumnTable]], number: int) -> None:
-    rows = ColumnTable.concatenate(SECFILT, [table for _, table in held])
-    if len(rows) == 0 or not rows.without_nulls().columns:
-        return
-    edges = np.cumsum([0, *(len(table) for _, table in held)])
-    change.add_rows(rows, [region for region, _ in held], edges, label=f"f{number}")
-    change.wait()
 
 
 def _drop_lensing_means(change: Transaction, view: View, code: int) -> None:
