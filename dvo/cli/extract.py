@@ -66,3 +66,5 @@ def extract(
             f"{target}: {report.n_images} images, {report.n_new} objects, "
             f"{report.n_measures} measures; {report.seconds:.1f} s"
         )
+        if report.n_new == 0:
+            click.echo(f"nothing in {catdir} meets the conditions: {target} is empty", err=True)

@@ -60,6 +60,7 @@ def lightcurve(
       dvo lightcurve sky 31.0427 46.6879 --columns mjd,mag:rel,mag:err -f csv
     """
     import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
+    from dvo.errors import QueryError  # noqa: PLC0415
 
     out = Output.choose(form, output)
     if plot is not None:
@@ -68,7 +69,7 @@ def lightcurve(
     with dvo.open(catdir, snapshot=snapshot) as db:
         found = db.lightcurve(ra, dec, radius, columns=names)
         if found.num_rows == 0:
-            raise click.ClickException(
+            raise QueryError(
                 f"no object within {radius:g} arcsec of {ra} {dec}; look further with --radius"
             )
         photcodes = db.photcodes

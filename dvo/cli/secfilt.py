@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ __all__ = ["secfilt"]
 @click.option("--add", "name", help="Add this average filter.")
 @click.option("--after", help="Filter that the new one is to follow; else the last.")
 @snapshot_option
+@click.option("--json", "as_json", is_flag=True, help="Print the filters as JSON.")
 @click.option("--drop", help="Drop this average filter and its means; measures stay.")
 def secfilt(
     catdir: Path,
@@ -25,6 +27,7 @@ def secfilt(
     after: str | None,
     drop: str | None,
     snapshot: int | str | datetime | None,
+    as_json: bool,
 ) -> None:
     """Add or drop an average filter of CATDIR, in one commit.
 
@@ -50,4 +53,9 @@ def secfilt(
             add_filter(store, name, after)
         elif drop:
             drop_filter(store, drop)
-        click.echo(",".join(p.name for p in store.view(snapshot).photcodes.sec))
+        view = store.view(snapshot)
+        filters = [p.name for p in view.photcodes.sec]
+    if as_json:
+        click.echo(json.dumps({"filters": filters, "snapshot": view.snapshot.id}))
+    else:
+        click.echo(",".join(filters))

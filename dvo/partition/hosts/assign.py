@@ -63,7 +63,10 @@ def assign(
         If the SkyTable cannot be written.
     """
     if not hosts:
-        raise ConfigError(f"{store.catdir / HOST_TABLE}: has no hosts; add some first")
+        raise ConfigError(
+            f"{store.catdir / HOST_TABLE}: has no hosts; write them into it (see the operators' "
+            f"guide), or run: dvo host start-local {store.catdir}"
+        )
     view = store.view()
     leaves = view.partition.leaves
     found = view.catalogs(view.regions())

@@ -63,9 +63,10 @@ def make_keys(path: Path) -> KeyPair:
         )
         _write_new(path.with_name(f"{path.name}.public"), f'{about}\npublic = "{public}"\n', 0o644)
     except OSError as err:
-        raise StorageError(
-            f"{err.filename}: cannot be written ({err.strerror}); name other files"
-        ) from err
+        hint = (
+            "name other files" if path.parent.is_dir() else f"make the folder {path.parent} first"
+        )
+        raise StorageError(f"{err.filename}: cannot be written ({err.strerror}); {hint}") from err
     return KeyPair(public, secret)
 
 

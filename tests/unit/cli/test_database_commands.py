@@ -149,6 +149,7 @@ def test_every_reading_command_takes_a_tag_or_a_time(catdir, tmp_path):
             found[state] = re.sub(r"[0-9.]+ s\b", "", text)
         assert found["3"] == found["two"] == found[time] != found["newest"], name
     dvo("secfilt", catdir, "--add", "w")
+    assert json.loads(dvo("secfilt", catdir, "--json"))["filters"] == ["g", "r", "w"]
     assert [dvo("secfilt", catdir, *more) for more in ([], ["--snapshot", "two"])] == [
         "g,r,w\n", "g,r\n",
     ]  # fmt: skip

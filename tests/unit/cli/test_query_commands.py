@@ -142,7 +142,8 @@ def test_a_query_loads_only_what_it_needs(catdir, star, tmp_path, words):
 
 
 def test_no_object(catdir):
-    assert "look further with --radius" in run("lightcurve", catdir, 10, -80, code=1).output
+    refused = run("lightcurve", catdir, 10, -80, code=1)
+    assert "look further with --radius" in str(refused.exception)
 
 
 def test_a_mistyped_option_is_no_number(catdir):
