@@ -31,7 +31,7 @@ from dvo.errors import (
 from dvo.partition.host_table import is_local
 from dvo.partition.hosts.keys import Authority, KeyPair
 from dvo.partition.hosts.serving import SILENCE_S, Serving, Task
-from dvo.partition.hosts.wire import MAX_BYTES, Payload, from_frames, parts_of, to_frames
+from dvo.partition.hosts.wire import MAX_BYTES, Message, Payload, from_frames, parts_of, to_frames
 from dvo.partition.operations import (
     MODULES,
     Role,
@@ -217,7 +217,14 @@ class HostServer:
                 # Nobody can be told what it was about: as good as lost on the way.
                 log.warning("dropped a message reason=%s", err)
             else:
-                self._serving.receive(peer, role, message, time.monotonic())
+                self._take(peer, role, message)
+
+    def _take(self, peer: bytes, role: Role, message: Message) -> None:
+        try:
+            self._serving.receive(peer, role, message, time.monotonic())
+        except Exception:  # a mistake of ours; the host goes on serving all others
+            log.exception("cannot take a message kind=%s", message.kind)
+            self._serving.forget(peer)
 
     def _send(self) -> None:
         outgoing = self._serving.outgoing
@@ -225,9 +232,9 @@ class HostServer:
             peer, message = outgoing.popleft()
             try:
                 self._socket.send_multipart([peer, *to_frames(message)], copy=False)
-            except zmq.ZMQError as err:
-                if err.errno != zmq.EHOSTUNREACH:
-                    log.warning("cannot send reason=%s", err.strerror)
+            except (zmq.ZMQError, ProtocolError) as err:
+                if not (isinstance(err, zmq.ZMQError) and err.errno == zmq.EHOSTUNREACH):
+                    log.warning("cannot send reason=%s", err)
                 self._serving.forget(peer)
                 outgoing = self._serving.outgoing
 

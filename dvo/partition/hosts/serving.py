@@ -28,6 +28,8 @@ __all__ = ["SILENCE_S", "Serving", "Task"]
 SILENCE_S = 60.0
 """Clients not heard of for so long are taken for dead, and what is kept for them is let go."""
 
+_LONG_S = 1e8
+_ECHOED = (("query", str), ("seq", int))
 _MOST_TASKS = 1024
 _MOST_QUERIES = 64
 
@@ -168,10 +170,10 @@ class Serving:
         message : Message, optional
             What it is the answer to.
         """
-        header = {"code": err.code, "message": str(err)}
-        for name in ("query", "seq"):
-            if message is not None and name in message.header:
-                header[name] = message.header[name]
+        header: dict[str, Any] = {"code": err.code, "message": str(err)}
+        given = {} if message is None else message.header
+        # What is no name and no number is of no use to anybody, and may not go into JSON again.
+        header |= {n: given[n] for n, kind in _ECHOED if isinstance(given.get(n), kind)}
         self.outgoing.append((peer, Message("error", header)))
 
     def _obey(self, peer: bytes, role: Role, message: Message, now: float) -> None:
@@ -230,7 +232,8 @@ class Serving:
         message.get("request", str)
         message.get("snapshot", str)
         left = message.header.get("deadline")
-        deadline = now + float(left) if isinstance(left, int | float) else None
+        # A number of JSON may be larger than any float: years are as good as for ever.
+        deadline = now + left if isinstance(left, int | float) and left < _LONG_S else None
         tables = {key: payload.table() for key, payload in message.payloads.items()}
         queries[name] = _Query(message, tables, deadline)
 

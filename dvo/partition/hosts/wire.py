@@ -243,7 +243,7 @@ def from_frames(frames: Sequence[Frame]) -> Message:
     if seal[4:] != _digest(text).encode():
         raise ProtocolError("a message arrived damaged: the digest of its header differs")
     try:
-        header = json.loads(text)
+        header = json.loads(text, parse_constant=_refuse_constant)
         tables = header.pop("tables")
         kind = header.pop("kind")
         header.pop("v")
@@ -258,6 +258,10 @@ def from_frames(frames: Sequence[Frame]) -> Message:
     if not is_whole:
         raise ProtocolError("a message arrived whose tables are not what its header says")
     return Message(kind, header, payloads)
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _size(data: Frame) -> int:
