@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -130,7 +130,7 @@ class _Checker:
         progress: Callable[[int, int], None] | None,
     ) -> CheckReport:
         # Listed first: what a commit adds meanwhile is no orphan.
-        listed = list(_list_data_files(self.store.catdir))
+        listed = layout.data_files(self.store.catdir)
         self._add(
             _manifest_fault(self.store.catdir, line) for line in self.store.manifest.find_damage()
         )
@@ -317,15 +317,6 @@ class _Checker:
         shown = repeats[:_REPEATS_SHOWN]
         for number in shown:
             self._add([_locate(view, what, number, len(repeats))])
-
-
-def _list_data_files(catdir: Path) -> Iterator[str]:
-    """Paths of files, relative to the catdir, that have the name of a data file."""
-    for folder, _, names in os.walk(catdir):
-        for name in names:
-            path = Path(folder, name).relative_to(catdir)
-            if layout.is_data_path(path):
-                yield path.as_posix()
 
 
 def _objects(batch: CatalogBatch) -> tuple[U64, Bool]:

@@ -7,6 +7,7 @@ digest. The folder gets its name when all of it is on disk.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
 import os
@@ -88,7 +89,7 @@ def copy_database(
     Raises
     ------
     CatdirExistsError
-        If there is something at the target.
+        If there is something at the target, or it lies inside the source.
     CorruptTableError
         If a file of the source is not as it was written.
     StorageError
@@ -99,6 +100,8 @@ def copy_database(
         raise CatdirExistsError(f"{target}: exists already; name a folder that does not exist")
     if not target.absolute().parent.is_dir():
         raise StorageError(f"{target}: there is no folder {target.parent}; make it first")
+    if target.resolve().is_relative_to(source.catdir.resolve()):
+        raise CatdirExistsError(f"{target}: lies inside the database itself; name a place outside")
     number = None if snapshot is None else source.view(snapshot).snapshot.id
     # What a vacuum must not take away meanwhile.
     pinned = [source.view(row.id) for row in source.manifest.log() if row.kept]
@@ -123,7 +126,8 @@ def copy_database(
 
 def _drop_leftovers(target: Path) -> None:
     """Remove what a copy to the same place left when it was killed."""
-    for left in target.absolute().parent.glob(f".{target.name}.????????????.part"):
+    name = glob.escape(target.name)
+    for left in target.absolute().parent.glob(f".{name}.????????????.part"):
         shutil.rmtree(left, ignore_errors=True)
 
 

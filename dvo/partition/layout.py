@@ -16,6 +16,7 @@ A data file carries in its name the token of the commit that made it and never c
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "SHARED",
     "SKY_TABLE",
     "catalog_path",
+    "data_files",
     "global_path",
     "is_data_path",
     "log_path",
@@ -113,3 +115,23 @@ def is_data_path(path: Path) -> bool:
     """Tell whether a path, relative to the catdir, is one that a commit may have made."""
     text = path.as_posix()
     return _OWN.fullmatch(text) is not None and token_of(text) is not None
+
+
+def data_files(catdir: Path) -> list[str]:
+    """List the files in a catdir that a commit may have made, by their names.
+
+    Parameters
+    ----------
+    catdir : Path
+        The database directory.
+
+    Returns
+    -------
+    list of str
+        Paths relative to it, sorted.
+    """
+    found = []
+    for folder, _, names in os.walk(catdir):
+        paths = [Path(folder, name).relative_to(catdir) for name in names]
+        found += [path.as_posix() for path in paths if is_data_path(path)]
+    return sorted(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dvo.errors import ConfigError
 from dvo.partition import layout
@@ -99,16 +98,10 @@ def vacuum(store: Store, keep: int) -> VacuumReport:
                 change.commit()
     stays = [KeptState(n, tags.get(n, [])) for n in old if n not in set(forgotten)]
     known = store.known_paths()
-    unused = [path for path in _data_files(store.catdir) if path not in known]
+    unused = [path for path in layout.data_files(store.catdir) if path not in known]
     n_bytes = sum((store.catdir / path).stat().st_size for path in unused)
     store.manifest.announce(unused)
     store.sweep()
     if forgotten:
         store.manifest.shrink()
     return VacuumReport(forgotten, stays, len(unused), n_bytes)
-
-
-def _data_files(catdir: Path) -> list[str]:
-    """Files in a catdir that a commit may have made, relative to it."""
-    found = (path.relative_to(catdir) for path in catdir.rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in found if layout.is_data_path(path))

@@ -90,6 +90,19 @@ def test_nothing_is_copied_over(catdir: Path, tmp_path: Path) -> None:
             copy_database(source, tmp_path)
         with pytest.raises(StorageError, match="no folder"):
             copy_database(source, tmp_path / "none" / "sky")
+        with pytest.raises(CatdirExistsError, match="inside the database itself"):
+            copy_database(source, catdir / "sub")
+
+
+def test_leftovers_of_other_copies_stay(catdir: Path, tmp_path: Path) -> None:
+    """A name is no pattern: what a copy to b[1] left is not that of a copy to b1."""
+    other, own = (tmp_path / f".{name}.0123456789ab.part" for name in ("b1", "b[1]"))
+    other.mkdir()
+    own.mkdir()
+    with Store(catdir) as source:
+        copy_database(source, tmp_path / "b[1]")
+    assert other.exists()
+    assert not own.exists()
 
 
 @pytest.mark.parametrize("link", [False, True])
