@@ -15,7 +15,14 @@ import numpy as np
 
 from dvo.partition.deal import split_crowded
 from dvo.partition.manifest import ALL_SKY, CatalogRow, Part
-from dvo.partition.sorted_tables import OWN_FILE_ROWS, TABLES, read_sorted
+from dvo.partition.sorted_tables import (
+    GROUP_ROWS,
+    OWN_FILE_ROWS,
+    TABLES,
+    WAITING,
+    read_sorted,
+    write_sorted,
+)
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
@@ -23,12 +30,6 @@ from dvo.tables.fits import Level
 from dvo.tables.image import IMAGE
 
 __all__ = ["compact_busy", "resort"]
-
-_GROUP_ROWS = 250_000
-"""Rows of catalogs that are sorted together; the small ones of them share a file."""
-
-_WAITING = 4
-"""Groups to sort and files to write that may wait when the next group is begun."""
 
 
 def resort(
@@ -164,7 +165,7 @@ class _Compaction:
             done: list[int] = []
             for label, (some, n_rows) in enumerate(self._groups(regions)):
                 # What is held in memory stays bounded: a few groups, or one huge catalog.
-                change.wait(at_most=_WAITING if n_rows < 2 * _GROUP_ROWS else 0)
+                change.wait(at_most=WAITING if n_rows < 2 * GROUP_ROWS else 0)
                 change.do(partial(self._compact_group, change, some, f"r{label}", done))
                 if progress is not None:
                     progress(len(done), len(regions))
@@ -182,7 +183,7 @@ class _Compaction:
         for region in regions:
             group.append(region)
             n_rows += counts[region].n_average + counts[region].n_measure
-            if n_rows > _GROUP_ROWS:
+            if n_rows > GROUP_ROWS:
                 yield group, n_rows
                 group, n_rows = [], 0
         if group:
@@ -193,17 +194,10 @@ class _Compaction:
     ) -> None:
         view, level = self._view, self._level
         counts = view.catalogs(regions)
-        own = [r for r in regions if counts[r].n_measure >= self._own_file_rows]
         shared = [r for r in regions if counts[r].n_measure < self._own_file_rows]
-        if shared:
-            tables = read_sorted(view, shared)
-            parts = view.part_table(shared)
-            for table, edges in tables:
-                change.drop_parts(parts.take(parts.are(table=table.schema.name)))
-                if len(table) and table.without_nulls().columns:
-                    change.add_rows(table, shared, edges, level=level, label=label)
-        for region in own:
-            change.put_catalog(region, [t for t, _ in read_sorted(view, [region])], level=level)
+        change.drop_parts(view.part_table(shared))  # `put_catalog` drops those of the others
+        write_sorted(change, regions, read_sorted(view, regions), level=level, label=label,
+                     own_file_rows=self._own_file_rows)  # fmt: skip
         change.set_catalogs(
             CatalogRow(r, row.n_average, row.next_obj_id, row.n_measure, is_sorted=True)
             for r, row in counts.items()

@@ -8,23 +8,28 @@ a catalog or not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.partition.gather import row_runs
 from dvo.partition.manifest import CatalogRow, Reach, SnapshotRow
 from dvo.partition.partition import Partition
-from dvo.partition.sorted_tables import OWN_FILE_ROWS, Dealt, inside, read_dealt
+from dvo.partition.sorted_tables import (
+    GROUP_ROWS,
+    OWN_FILE_ROWS,
+    WAITING,
+    inside,
+    read_dealt,
+    write_sorted,
+)
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.fits import Level
-from dvo.tables.measure import MEASURE
 
 __all__ = [
     "SHOWN",
@@ -43,12 +48,6 @@ SPLIT = "split"
 
 SHOWN = 20
 """Regions that the log names of those that were split."""
-
-_GROUP_ROWS = 250_000
-"""Rows of catalogs that are dealt out together; the small ones that result share a file."""
-
-_WAITING = 4
-"""Groups to deal out and files to write that may wait when the next group is begun."""
 
 
 def split_limit(store: Store) -> int:
@@ -197,7 +196,7 @@ def deal_out(
         dealer = _Dealer(change, view, partition, level, own_file_rows)
         for label, (some, n_rows) in enumerate(_groups(view, partition, moved)):
             # What is held in memory stays bounded: a few groups, or one huge catalog.
-            change.wait(at_most=_WAITING if n_rows < 2 * _GROUP_ROWS else 0)
+            change.wait(at_most=WAITING if n_rows < 2 * GROUP_ROWS else 0)
             change.do(partial(dealer.deal, some, f"d{label}"))
             if progress is not None:
                 progress(len(dealer.done), len(moved))
@@ -224,7 +223,7 @@ def _groups(view: View, partition: Partition, regions: I64) -> Iterator[tuple[li
     n_rows, last = 0, -1
     for i in np.lexsort((regions, home)).tolist():
         region = int(regions[i])
-        if group and home[i] != last and n_rows > _GROUP_ROWS:
+        if group and home[i] != last and n_rows > GROUP_ROWS:
             yield sorted(group), n_rows
             group, n_rows = [], 0
         group.append(region)
@@ -257,7 +256,8 @@ class _Dealer:
         change, view = self._change, self._view
         dealt = read_dealt(view, regions, self._partition)
         change.drop_parts(view.part_table(regions))
-        self._write(dealt, label)
+        write_sorted(change, dealt.regions, dealt.tables, level=self._level, label=label,
+                     own_file_rows=self._own_file_rows)  # fmt: skip
         before = view.catalogs(sorted({*regions, *dealt.regions}))
         emptied = set(regions) - set(dealt.regions)
         change.set_catalogs(
@@ -271,22 +271,3 @@ class _Dealer:
         )  # fmt: skip
         self.pads.append(dealt.pad_deg)
         self.done += regions
-
-    def _write(self, dealt: Dealt, label: str) -> None:
-        n_measure = next(np.diff(e) for t, e in dealt.tables if t.schema is MEASURE)
-        is_own = n_measure >= self._own_file_rows
-        shared = np.flatnonzero(~is_own)
-        for table, edges in dealt.tables:
-            rows = row_runs(edges[shared], np.diff(edges)[shared])
-            some = table if not is_own.any() else table.take(rows)
-            if len(some) and some.without_nulls().columns:
-                ends = np.concatenate([[0], np.cumsum(np.diff(edges)[shared])])
-                of = _picked(dealt.regions, shared)
-                self._change.add_rows(some, of, ends, level=self._level, label=label)
-        for k in np.flatnonzero(is_own).tolist():
-            own = [table.take(slice(edges[k], edges[k + 1])) for table, edges in dealt.tables]
-            self._change.put_catalog(dealt.regions[k], own, level=self._level)
-
-
-def _picked(regions: Sequence[int], places: I64) -> list[int]:
-    return [regions[k] for k in places.tolist()]

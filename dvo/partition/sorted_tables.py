@@ -12,23 +12,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.partition.gather import row_runs
 from dvo.partition.partition import Partition, overhang_deg
-from dvo.partition.transaction import TILE_ROWS
+from dvo.partition.transaction import TILE_ROWS, Transaction
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.fits import Level
 from dvo.tables.links import sort_catalogs
 from dvo.tables.measure import MEASURE
 from dvo.tables.satellites import SATELLITES, sort_satellites
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["OWN_FILE_ROWS", "TABLES", "Dealt", "inside", "read_dealt", "read_sorted"]
+__all__ = ["GROUP_ROWS", "OWN_FILE_ROWS", "TABLES", "WAITING", "Dealt", "inside", "read_dealt",
+           "read_sorted", "write_sorted"]  # fmt: skip
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 OWN_FILE_ROWS = TILE_ROWS
 """Measures from which a catalog has files of its own: a whole tile."""
+
+GROUP_ROWS = 500_000
+"""Rows of catalogs that are sorted together; the small ones of them share a file."""
+
+WAITING = 32
+"""Groups to sort and files to write that may wait when the next group is begun."""
 
 TABLES = (AVERAGE, SECFILT, MEASURE, *(s.schema for s in SATELLITES))
 """All tables that a catalog can have."""
@@ -113,6 +122,48 @@ def read_dealt(view: View, regions: Sequence[int], partition: Partition) -> Deal
         own = np.repeat(bounds, np.diff(starts), axis=0)
         pad = max(pad, float(overhang_deg(own, table["ra"], table["dec"]).max(initial=0.0)))
     return Dealt(leaves.tolist(), tables, pad)
+
+
+def write_sorted(
+    change: Transaction,
+    regions: Sequence[int],
+    tables: Sequence[tuple[ColumnTable, I64]],
+    *,
+    level: Level,
+    label: str,
+    own_file_rows: int,
+) -> None:
+    """Write sorted tables: large catalogs into files of their own, small ones into one.
+
+    Parameters
+    ----------
+    change : Transaction
+        Where they go; parts of small catalogs that they replace have been dropped.
+    regions : sequence of int
+        Regions of the rows.
+    tables : sequence of (ColumnTable, ndarray of int64)
+        The tables, with the places where the rows of each region begin, and where the last
+        ones end.
+    level : {'fast', 'small'}
+        How hard to compress.
+    label : str
+        Tells the shared files of one commit apart.
+    own_file_rows : int
+        Measures from which a catalog gets files of its own.
+    """
+    n_measure = next(np.diff(e) for t, e in tables if t.schema is MEASURE)
+    is_own = n_measure >= own_file_rows
+    shared = np.flatnonzero(~is_own)
+    for table, edges in tables:
+        sizes = np.diff(edges)[shared]
+        some = table if not is_own.any() else table.take(row_runs(edges[shared], sizes))
+        if len(some) and some.without_nulls().columns:
+            ends = np.concatenate([[0], np.cumsum(sizes)])
+            of = [regions[k] for k in shared.tolist()]
+            change.add_rows(some, of, ends, level=level, label=label)
+    for k in np.flatnonzero(is_own).tolist():
+        own = [table.take(slice(edges[k], edges[k + 1])) for table, edges in tables]
+        change.put_catalog(regions[k], own, level=level)
 
 
 def inside(limits: F64, ra: F64, dec: F64) -> tuple[F64, F64]:

@@ -60,6 +60,9 @@ Array = NDArray[Any]
 TILE_ROWS = 8192
 """Rows of a tile: fine enough to read little for a small cone, coarse enough to pack well."""
 
+_LARGE_ROWS = 100_000
+"""Rows from which a file is packed by two threads."""
+
 _ROW_COLUMN = Column(ROW, "i8", "row that these values are for")
 
 
@@ -541,7 +544,9 @@ class Transaction:
             "DVO_TAB": (file.table, meaning),
         }
         path = self._catdir / file.path
-        written = write_fits(path, [hdu], primary=primary, threads=2, level=level)
+        # Small files are written several at a time; threads of their own would be in the way.
+        threads = 2 if hdu.n_rows > _LARGE_ROWS else 1
+        written = write_fits(path, [hdu], primary=primary, threads=threads, level=level)
         made = replace(file, n_bytes=written.n_bytes, digest=written.digest)
         self._change.files.append(made)
 

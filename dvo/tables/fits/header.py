@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from dvo.errors import CorruptTableError, SchemaError
 
@@ -263,6 +264,7 @@ def _format_value(key: str, value: Value) -> str:
     return "'" + _ascii(value).replace("'", "''").ljust(8) + "'"
 
 
+@lru_cache(maxsize=4096, typed=True)  # the files of a table have the same cards but for a few
 def format_card(key: str, value: Value, comment: str = "") -> str:
     """Make the card, or cards, of one keyword.
 
