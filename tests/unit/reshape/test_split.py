@@ -340,7 +340,7 @@ def test_large_parts_get_files_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = database(tmp_path / "sky", n_images=6)
-    monkeypatch.setattr("dvo.partition.deal._GROUP_ROWS", 50)
+    monkeypatch.setattr("dvo.partition.deal.GROUP_ROWS", 50)
     with Store(path, writable=True) as store:
         kept = synth.whole(store.view())
         view = store.view()
