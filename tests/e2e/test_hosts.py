@@ -175,6 +175,7 @@ def test_hosts_with_keys(catdir, tmp_path):
         host.communicate()
 
 
+@pytest.mark.slow
 def test_wrong_use(catdir):
     assert "has no hosts" in dvo("host", "assign", catdir, code=1)
     assert "no host 3" in dvo("host", "drain", catdir, "3", code=1)

@@ -40,7 +40,7 @@ def counts(catdir: Path) -> dict[str, int]:
     ("words", "n_images"),
     [
         (("images", "synth-0001"), 1),
-        (("measures", "--image", "synth-000[12]", "--mjd", 57001, 57002), 0),
+        (("measures", "--image", "synth-0001", "--image", "synth-0002", "--mjd", 57001, 57002), 0),
         (("measures", "--photcode", "SYNTH.g.C00", "--mag", "g", 15, 19), 0),
         (("region", "--cone", *FIELDS["edge"], 500), 0),
         (("region", "--region", 112.3, 112.5, 14.8, 15.2), 0),

@@ -70,7 +70,7 @@ def test_rows_go_with_their_image_and_with_objects(store, compacted):
     if compacted:
         resort(store)
     before = {s.name: facts(store.view(), s) for s in GIVEN}
-    delete_images(store, ImageChoice(names=("synth-000[123]",)))
+    delete_images(store, ImageChoice(names=("synth-0001", "synth-0002", "synth-0003")))
     view = store.view()
     left = objects(view)
     assert len(left) < len({row[1:] for row in before["StarPar"]})

@@ -99,7 +99,9 @@ def public_ids(path: Path) -> set[int]:
     return set(np.concatenate(found).tolist())
 
 
-@pytest.mark.parametrize("field", ["edge", "pole", "wrap"])
+@pytest.mark.parametrize(
+    "field", ["edge", *(pytest.param(f, marks=pytest.mark.slow) for f in ("pole", "wrap"))]
+)
 def test_merged_databases_are_one_made_of_all_images(tmp_path: Path, field: str) -> None:
     images = synth.make_images(1, 80, 9, field)
     one = database(tmp_path / "one", images)

@@ -15,7 +15,10 @@ from dvo.query.session import Database
 from tests.synth import FIELDS, add_images, make_database, make_images
 from tests.unit.query.oracle import Oracle
 
-SKIES = list(FIELDS)
+SKIES = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in ("middle", "pole") else [])
+    for name in FIELDS
+]
 
 
 def queries(name):

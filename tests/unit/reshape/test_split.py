@@ -131,6 +131,7 @@ def test_rollback_joins_again_and_numbers_are_not_given_twice(sky: Path) -> None
         assert store.view(made.snapshot.id).partition == made.partition
 
 
+@pytest.mark.slow
 def test_relevel_and_back(sky: Path) -> None:
     with Store(sky, writable=True) as store:
         kept = synth.whole(store.view())

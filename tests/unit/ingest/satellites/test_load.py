@@ -240,8 +240,8 @@ def test_what_cannot_be_loaded(store: Store, tmp_path: Path, rng: np.random.Gene
     refused("outside 0", ids | {"cat_id": [-1, 2, 3], "e_bv": [0.1] * 3})
     refused("no whole number", ids | {"obj_id": [1.5, 2, 3], "e_bv": [0.1] * 3})
     # A missing number is none: 0 would be that of another object.
-    refused("no value at row 1", ids | {"cat_id": [1, "", 3], "e_bv": [0.1] * 3})
-    refused("no value at row 2", {"ext_id": [136960557314101415, 1, ""], "e_bv": [0.1] * 3})
+    refused("no value at row 1", ids | {"cat_id": [1, None, 3], "e_bv": [0.1] * 3})
+    refused("no value at row 2", {"ext_id": [136960557314101415, 1, None], "e_bv": [0.1] * 3})
     refused("is no model type", ids | {"mag": [1.0] * 3, "model_type": ["SPIRAL"] * 3}, GALPHOT)
     refused("is no photcode", ids | {"mag": [1.0] * 3, "photcode": ["X"] * 3}, GALPHOT)
     refused("image 99 is not", ids | {"mag": [1.0] * 3, "image_id": [99] * 3}, GALPHOT)
