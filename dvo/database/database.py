@@ -141,10 +141,12 @@ class Database:
         area = _cone(ra, dec, radius_arcsec)
         place = (area.ra, area.dec)
         schema = self._schema(table)
-        request = resolve(self.view, schema, columns, place)
+        request = resolve(self.view.photcodes, schema, columns, place)
         outputs = request.outputs
         if _by_distance(sort, outputs):
-            request = resolve(self.view, schema, [*(o.name for o in outputs), "distance"], place)
+            request = resolve(
+                self.view.photcodes, schema, [*(o.name for o in outputs), "distance"], place
+            )
         values = (
             self._image_values(request, area) if schema is IMAGE else self._values(request, area)
         )
@@ -185,7 +187,7 @@ class Database:
         if schema is IMAGE:
             raise QueryError("no boxes of images; ask for a cone of them, or images()")
         area = Box(*_numbers(ra_min=ra_min, ra_max=ra_max, dec_min=dec_min, dec_max=dec_max))
-        request = resolve(self.view, schema, columns)
+        request = resolve(self.view.photcodes, schema, columns)
         return to_arrow(request.outputs, self._values(request, area))
 
     def scan(
@@ -215,7 +217,7 @@ class Database:
             Rows of one region at a time.
         """
         schema = PHOTCODE if table == "photcode" else self._schema(table)
-        request = resolve(self.view, schema, columns)
+        request = resolve(self.view.photcodes, schema, columns)
         is_global = schema.name in (IMAGE.name, PHOTCODE.name)
         for region in [ALL_SKY] if is_global else self.view.regions(area):
             rows = self._read(request, region, None if is_global else area)
@@ -248,10 +250,10 @@ class Database:
             Rows of Image.
         """
         if ra is None or dec is None:
-            request = resolve(self.view, IMAGE, columns)
+            request = resolve(self.view.photcodes, IMAGE, columns)
             return to_arrow(request.outputs, self._image_values(request, None))
         area = _cone(ra, dec, radius_arcsec)
-        request = resolve(self.view, IMAGE, columns, (area.ra, area.dec))
+        request = resolve(self.view.photcodes, IMAGE, columns, (area.ra, area.dec))
         return to_arrow(request.outputs, self._image_values(request, area))
 
     def lightcurve(
@@ -391,7 +393,7 @@ class Database:
         epoch_s = None if epoch_mjd is None else (epoch_mjd - _MJD_1970) * 86400.0
 
         def side(view: View, names: Sequence[str] | None) -> ObjectSide:
-            request = resolve(view, AVERAGE, _MATCH_COLUMNS if names is None else names)
+            request = resolve(view.photcodes, AVERAGE, _MATCH_COLUMNS if names is None else names)
             return ObjectSide(view, request, epoch_s)
 
         searched = side(self.view, columns)

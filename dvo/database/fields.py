@@ -26,7 +26,7 @@ from dvo.tables.column_table import ColumnTable
 from dvo.tables.magnitude_field import MagnitudeField, parse_magnitude_field
 from dvo.tables.magnitudes import ZERO_POINT, colour_term, nominal_zero_point
 from dvo.tables.measure import MEASURE
-from dvo.tables.photcode import Photcode
+from dvo.tables.photcode import Photcode, PhotcodeTable
 from dvo.tables.photsource import source_of
 from dvo.tables.schema import Column, TableSchema
 from dvo.tables.secfilt import SECFILT
@@ -119,7 +119,7 @@ class Request:
 
 
 def resolve(
-    view: View,
+    photcodes: PhotcodeTable,
     schema: TableSchema,
     columns: Sequence[str] | None,
     place: tuple[float, float] | None = None,
@@ -128,8 +128,8 @@ def resolve(
 
     Parameters
     ----------
-    view : View
-        The snapshot, for its photcodes.
+    photcodes : PhotcodeTable
+        The photcodes of the snapshot.
     schema : TableSchema
         The table.
     columns : sequence of str or None
@@ -166,7 +166,7 @@ def resolve(
             outputs.append(OutputColumn(name, made.column))
             stored += made.needs
             continue
-        word = _word(view, schema, name)
+        word = _word(photcodes, schema, name)
         words[name] = word
         like = _output_like(schema, word)
         outputs.append(OutputColumn(name, like))
@@ -180,8 +180,8 @@ def _once(schema: TableSchema, columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _word(view: View, schema: TableSchema, name: str) -> MagnitudeField:
-    codes = frozenset(p.name for p in view.photcodes)
+def _word(photcodes: PhotcodeTable, schema: TableSchema, name: str) -> MagnitudeField:
+    codes = frozenset(p.name for p in photcodes)
     word = parse_magnitude_field(name, codes) if schema.name in ("Average", "Measure") else None
     if word is None:
         known = dict.fromkeys([*schema.names, *DERIVED_NAMES, *codes])
@@ -191,7 +191,7 @@ def _word(view: View, schema: TableSchema, name: str) -> MagnitudeField:
     if schema.name == "Average" and word.photcode is None:
         raise UnknownColumnError(
             f"column {name!r}: an object has no magnitude of its own; name a filter, such as "
-            + view.photcodes.sec[0].name
+            + photcodes.sec[0].name
         )
     return word
 

@@ -53,7 +53,7 @@ def read_lightcurve(view: View, area: Cone, columns: Sequence[str] | None) -> pa
         schema say which object it is, in JSON: cat_id, obj_id, ext_id, obj_ra and obj_dec
         [deg], distance [arcsec].
     """
-    request = resolve(view, MEASURE, columns or LIGHTCURVE_COLUMNS, (area.ra, area.dec))
+    request = resolve(view.photcodes, MEASURE, columns or LIGHTCURVE_COLUMNS, (area.ra, area.dec))
     nearest = _find_nearest(view, area)
     if nearest is None:
         nothing = ColumnTable(MEASURE, {}, 0)

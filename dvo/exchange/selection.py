@@ -107,7 +107,7 @@ def _extract(
     own = [n for n in names if n not in wide and not (table == "secfilt" and n == FILTER.name)]
     if table == "secfilt":
         _check_secfilt(own, wide)
-    request = resolve(view, TABLES[table], own)
+    request = resolve(view.photcodes, TABLES[table], own)
     known = {o.name: o.like for o in request.outputs} | {n: w.column for n, w in wide.items()}
     if table == "secfilt":
         known[FILTER.name] = FILTER

@@ -57,7 +57,7 @@ def _fragment_lines(view: View, fragment: Fragment) -> list[str]:
 
 
 def _scan_lines(view: View, scan: Scan, regions: Sequence[int]) -> list[str]:
-    source = sources_of(view).get(scan.table)
+    source = sources_of(view.photcodes).get(scan.table)
     name = scan.table if scan.alias == scan.table else f"{scan.table} as {scan.alias}"
     lines = [f"  read {name}: {', '.join(scan.columns)}"]
     if scan.area is not None:

@@ -40,7 +40,7 @@ def make_plan(view: View, text: str, tables: Mapping[str, pa.Table]) -> Plan:
     Plan
         The plan.
     """
-    return plan_query(text, {**sources_of(view), **upload_sources(tables)})
+    return plan_query(text, {**sources_of(view.photcodes), **upload_sources(tables)})
 
 
 def groups_of(view: View, fragment: Fragment) -> list[list[int]]:

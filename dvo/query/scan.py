@@ -117,7 +117,7 @@ def read_scan(view: View, scan: Scan, regions: Sequence[int]) -> pa.Table:
     pyarrow.Table
         The columns and the marks, NaN and other nulls as null; rows region after region.
     """
-    source = sources_of(view)[scan.table]
+    source = sources_of(view.photcodes)[scan.table]
     if not source.is_global:
         table = _read_spread(view, source, scan, regions)
     else:
@@ -147,7 +147,7 @@ def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int])
     of_filters = [wide[n] for n in scan.columns if n in wide]
     place = ["ra", "dec"] if scan.marks else []
     own = dict.fromkeys([*(n for n in scan.columns if n not in wide), *place])
-    request = resolve(view, source.schema, list(own))
+    request = resolve(view.photcodes, source.schema, list(own))
     if scan.area is None and not (request.words or request.derived or of_filters or scan.marks):
         whole = _as_it_lies(view, source.schema, request, scan, regions)
         if whole is not None:

@@ -25,7 +25,7 @@ from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
-from dvo.tables.photcode import PHOTCODE
+from dvo.tables.photcode import PHOTCODE, PhotcodeTable
 from dvo.tables.satellites import SATELLITES
 from dvo.tables.schema import Column, TableSchema
 from dvo.tables.secfilt import SECFILT
@@ -86,26 +86,27 @@ class Source:
 
 
 @lru_cache(maxsize=8)
-def sources_of(view: View) -> dict[str, Source]:
+def sources_of(photcodes: PhotcodeTable) -> dict[str, Source]:
     """List the tables of a snapshot.
 
     Parameters
     ----------
-    view : View
-        The snapshot.
+    photcodes : PhotcodeTable
+        Its photcodes; nothing else of it decides what tables and columns there are, and
+        what is remembered here must not keep a snapshot open.
 
     Returns
     -------
     dict of str to Source
         By name.
     """
-    found = [_stored(view, "average", AVERAGE), _stored(view, "measure", MEASURE)]
-    wide = {n: w.column for n, w in wide_columns(view.photcodes).items()}
+    found = [_stored(photcodes, "average", AVERAGE), _stored(photcodes, "measure", MEASURE)]
+    wide = {n: w.column for n, w in wide_columns(photcodes).items()}
     average = {c.name: c for c in AVERAGE.columns}
     found.append(_spread("object", average | wide, AVERAGE))
     found.append(_spread("secfilt", _named([*_SECFILT_KEYS, *SECFILT.columns]), SECFILT))
     found += [_spread(s.schema.name.lower(), s.schema.by_name, s.schema) for s in SATELLITES]
-    found.append(_stored(view, "image", IMAGE, is_global=True))
+    found.append(_stored(photcodes, "image", IMAGE, is_global=True))
     found.append(_global("photcode", PHOTCODE.by_name, PHOTCODE))
     found.append(_global("region", _named(_REGION), None))
     return {source.name: source for source in found}
@@ -115,12 +116,14 @@ def _named(columns: Iterable[Column]) -> dict[str, Column]:
     return {c.name: c for c in columns}
 
 
-def _stored(view: View, name: str, schema: TableSchema, *, is_global: bool = False) -> Source:
+def _stored(
+    photcodes: PhotcodeTable, name: str, schema: TableSchema, *, is_global: bool = False
+) -> Source:
     def find(word: str) -> Column | None:
         if word == "distance":  # it is from a place, and a query has many
             return None
         try:
-            return resolve(view, schema, [word]).outputs[0].like
+            return resolve(photcodes, schema, [word]).outputs[0].like
         except UnknownColumnError:
             return None
 
@@ -163,7 +166,7 @@ def read_global(view: View, source: Source, names: Iterable[str]) -> pa.Table:
     if source.schema is None:
         outputs = [OutputColumn(n, source.columns[n]) for n in wanted]
         return to_arrow(outputs, _regions(view))
-    request = resolve(view, source.schema, wanted)
+    request = resolve(view.photcodes, source.schema, wanted)
     table = view.read(source.schema, ALL_SKY, request.stored)
     return to_arrow(request.outputs, request.values(view, ALL_SKY, table))
 

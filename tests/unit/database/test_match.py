@@ -111,8 +111,8 @@ def test_objects_of_another_database_find_theirs(
 def test_groups_of_any_size_give_the_same(catdirs: list[Path], mode: str, group_rows: int) -> None:
     with dvo.open(catdirs[0]) as db, dvo.open(catdirs[1]) as other:
         wanted = db.match(other, RADIUS, mode=mode, join="left", columns=["ext_id", "g"])
-        request = resolve(db.view, AVERAGE, ["ext_id", "g"])
-        ids = resolve(other.view, AVERAGE, ["cat_id", "obj_id", "ext_id", "ra", "dec"])
+        request = resolve(db.view.photcodes, AVERAGE, ["ext_id", "g"])
+        ids = resolve(other.view.photcodes, AVERAGE, ["cat_id", "obj_id", "ext_id", "ra", "dec"])
         sides = ObjectSide(other.view, ids, None), ObjectSide(db.view, request, None)
         found = collect(*sides, MatchRule(RADIUS, mode, "left", group_rows=group_rows))
     assert found.equals(wanted)
