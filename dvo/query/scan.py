@@ -7,7 +7,7 @@ areas each row is to be told whether it lies in them. It goes to other processes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -118,19 +118,17 @@ def read_scan(view: View, scan: Scan, regions: Sequence[int]) -> pa.Table:
         The columns and the marks, NaN and other nulls as null; rows region after region.
     """
     source = sources_of(view.photcodes)[scan.table]
-    if not source.is_global:
-        table = _read_spread(view, source, scan, regions)
-    else:
-        place = list(source.position or ()) if scan.area or scan.marks else []
-        table = read_global(view, source, dict.fromkeys([*scan.columns, *place]))
-    return table if not source.is_global else _marked_global(table, source, scan)
+    if source.is_global:
+        return _read_marked(view, source, scan)
+    return _read_spread(view, source, scan, regions)
 
 
-def _marked_global(table: pa.Table, source: Source, scan: Scan) -> pa.Table:
-    """Keep the rows of a table of the whole database that lie in the area, with their marks."""
+def _read_marked(view: View, source: Source, scan: Scan) -> pa.Table:
+    """Read the rows of a table of the whole database that lie in the area, with their marks."""
     if scan.area is None and not scan.marks:
-        return table
+        return read_global(view, source, scan.columns)
     assert source.position is not None
+    table = read_global(view, source, dict.fromkeys([*scan.columns, *source.position]))
     ra, dec = (table[name].to_numpy() for name in source.position)
     for name, area in scan.marks:
         table = table.append_column(name, pa.array(area.holds(ra, dec)))
@@ -228,7 +226,7 @@ def _read_secfilt(view: View, source: Source, scan: Scan, regions: Sequence[int]
     n_objects = len(table) // max(n, 1)
     values["photcode"] = np.tile(np.array([p.code for p in sec], np.uint16), n_objects)
     values["filter"] = np.tile(np.array([p.name for p in sec], "S32"), n_objects)
-    outputs = [OutputColumn(c, replace(source.columns[c])) for c in scan.columns]
+    outputs = [OutputColumn(c, source.columns[c]) for c in scan.columns]
     for output in outputs:
         values.setdefault(output.name, output.like.nulls(0))
     return to_arrow(outputs, values)
