@@ -194,8 +194,7 @@ class TileCache:
             first, last = start // tile, -(-stop // tile)
             for begin in range(first, last, _TILES_AT_ONCE):
                 some = range(begin, min(begin + _TILES_AT_ONCE, last))
-                if any((path, name, t) not in self._made for t in some):
-                    self._fetch(path, file, [name], tile, some)
+                self._fetch(path, file, [name], tile, some)
                 for t in some:
                     key = (path, name, t)
                     piece = self._made.get(key)

@@ -104,3 +104,14 @@ def test_what_is_made_of_tiles_goes_with_them(tmp_path, values):
     cache.pieces("table", "x", 0, N_ROWS, pa.array)
     assert len(cache._made) <= len(cache._tiles) <= 3
     cache.close()
+
+
+def test_what_is_used_again_and_again_stays(tmp_path, values):
+    """Whether it is asked for as values or as what is made of them."""
+    cache = open_cache(tmp_path, 3)
+    cache.pieces("table", "x", 0, TILE, pa.array)
+    for k in range(1, N_ROWS // TILE):
+        cache.pieces("table", "x", 0, TILE, pa.array)
+        cache.pieces("table", "x", k * TILE, (k + 1) * TILE, pa.array)
+        assert ("table", "x", 0) in cache._made
+    cache.close()
