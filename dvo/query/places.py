@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from dvo.errors import QueryError
 from dvo.partition.bounds import Area, Cone
-from dvo.query.geometry import Circle, Point, as_number, circle_of, name_of, point_of, region_of
+from dvo.query.geometry import Point, as_number, circle_of, name_of, point_of, region_of
 from dvo.query.sources import Source
 
 __all__ = ["Places", "conjuncts", "rewrite_geometry"]
@@ -101,9 +101,9 @@ def _area_of(
     """Alias, area, and whether the condition says no more than that a row lies in it."""
     call = _true_call(condition)
     if call is not None and name_of(call) in ("CONTAINS", "INTERSECTS"):
-        region, point = _point_and_region(call)
-        alias = _alias_of(point, sources, required)
-        area = region_of(region) if alias and name_of(region) != "POINT" else None
+        pair = _point_and_region(call)
+        alias = None if pair is None else _alias_of(pair[0], sources, required)
+        area = None if pair is None or alias is None else region_of(pair[1])
         return None if area is None or alias is None else (alias, area, True)
     if call is not None and name_of(call) == "Q3C_RADIAL_QUERY":
         point, centre, radius = _q3c(call)
@@ -122,6 +122,7 @@ def _area_of(
 
 
 _DISTANCES = ("DISTANCE", "Q3C_DIST")
+_POINTS = ("POINT", "CENTROID")
 
 
 def _true_call(condition: exp.Expr) -> exp.Expr | None:
@@ -145,15 +146,14 @@ def _alias_of(point: Point, sources: Mapping[str, Source], required: Sequence[st
     return found[0] if sources[found[0]].position == found[1:] else None
 
 
-def _point_and_region(call: exp.Expr) -> tuple[exp.Expr, Point]:
+def _point_and_region(call: exp.Expr) -> tuple[Point, exp.Expr] | None:
+    """What CONTAINS or INTERSECTS compares; None for INTERSECTS of two regions."""
     one, two = _pair(call)
-    if name_of(one) in ("POINT", "CENTROID"):
-        return two, point_of(one)
-    if name_of(call) == "INTERSECTS" and name_of(two) in ("POINT", "CENTROID"):
-        return one, point_of(two)
-    if name_of(call) == "INTERSECTS":
-        return one, Point(exp.null(), exp.null())
-    raise QueryError(f"query: {call.sql()}: what is contained has to be a POINT")
+    if name_of(one) in _POINTS:
+        return point_of(one), two
+    if name_of(call) == "CONTAINS":
+        raise QueryError(f"query: {call.sql()}: what is contained has to be a POINT")
+    return (point_of(two), one) if name_of(two) in _POINTS else None
 
 
 def _pair(call: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
@@ -189,7 +189,7 @@ def _value(call: exp.Expr, sources: Mapping[str, Source], places: Places) -> exp
         point, centre, radius = _q3c(call)
         return exp.LTE(this=point.distance(centre), expression=radius.copy())
     if name in ("CONTAINS", "INTERSECTS"):
-        return _as_number(_test(call, sources, places))
+        return exp.cast(exp.paren(_test(call, sources, places)), "int")
     if name == "AREA":
         (given,) = call.expressions
         circle = circle_of(given)
@@ -212,20 +212,13 @@ def _value(call: exp.Expr, sources: Mapping[str, Source], places: Places) -> exp
     return None
 
 
-def _as_number(test: exp.Expr) -> exp.Expr:
-    return exp.cast(exp.paren(test), "int")
-
-
 def _test(call: exp.Expr, sources: Mapping[str, Source], places: Places) -> exp.Expr:
-    one, two = _pair(call)
-    circles = circle_of(one), circle_of(two)
-    if name_of(call) == "INTERSECTS" and circles[0] is not None and circles[1] is not None:
-        return _circles_touch(circles[0], circles[1])
-    region, point = _point_and_region(call)
-    circle = circle_of(region)
-    area = region_of(region)
-    if area is None and circle is not None:
-        return exp.LTE(this=point.distance(circle.centre), expression=circle.radius.copy())
+    """Make the condition that CONTAINS or INTERSECTS is."""
+    pair = _point_and_region(call)
+    if pair is None:
+        return _circles_touch(call)
+    point, region = pair
+    area, circle = region_of(region), circle_of(region)
     alias = _alias_of(point, sources, list(sources))
     if area is not None and alias is not None:
         return places.mark(alias, area)
@@ -237,6 +230,15 @@ def _test(call: exp.Expr, sources: Mapping[str, Source], places: Places) -> exp.
     )
 
 
-def _circles_touch(one: Circle, two: Circle) -> exp.Expr:
+def _circles_touch(call: exp.Expr) -> exp.Expr:
+    """Make the condition that two regions have a place in common."""
+    for region in _pair(call):
+        region_of(region)  # refuses what is none, and impossible ones
+    one, two = (circle_of(region) for region in _pair(call))
+    if one is None or two is None:
+        raise QueryError(
+            f"query: {call.sql()}: of two regions only circles can be compared; INTERSECTS takes "
+            "a POINT and a region, or two CIRCLEs"
+        )
     reach = exp.Add(this=exp.paren(one.radius.copy()), expression=exp.paren(two.radius.copy()))
     return exp.LTE(this=one.centre.distance(two.centre), expression=exp.paren(reach))

@@ -21,6 +21,8 @@ from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 from tests.synth import filled_database
 
+CHIP = "CIRCLE(ra_center, dec_center, radius)"
+
 
 @pytest.fixture(scope="module")
 def catdir(tmp_path_factory):
@@ -58,6 +60,18 @@ def db(catdir):
          "ICRS, not GALACTIC"),
         ("SELECT ra FROM average WHERE CONTAINS(POINT(ra, dec), BOX(ra, dec, 1, 1)) = 1",
          "need constant numbers"),
+        (f"SELECT image_id FROM image WHERE CONTAINS({CHIP}, CIRCLE(1, 2, 3)) = 1",
+         "has to be a POINT"),
+        (f"SELECT image_id FROM image WHERE INTERSECTS({CHIP}, BOX(1, 2, 3, 4)) = 1",
+         "of two regions only circles can be compared"),
+        (f"SELECT image_id FROM image WHERE INTERSECTS(POLYGON(1, 2, 3, 2, 2, 3), {CHIP}) = 1",
+         "of two regions only circles can be compared"),
+        ("SELECT INTERSECTS(BOX(1, 2, 3, 4), BOX(1, 2, 3, 4)) AS x FROM image",
+         "takes a POINT and a region, or two CIRCLEs"),
+        ("SELECT ra FROM average WHERE INTERSECTS(CIRCLE(1, 2, -3), CIRCLE(1, 2, 3)) = 1",
+         "radius -10800"),
+        ("SELECT ra FROM average WHERE INTERSECTS(POINT(ra, dec), POINT(ra, dec)) = 1",
+         "a CIRCLE, BOX or POLYGON is needed"),
         ("SELECT ra / name FROM average, image", "query: "),
     ],
 )  # fmt: skip
