@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError, ConfigError
+from dvo.ingest.detection_numbers import det_ids_of
 from dvo.ingest.detections import measure_columns
 
 __all__ = ["ColumnMap", "convert_column", "convert_unit", "map_entries", "parse_column_map"]
@@ -255,11 +256,8 @@ def convert_column(key: str, values: Array, where: str) -> Array:
             return np.asarray(values, target)
     if values.dtype.kind == "f":
         values = _whole(key, values, where)
-    if key == "det_id" and len(values):
-        low, high = int(values.min()), int(values.max())
-        if low < 0 or high > 0xFFFFFFFF:
-            bad = low if low < 0 else high
-            raise BadCatalogError(f"{where}: detection number {bad} is outside 0 to 2^32 - 1")
+    if key == "det_id":
+        return det_ids_of(values, where)
     if target.kind == "u":
         # Flags in signed columns keep their bits.
         return np.asarray(values.astype(np.int64), target)

@@ -32,7 +32,6 @@ __all__ = [
     "ImageMeta",
     "InputImage",
     "RefSource",
-    "check_det_ids",
     "clean_positions",
     "content_digest",
     "image_name",
@@ -391,36 +390,6 @@ def clean_positions(ra: F64, dec: F64) -> tuple[F64, F64, NDArray[np.bool_], dic
             ra[ra >= 360.0] = 0.0
     good = is_finite & ~is_far
     return ra, np.clip(dec, -90.0, 90.0), good, {k: n for k, n in dropped.items() if n}
-
-
-def check_det_ids(det_id: NDArray[np.integer[Any]], where: str, column: str) -> None:
-    """Refuse an image in which a detection number stands twice.
-
-    Parameters
-    ----------
-    det_id : ndarray of int, shape (n,)
-        Numbers of the detections of one image.
-    where : str
-        File and HDU, for the message.
-    column : str
-        Name of the column in the file, for the message.
-
-    Raises
-    ------
-    BadCatalogError
-        If a number stands twice.
-    """
-    # Numbers in rising order, the usual case, need no sort.
-    if len(det_id) < 2 or bool(np.all(det_id[1:] > det_id[:-1])):
-        return
-    order = np.argsort(det_id, kind="stable")
-    same = np.flatnonzero(det_id[order[1:]] == det_id[order[:-1]])
-    if len(same):
-        first, second = order[same[0]], order[same[0] + 1]
-        raise BadCatalogError(
-            f"{where}: column {column}: detection {det_id[first]} stands twice (rows {first} and "
-            f"{second}, from 0); a detection is known by its number, so mend the catalog"
-        )
 
 
 def content_digest(facts: Iterable[object], arrays: Mapping[str, ArrayLike | bytes]) -> str:

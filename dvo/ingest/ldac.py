@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError
 from dvo.ingest.astrometry import Solution, errors_on_sky, read_solution
+from dvo.ingest.detection_numbers import check_det_ids, det_ids_of
 from dvo.ingest.detections import (
     INSTRUMENT_ZERO_POINT,
     Detections,
     ImageMeta,
     InputImage,
-    check_det_ids,
     clean_positions,
     content_digest,
     image_name,
@@ -302,9 +302,7 @@ def _read_det_ids(table: _Table) -> NDArray[np.uint32]:
     numbers = _read(table, ("NUMBER",))
     if numbers is None:
         return np.arange(1, table.n_rows + 1, dtype=np.uint32)
-    if numbers.dtype.kind not in "iu":
-        raise BadCatalogError(f"{table.where}: column NUMBER holds {numbers.dtype}, not integers")
-    det_id = np.asarray(numbers.astype(np.int64), np.uint32)
+    det_id = det_ids_of(numbers, f"{table.where}, column NUMBER")
     check_det_ids(det_id, table.where, "NUMBER")
     return det_id
 

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError
 from dvo.ingest.astrometry import Solution, errors_on_sky, read_solution
+from dvo.ingest.detection_numbers import check_det_ids, det_ids_of
 from dvo.ingest.detections import (
     INSTRUMENT_ZERO_POINT,
     Detections,
     ImageMeta,
     InputImage,
-    check_det_ids,
     clean_positions,
     content_digest,
     image_name,
@@ -391,12 +391,9 @@ def _as_kind(table: _Table, name: str, ours: str) -> NDArray[Any]:
 def _read_det_ids(table: _Table) -> NDArray[np.uint32]:
     if "IPP_IDET" not in table:
         return np.arange(table.n_rows, dtype=np.uint32)
-    det_id = table.read("IPP_IDET")
-    if det_id.dtype.kind not in "iu" or det_id.ndim != 1:
-        raise BadCatalogError(f"{table.where}: column IPP_IDET holds {det_id.dtype}, not integers")
-    numbers = np.asarray(det_id.astype(np.int64), np.uint32)
-    check_det_ids(numbers, table.where, "IPP_IDET")
-    return numbers
+    det_id = det_ids_of(table.read("IPP_IDET"), f"{table.where}, column IPP_IDET")
+    check_det_ids(det_id, table.where, "IPP_IDET")
+    return det_id
 
 
 def _read_float(table: _Table, name: str) -> F32 | None:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError
 from dvo.ingest.column_map import ColumnMap, convert_column, convert_unit
+from dvo.ingest.detection_numbers import check_det_ids
 from dvo.ingest.detections import (
     INSTRUMENT_ZERO_POINT,
     Detections,
     InputImage,
     RefSource,
-    check_det_ids,
     clean_positions,
     content_digest,
 )

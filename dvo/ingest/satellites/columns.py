@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError
 from dvo.ingest.astrometry import Solution
+from dvo.ingest.detection_numbers import det_ids_of
 from dvo.ingest.detections import INSTRUMENT_ZERO_POINT, ImageMeta
 from dvo.ingest.hdus import PackedTable, PlainTable
 from dvo.tables.fits.hdu import Hdu
@@ -107,12 +108,13 @@ class Extension:
         Raises
         ------
         BadCatalogError
-            If the column is missing, or holds no integers.
+            If the column is missing, or holds anything but numbers of detections.
         """
         values = self._required("IPP_IDET")
-        if values.dtype.kind not in "iu" or values.ndim != 1:
-            raise self._bad("IPP_IDET", values, "an integer a row, without nulls")
-        return np.asarray(values.astype(np.int64), np.uint32)
+        try:
+            return det_ids_of(values, f"{self.where}, column IPP_IDET")
+        except BadCatalogError as err:
+            raise BadCatalogError(f"{err}; or {_WITHOUT}") from None
 
     def integers(self, name: str) -> NDArray[np.int64]:
         """Read a column of integers that has to be there.

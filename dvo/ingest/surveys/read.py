@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError, ConfigError
 from dvo.ingest.column_map import convert_column, convert_unit
+from dvo.ingest.detection_numbers import check_det_ids
 from dvo.ingest.detections import (
     BandColumns,
     Detections,
     InputImage,
     RefSource,
-    check_det_ids,
     clean_positions,
     content_digest,
     measure_columns,

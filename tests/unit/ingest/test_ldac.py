@@ -190,6 +190,8 @@ def test_bad_files(tmp_path: Path) -> None:
     check_bad(made("b", [imhead(CARDS)]), "LDAC_OBJECTS")
     check_bad(made("c", [imhead(plain), objects(columns(2))]), "no positions")
     check_bad(made("d", [imhead(CARDS), objects(twice)]), "NUMBER", "detection 2")
+    twice["NUMBER"][4] = -2
+    check_bad(made("n", [imhead(CARDS), objects(twice)]), "NUMBER", "number -2 (row 4")
     for key in ("EXPTIME", "DATE-OBS", "PHOTCODE"):
         cards = {k: v for k, v in CARDS.items() if k != key}
         check_bad(made(key, [imhead(cards), objects(columns(2))]), key)

@@ -317,6 +317,18 @@ def test_duplicate_detection_number(tmp_path: Path) -> None:
     check_bad(one_chip(tmp_path, columns), "IPP_IDET", "detection 3", "rows 3 and 7")
 
 
+@pytest.mark.parametrize("number", [-1, 2**32 + 3])
+def test_detection_numbers_that_do_not_fit(tmp_path: Path, number: int) -> None:
+    columns = detections(10)
+    columns["IPP_IDET"][7] = number
+    table = table_hdu(columns)
+    cols = [fits.Column("IPP_IDET", "K", array=columns["IPP_IDET"]) if c.name == "IPP_IDET" else c
+            for c in table.columns]  # fmt: skip
+    wide = fits.BinTableHDU.from_columns(cols, header=table.header)
+    path = write(tmp_path / "o.smf", [primary_hdu(PRIMARY), header_hdu(CHIP), wide])
+    check_bad(path, "IPP_IDET", f"number {number} (row 7", "2^32")
+
+
 @pytest.mark.parametrize("key", ["MJD-OBS", "EXPTIME"])
 def test_facts_that_must_be_there(tmp_path: Path, key: str) -> None:
     primary = {k: v for k, v in PRIMARY.items() if k != key}
