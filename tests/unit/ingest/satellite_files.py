@@ -147,7 +147,7 @@ def extension(
     """One extension; columns that are not in `columns` are left away."""
     made = [
         fits.Column(key, form, array=np.asarray(columns[key]),
-                    **({"bzero": 2**31} if key == "IPP_IDET" else {}))
+                    **({"bzero": 2**31} if (key, form) == ("IPP_IDET", "J") else {}))
         for key, form in kinds.items() if key in columns
     ]  # fmt: skip
     hdu = fits.BinTableHDU.from_columns(made)

@@ -340,7 +340,7 @@ def test_extensions_that_cannot_be(tmp_path: Path) -> None:
     four = rad | {"APER_FILL": np.ones((1, 4))}
     refused(extension("XY01.xrad", XRAD | {"APER_FILL": "4E"}, four), words="APER_FILL")
     refused(extension("XY01.xrad", XRAD | {"IPP_IDET": "E"}, rad), words="IPP_IDET")
-    for number in (-2, 2**32, 2**32 + 1):
+    for number in (-1, 2**32, 2**32 + 1):
         large = extension("XY01.xrad", XRAD | {"IPP_IDET": "K"}, rad | {"IPP_IDET": [number]})
         refused(large, words=rf"IPP_IDET: detection number {number} \(row 0")
 
