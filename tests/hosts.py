@@ -1,4 +1,4 @@
-"""Partition hosts for tests: processes of their own that always end with the test.
+"""Partition hosts for tests: threads, or processes of their own that always end with the test.
 
     python -m tests.hosts CATDIR NUMBER ENDPOINT [KEYS AUTHORISED]
 
@@ -12,6 +12,8 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -94,6 +96,30 @@ class Hosts:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@contextmanager
+def serving(store: Store, number: int, endpoint: str, **options) -> Iterator[HostServer]:
+    """A host in a thread of this process."""
+    with HostServer(store, number, endpoint, modules=MODULES, **options) as server:
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def enter(store: Store, *endpoints: str, key: str = "", backups: bool = True) -> list[HostEntry]:
+    """Write hosts into the HostTable, and assign catalogs to them."""
+    entries = [HostEntry(k, "localhost", str(store.catdir), e, key)
+               for k, e in enumerate(endpoints, 1)]  # fmt: skip
+    write_host_table(store.catdir, entries)
+    numbers = [e.number for e in entries]
+    assign(store, numbers, backups=backups, rng=np.random.default_rng(1))
+    return entries
 
 
 def free_port() -> int:
