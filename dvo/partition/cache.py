@@ -1,4 +1,4 @@
-"""Decoded tiles kept in memory, and the files they came from kept open.
+"""Decoded tiles kept in memory.
 
 Data files never change, so an entry can never be stale; the least recently used go first
 when the budget is spent. Arrays handed out are read-only.
@@ -8,34 +8,80 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.errors import CorruptTableError, StorageError
+from dvo.errors import CorruptTableError
 from dvo.partition.kernels import move_words
-from dvo.tables.fits import TableFile
+from dvo.partition.open_files import FileShape, OpenFiles
+from dvo.tables.fits.jobs import run_jobs
 
-__all__ = ["TileCache"]
+__all__ = ["PieceRun", "TileCache"]
 
 Array = NDArray[Any]
 I64 = NDArray[np.int64]
 
-_MAX_OPEN = 256
 _SMALL_READ = 100_000
 """Values up to which a read is left to the calling thread."""
 
 _TILES_AT_ONCE = 16
 """Tiles of a long read that are decoded before they are used."""
 
+_PIECES_AT_ONCE = 128
+"""Tiles of a column that are decoded before others of it are looked for."""
+
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+_Key = tuple[str, str, int]  # path, column, number of the tile
+
+
+@dataclass(frozen=True)
+class PieceRun:
+    """A run of rows of a data file, of which something is wanted.
+
+    Parameters
+    ----------
+    path : str
+        Path relative to the catdir.
+    start, stop : int
+        Rows.
+    makes : mapping of str to callable
+        By column, which the file has: makes of the values of a tile something that has
+        a length and ``slice(first, length)``.
+    """
+
+    path: str
+    start: int
+    stop: int
+    makes: Mapping[str, Callable[[Array], Any]]
+
+    def tiles(self, shape: FileShape) -> range:
+        """Tiles that hold the rows."""
+        return range(self.start // shape.tile_rows, -(-self.stop // shape.tile_rows))
+
+    def cut(self, pieces: list[Any], shape: FileShape) -> list[Any]:
+        """Cut the first and the last of the pieces of all tiles to the rows."""
+        if not pieces:
+            return pieces
+        after = min(self.tiles(shape).stop * shape.tile_rows, shape.n_rows) - self.stop
+        if after > 0:
+            pieces[-1] = pieces[-1].slice(0, len(pieces[-1]) - after)
+        before = self.start % shape.tile_rows
+        if before > 0:
+            pieces[0] = pieces[0].slice(before, len(pieces[0]) - before)
+        return pieces
 
 
 class TileCache:
     """Columns of data files, read tile by tile and remembered.
+
+    Threads may share it. Tiles are decoded by who wants them, while others go on; should
+    two want the same at the same time, both decode it.
 
     Parameters
     ----------
@@ -50,56 +96,21 @@ class TileCache:
     def __init__(self, root: Path, *, budget: int, threads: int) -> None:
         self._root = root
         self._budget = budget
-        self._threads = threads
-        self._files: OrderedDict[str, TableFile] = OrderedDict()
-        self._tiles: OrderedDict[tuple[str, str, int], Array] = OrderedDict()
-        self._made: dict[tuple[str, str, int], Any] = {}  # of some of the tiles
+        self.threads = threads
+        self._files = OpenFiles(root)
+        self._tiles: OrderedDict[_Key, Array] = OrderedDict()
+        self._made: dict[_Key, Any] = {}  # of some of the tiles
         self._n_bytes = 0
-        self._mutex = threading.RLock()
+        self._mutex = threading.Lock()
+        self._bounds_mutex = threading.Lock()
 
     def close(self) -> None:
         """Close all files and forget all tiles."""
+        self._files.close()
         with self._mutex:
-            for file in self._files.values():
-                file.close()
-            self._files.clear()
             self._tiles.clear()
             self._made.clear()
             self._n_bytes = 0
-
-    def file(self, path: str) -> TableFile:
-        """Open a data file, or find it open.
-
-        Parameters
-        ----------
-        path : str
-            Path relative to the catdir.
-
-        Returns
-        -------
-        TableFile
-            Its table; stays open until it has not been used for long.
-        """
-        with self._mutex:
-            found = self._files.get(path)
-            if found is None:
-                found = self._files[path] = self._open(path)
-                if len(self._files) > _MAX_OPEN:
-                    self._files.popitem(last=False)[1].close()
-            else:
-                self._files.move_to_end(path)
-            return found
-
-    def _open(self, path: str) -> TableFile:
-        try:
-            return TableFile(self._root / path, 1)
-        except StorageError as err:
-            if (self._root / path).exists():
-                raise
-            raise StorageError(
-                f"{self._root / path}: is gone; if a vacuum ran just now open the database "
-                f"again, else run: dvo check {self._root}"
-            ) from err
 
     def tile_bounds(
         self, path: str, names: Sequence[str]
@@ -121,9 +132,8 @@ class TileCache:
             Minima and maxima of each column; None in place of both if the file does not
             record them.
         """
-        # Under the lock: in another thread the file could be closed for one used later.
-        with self._mutex:
-            file = self.file(path)
+        # One thread at a time: the bounds follow the table, and are looked for once.
+        with self._bounds_mutex, self._files.use(path) as file:
             found = [file.tile_bounds(name) for name in names]
             bounds = [b for b in found if b is not None]
             if len(bounds) < len(found) or not file.tile_rows:
@@ -147,65 +157,76 @@ class TileCache:
         dict of ndarray
             Read-only arrays of ``stop - start`` rows.
         """
-        with self._mutex:
-            file = self.file(path)
-            known = file.names
-            stored = [n for n in names if n in known]
-            tile = _tile_rows(file)
-            first, last = start // tile, max(start // tile + 1, -(-stop // tile))
-            self._fetch(path, file, stored, tile, range(first, last))
-            here = slice(start - first * tile, stop - first * tile)
-            tiles = self._tiles
-            if last - first == 1:
-                out = {name: tiles[path, name, first][here] for name in stored}
-            else:
-                out = {
-                    name: np.concatenate([tiles[path, name, t] for t in range(first, last)])[here]
-                    for name in stored
-                }
-            self._shrink()
-            return out
+        shape = self._files.shape(path)
+        tile = shape.tile_rows
+        stored = [n for n in names if n in shape.names]
+        first, last = start // tile, max(start // tile + 1, -(-stop // tile))
+        here = slice(start - first * tile, stop - first * tile)
+        tiles = self._get(path, stored, range(first, last))
+        if last - first == 1:
+            return {name: tiles[path, name, first][here] for name in stored}
+        return {
+            name: np.concatenate([tiles[path, name, t] for t in range(first, last)])[here]
+            for name in stored
+        }
 
-    def pieces(
-        self, path: str, name: str, start: int, stop: int, make: Callable[[Array], Any]
-    ) -> list[Any]:
-        """Find what is made of the tiles of a column; it is made once and kept with them.
+    def pieces(self, runs: Sequence[PieceRun]) -> list[dict[str, list[Any]]]:
+        """Find what is made of the tiles of columns; it is made once and kept with them.
 
         Parameters
         ----------
-        path : str
-            Path relative to the catdir.
-        name : str
-            Column; the file has it.
-        start, stop : int
-            Rows.
-        make : callable
-            Makes of the values of a tile something that has ``slice(first, length)``.
+        runs : sequence of PieceRun
+            Runs of rows of some files. Files that have to be read are read side by side.
 
         Returns
         -------
-        list
-            What was made, the first and the last cut to the rows.
+        list of dict of str to list
+            For each run and column what was made, the first and the last cut to the rows.
         """
-        out = []
+        found = [self._made_of(run) for run in runs]
+        missing = [k for k, pieces in enumerate(found) if pieces is None]
+        threads = self.threads if len(missing) == 1 else 1  # those of the many are enough
+
+        def make(k: int) -> None:
+            found[k] = self._make(runs[k], threads)
+
+        run_jobs(make, missing, self.threads)
+        return [pieces for pieces in found if pieces is not None]
+
+    def _made_of(self, run: PieceRun) -> dict[str, list[Any]] | None:
+        """Pieces of a run that are there; None if one is not."""
+        shape = self._files.known_shape(run.path)
+        if shape is None:
+            return None
+        found = {}
         with self._mutex:
-            file = self.file(path)
-            tile = _tile_rows(file)
-            first, last = start // tile, -(-stop // tile)
-            for begin in range(first, last, _TILES_AT_ONCE):
-                some = range(begin, min(begin + _TILES_AT_ONCE, last))
-                self._fetch(path, file, [name], tile, some)
-                for t in some:
-                    key = (path, name, t)
-                    piece = self._made.get(key)
-                    if piece is None:
-                        piece = self._made[key] = make(self._tiles[key])
-                    low, high = max(start - t * tile, 0), min(stop - t * tile, tile)
-                    n_rows = min(tile, file.n_rows - t * tile)
-                    is_whole = low == 0 and high >= n_rows
-                    out.append(piece if is_whole else piece.slice(low, high - low))
-                self._shrink()
-        return out
+            for name in run.makes:
+                keys = [(run.path, name, t) for t in run.tiles(shape)]
+                pieces = [self._made.get(key) for key in keys]
+                if None in pieces:
+                    return None
+                for key in keys:
+                    self._tiles.move_to_end(key)
+                found[name] = run.cut(pieces, shape)
+        return found
+
+    def _make(self, run: PieceRun, threads: int) -> dict[str, list[Any]]:
+        """Make the pieces of a run."""
+        shape = self._files.shape(run.path)
+        tiles = run.tiles(shape)
+        found: dict[str, list[Any]] = {name: [] for name in run.makes}
+        for some in (tiles[k : k + _PIECES_AT_ONCE] for k in range(0, len(tiles), _PIECES_AT_ONCE)):
+            values = self._get(run.path, list(run.makes), some, threads)
+            with self._mutex:
+                made = {key: self._made[key] for key in values if key in self._made}
+            fresh = {k: run.makes[k[1]](tile) for k, tile in values.items() if k not in made}
+            with self._mutex:
+                # Not of tiles that had to go already: nobody would take it away.
+                self._made |= {key: piece for key, piece in fresh.items() if key in self._tiles}
+            made |= fresh
+            for name, pieces in found.items():
+                pieces += [made[run.path, name, t] for t in some]
+        return {name: run.cut(pieces, shape) for name, pieces in found.items()}
 
     def deal_out(
         self,
@@ -236,40 +257,37 @@ class TileCache:
             If there is no such row, or a place is outside the arrays.
         """
         first, last = (int(places.min()), int(places.max())) if len(places) else (0, -1)
-        with self._mutex:
-            file = self.file(path)
-            known = file.names
-            stored = [n for n in names if n in known]
-            tile = _tile_rows(file)
-            # Rows ascend, so their tiles do; np.unique would take longer than the decoding.
-            tiles = rows // tile
-            into = {name: column(name) for name in stored}
-            if len(rows) and (first < 0 or any(last >= len(to) for to in into.values())):
-                raise CorruptTableError(
-                    f"{self._root / path}: has values for row {first if first < 0 else last} of a "
-                    f"table that has no such row; run: dvo check --deep {self._root}"
-                )
-            if len(rows) and rows[-1] >= file.n_rows:
-                raise CorruptTableError(
-                    f"{self._root / path}: has {file.n_rows} rows, but row {rows[-1]} is asked "
-                    f"for; run: dvo check --deep {self._root}"
-                )
-            begins = np.flatnonzero(np.diff(tiles, prepend=-1))
-            edges = np.append(begins, len(rows)).tolist()
-            numbers = tiles[begins]
-            for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) > 1) + 1):
-                # A few tiles at a time: they stay in the processor's memory till they are used.
-                for some in np.split(run, range(_TILES_AT_ONCE, len(run), _TILES_AT_ONCE)):
-                    if len(some) == 0:
-                        continue
-                    start, stop = int(numbers[some[0]]), int(numbers[some[-1]]) + 1
-                    self._fetch(path, file, stored, tile, range(start, stop))
-                    for k, t in zip(some.tolist(), range(start, stop), strict=True):
-                        here = slice(edges[k], edges[k + 1])
-                        of, to = rows[here] - t * tile, places[here]
-                        for name in stored:
-                            _move_rows(self._tiles[path, name, t], of, into[name], to)
-                    self._shrink()
+        shape = self._files.shape(path)
+        tile = shape.tile_rows
+        stored = [n for n in names if n in shape.names]
+        # Rows ascend, so their tiles do; np.unique would take longer than the decoding.
+        tiles = rows // tile
+        into = {name: column(name) for name in stored}
+        if len(rows) and (first < 0 or any(last >= len(to) for to in into.values())):
+            raise CorruptTableError(
+                f"{self._root / path}: has values for row {first if first < 0 else last} of a "
+                f"table that has no such row; run: dvo check --deep {self._root}"
+            )
+        if len(rows) and rows[-1] >= shape.n_rows:
+            raise CorruptTableError(
+                f"{self._root / path}: has {shape.n_rows} rows, but row {rows[-1]} is asked "
+                f"for; run: dvo check --deep {self._root}"
+            )
+        begins = np.flatnonzero(np.diff(tiles, prepend=-1))
+        edges = np.append(begins, len(rows)).tolist()
+        numbers = tiles[begins]
+        for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) > 1) + 1):
+            # A few tiles at a time: they stay in the processor's memory till they are used.
+            for some in np.split(run, range(_TILES_AT_ONCE, len(run), _TILES_AT_ONCE)):
+                if len(some) == 0:
+                    continue
+                start, stop = int(numbers[some[0]]), int(numbers[some[-1]]) + 1
+                values = self._get(path, stored, range(start, stop))
+                for k, t in zip(some.tolist(), range(start, stop), strict=True):
+                    here = slice(edges[k], edges[k + 1])
+                    of, to = rows[here] - t * tile, places[here]
+                    for name in stored:
+                        _move_rows(values[path, name, t], of, into[name], to)
 
     def fetch(self, path: str, names: Sequence[str], runs: Sequence[tuple[int, int]]) -> None:
         """Bring columns of some runs of rows into memory; `rows` finds them there.
@@ -283,66 +301,78 @@ class TileCache:
         runs : sequence of tuple of int
             Runs of rows, ascending. Neighbours are read together.
         """
-        with self._mutex:
-            file = self.file(path)
-            known = file.names
-            stored = [n for n in names if n in known]
-            tile = _tile_rows(file)
-            joined: list[tuple[int, int]] = []
-            for start, stop in runs:
-                first, last = start // tile, -(-stop // tile)
-                if joined and joined[-1][1] >= first:
-                    joined[-1] = (joined[-1][0], last)
-                else:
-                    joined.append((first, last))
-            for first, last in joined:
-                self._fetch(path, file, stored, tile, range(first, last))
+        shape = self._files.shape(path)
+        tile = shape.tile_rows
+        stored = [n for n in names if n in shape.names]
+        joined: list[tuple[int, int]] = []
+        for start, stop in runs:
+            first, last = start // tile, -(-stop // tile)
+            if joined and joined[-1][1] >= first:
+                joined[-1] = (joined[-1][0], last)
+            else:
+                joined.append((first, last))
+        for first, last in joined:
+            self._get(path, stored, range(first, last))
 
-    def _fetch(
-        self, path: str, file: TableFile, names: Sequence[str], tile: int, tiles: range
-    ) -> None:
-        """Bring the tiles of some columns into memory, reading each run of missing ones once."""
+    def _get(
+        self, path: str, names: Sequence[str], tiles: range, threads: int | None = None
+    ) -> dict[_Key, Array]:
+        """Tiles of some columns: those in memory, and the others read, each run of them once."""
+        found: dict[_Key, Array] = {}
         by_run: dict[tuple[int, int], list[str]] = {}
         held = self._tiles
-        for name in names:
-            missing = []
-            for t in tiles:
-                key = (path, name, t)
-                if key in held:
-                    held.move_to_end(key)
-                else:
-                    missing.append(t)
-            if missing:
-                by_run.setdefault((missing[0], missing[-1] + 1), []).append(name)
+        with self._mutex:
+            for name in names:
+                missing = []
+                for t in tiles:
+                    key = (path, name, t)
+                    values = held.get(key)
+                    if values is None:
+                        missing.append(t)
+                    else:
+                        held.move_to_end(key)
+                        found[key] = values
+                if missing:
+                    by_run.setdefault((missing[0], missing[-1] + 1), []).append(name)
         for (first, last), wanted in by_run.items():
-            stop = min(last * tile, file.n_rows)
-            # A thread takes longer to start than to decode a tile or two.
-            is_small = (stop - first * tile) * len(wanted) <= _SMALL_READ
-            threads = 1 if is_small else self._threads
-            data = file.read(wanted, start=first * tile, stop=stop, threads=threads)
-            for name, values in data.items():
-                for t in range(first, last):
-                    # A tile of its own: as a piece of all that was read it would keep all of
-                    # that in memory until the last of its neighbours has gone.
-                    piece = values[(t - first) * tile : (t - first + 1) * tile]
-                    self._keep((path, name, t), piece if last - first == 1 else piece.copy())
+            fresh = self._read(path, wanted, first, last, threads or self.threads)
+            found |= fresh
+            self._keep(fresh.items())
+        return found
 
-    def _keep(self, key: tuple[str, str, int], values: Array) -> None:
-        values.flags.writeable = False
-        if key not in self._tiles:
-            self._n_bytes += values.nbytes
-        self._tiles[key] = values
+    def _read(
+        self, path: str, names: Sequence[str], first: int, last: int, threads: int
+    ) -> dict[_Key, Array]:
+        """Decode some tiles of some columns."""
+        shape = self._files.shape(path)
+        tile = shape.tile_rows
+        start, stop = first * tile, min(last * tile, shape.n_rows)
+        # A thread takes longer to start than to decode a tile or two.
+        threads = 1 if (stop - start) * len(names) <= _SMALL_READ else threads
+        with self._files.use(path) as file:
+            data = file.read(names, start=start, stop=stop, threads=threads)
+        found = {}
+        for name, values in data.items():
+            for t in range(first, last):
+                # A tile of its own: as a piece of all that was read it would keep all of
+                # that in memory until the last of its neighbours has gone.
+                piece = values[(t - first) * tile : (t - first + 1) * tile]
+                found[path, name, t] = piece = piece if last - first == 1 else piece.copy()
+                piece.flags.writeable = False
+        return found
 
-    def _shrink(self) -> None:
-        while self._n_bytes > self._budget and len(self._tiles) > 1:
-            key, values = self._tiles.popitem(last=False)
-            self._made.pop(key, None)
-            self._n_bytes -= values.nbytes
-
-
-def _tile_rows(file: TableFile) -> int:
-    """Rows of a tile, all of them where there are none, at least 1."""
-    return max(1, min(file.tile_rows or file.n_rows, file.n_rows))
+    def _keep(self, tiles: Iterable[tuple[_Key, Array]]) -> None:
+        """Remember tiles, and forget others if there are too many."""
+        held = self._tiles
+        with self._mutex:
+            for key, values in tiles:
+                if key not in held:
+                    self._n_bytes += values.nbytes
+                    held[key] = values
+            while self._n_bytes > self._budget and len(held) > 1:
+                key, values = held.popitem(last=False)
+                self._made.pop(key, None)
+                self._n_bytes -= values.nbytes
 
 
 def _move_rows(source: Array, rows: I64, target: Array, places: I64) -> None:

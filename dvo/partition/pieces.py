@@ -7,13 +7,15 @@ works on once, and then only pointed at.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.partition.cache import TileCache
-from dvo.partition.manifest import PartTable
+from dvo.partition.cache import PieceRun, TileCache
+from dvo.partition.manifest import FileRow, PartTable
 from dvo.tables.schema import Column, TableSchema
 
 __all__ = ["Make", "column_pieces"]
@@ -57,23 +59,58 @@ def column_pieces(
     if parts.sizes[is_rows].sum() < _LEAST_ROWS * np.count_nonzero(is_rows):
         return None
     found: dict[str, list[Any]] = {name: [] for name in names}
-    sources = _newest(schema, names, parts)
-    for i in np.flatnonzero(is_rows).tolist():
-        n_rows = int(parts.sizes[i])
-        for name in names:
-            k = sources.get((int(parts.ids[i]), name), i)
-            file = parts.rows_of_files[int(parts.files[k])]
-            if name not in file.columns:
-                found[name].append(make(schema[name], schema[name].nulls(n_rows)))
-                continue
-            start = int(parts.starts[k])
-            made = _maker(schema[name], make)
-            found[name] += cache.pieces(file.path, name, start, start + n_rows, made)
+    stretches = _stretches(schema, names, parts)
+    runs = [stretch.run(schema, make) for stretch in stretches]
+    for stretch, made in zip(stretches, cache.pieces(runs), strict=True):
+        for name in stretch.names:
+            found[name] += made.get(name) or [
+                make(schema[name], schema[name].nulls(stretch.stop - stretch.start))
+            ]
     return found
 
 
-def _maker(column: Column, make: Make) -> Callable[[Array], Any]:
-    return lambda values: make(column, values)
+@dataclass
+class _Stretch:
+    """Rows of one file that follow each other, and columns to take from there."""
+
+    file: FileRow
+    start: int
+    stop: int
+    names: Sequence[str]
+
+    def run(self, schema: TableSchema, make: Make) -> PieceRun:
+        makes = {n: partial(make, schema[n]) for n in self.names if n in self.file.columns}
+        return PieceRun(self.file.path, self.start, self.stop, makes)
+
+
+def _stretches(schema: TableSchema, names: Sequence[str], parts: PartTable) -> list[_Stretch]:
+    """Where columns lie; parts that are neighbours in a file, as those of compaction, are one."""
+    is_rows = parts.are(table=schema.name, kind="rows")
+    newest = _newest(schema, names, parts)
+    changed = {i for i, _ in newest}
+    found: list[_Stretch] = []
+    at = np.flatnonzero(is_rows)
+    numbers, starts, sizes = (v[at].tolist() for v in (parts.files, parts.starts, parts.sizes))
+    for i, number, start, size in zip(parts.ids[at].tolist(), numbers, starts, sizes, strict=True):
+        file = parts.rows_of_files[number]
+        if i in changed:
+            of: dict[int, list[str]] = {}
+            for name in names:
+                of.setdefault(newest.get((i, name), -1), []).append(name)
+            for k, some in of.items():
+                over = file if k < 0 else parts.rows_of_files[int(parts.files[k])]
+                first = start if k < 0 else int(parts.starts[k])
+                found.append(_Stretch(over, first, first + size, some))
+        elif (
+            found
+            and found[-1].file is file
+            and found[-1].stop == start
+            and (found[-1].names is names)
+        ):
+            found[-1].stop += size
+        else:
+            found.append(_Stretch(file, start, start + size, names))
+    return found
 
 
 def _newest(

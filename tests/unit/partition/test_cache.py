@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dvo.partition import cache as module
+from dvo.errors import StorageError
+from dvo.partition import open_files as module
 from dvo.partition.bounds import Cone
-from dvo.partition.cache import TileCache
+from dvo.partition.cache import PieceRun, TileCache
 from dvo.partition.compact import resort
 from dvo.partition.store import Store
 from dvo.tables.fits import Field, TableHDU, write_fits
@@ -92,7 +93,8 @@ def test_pieces_are_made_once_and_cut_to_the_rows(tmp_path, values, rng):
 
     for _ in range(30):
         start, stop = np.sort(rng.integers(0, N_ROWS + 1, 2)).tolist()
-        pieces = cache.pieces("table", "x", start, stop, make)
+        (found,) = cache.pieces([PieceRun("table", start, stop, {"x": make})])
+        pieces = found["x"]
         found = np.concatenate([p.to_numpy() for p in pieces]) if pieces else values[:0]
         np.testing.assert_array_equal(found, values[start:stop])
     assert len(made) <= N_ROWS // TILE
@@ -101,7 +103,7 @@ def test_pieces_are_made_once_and_cut_to_the_rows(tmp_path, values, rng):
 
 def test_what_is_made_of_tiles_goes_with_them(tmp_path, values):
     cache = open_cache(tmp_path, 3)
-    cache.pieces("table", "x", 0, N_ROWS, pa.array)
+    cache.pieces([PieceRun("table", 0, N_ROWS, {"x": pa.array})])
     assert len(cache._made) <= len(cache._tiles) <= 3
     cache.close()
 
@@ -109,9 +111,50 @@ def test_what_is_made_of_tiles_goes_with_them(tmp_path, values):
 def test_what_is_used_again_and_again_stays(tmp_path, values):
     """Whether it is asked for as values or as what is made of them."""
     cache = open_cache(tmp_path, 3)
-    cache.pieces("table", "x", 0, TILE, pa.array)
+    first = PieceRun("table", 0, TILE, {"x": pa.array})
+    cache.pieces([first])
     for k in range(1, N_ROWS // TILE):
-        cache.pieces("table", "x", 0, TILE, pa.array)
-        cache.pieces("table", "x", k * TILE, (k + 1) * TILE, pa.array)
+        cache.pieces([first])
+        cache.pieces([PieceRun("table", k * TILE, (k + 1) * TILE, {"x": pa.array})])
         assert ("table", "x", 0) in cache._made
     cache.close()
+
+
+def test_columns_of_many_files_at_once(tmp_path, rng):
+    """Those that are in memory and those that are not, in the order in which they are asked for."""
+    columns = {}
+    for k in range(8):
+        found = {name: rng.random(TILE * (k + 1) + k) for name in "xy"}
+        fields = tuple(Field.from_column(Column(name, "f8", "")) for name in "xy")
+        write_fits(tmp_path / f"t{k}", [TableHDU("T", fields, found, tile_rows=TILE)])
+        columns[f"t{k}"] = found
+    cache = TileCache(tmp_path, budget=40 * TILE * 8, threads=3)
+    for _ in range(20):
+        runs = []
+        for path in rng.permutation(list(columns))[:5].tolist():
+            n_rows = len(columns[path]["x"])
+            start, stop = np.sort(rng.integers(0, n_rows + 1, 2)).tolist()
+            names = ["x"] if rng.random() < 0.3 else ["x", "y"]
+            runs.append(PieceRun(path, start, stop, dict.fromkeys(names, pa.array)))
+        for run, pieces in zip(runs, cache.pieces(runs), strict=True):
+            assert list(pieces) == list(run.makes)
+            for name, of in pieces.items():
+                values = np.concatenate([np.zeros(0), *(p.to_numpy() for p in of)])
+                expected = columns[run.path][name][run.start : run.stop]
+                np.testing.assert_array_equal(values, expected)
+    cache.close()
+
+
+def test_a_file_that_is_read_stays_open(tmp_path, values, rng, monkeypatch):
+    """However many others are opened meanwhile; it is closed when nobody reads it any more."""
+    monkeypatch.setattr(module, "_MAX_OPEN", 1)
+    long = rng.random(50_000)  # the beginning of a file is read when it is opened
+    field = Field.from_column(Column("x", "f8", ""))
+    write_fits(tmp_path / "long", [TableHDU("T", (field,), {"x": long}, tile_rows=1000)])
+    files = module.OpenFiles(tmp_path)
+    with files.use("long") as file:
+        assert files.shape("table").n_rows == N_ROWS
+        files.close()
+        np.testing.assert_array_equal(file.read(["x"])["x"], long)
+    with pytest.raises(StorageError):
+        file.read(["x"])
