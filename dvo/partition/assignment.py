@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ __all__ = ["Assignment", "read_assignment"]
 
 I64 = NDArray[np.int64]
 U16 = NDArray[np.uint16]
+
+_HOSTS = 1 << 16
+"""More than there are numbers of hosts."""
 
 
 @dataclass(frozen=True)
@@ -89,32 +93,40 @@ class Assignment:
             np.where(rows < 0, 0, self.backup[rows]).astype(np.uint16),
         )
 
-    def hosts_of(self, regions: Sequence[int]) -> list[int]:
-        """Choose hosts for a group of regions.
+    def hosts_of(self, groups: Sequence[Sequence[int]]) -> tuple[I64, I64]:
+        """Choose hosts for groups of regions.
 
         Parameters
         ----------
-        regions : sequence of int
-            The group.
+        groups : sequence of sequence of int
+            The groups.
 
         Returns
         -------
-        list of int
-            The host of most of them, then the backup of most of those; empty if none has a
-            host.
+        first, second : ndarray of int64, shape (len(groups),)
+            The host of most regions of each group, and the backup of most of these; 0 if
+            there is none. The second is never the first.
         """
-        hosts, backups = self.of(np.asarray(regions, np.int64))
-        first = _most_common(hosts)
-        if first == 0:
-            return []
-        second = _most_common(backups[hosts == first])
-        return [first, second] if second not in (0, first) else [first]
+        sizes = np.fromiter(map(len, groups), np.int64, len(groups))
+        regions = np.fromiter(chain.from_iterable(groups), np.int64, int(sizes.sum()))
+        group = np.repeat(np.arange(len(groups)), sizes)
+        hosts, backups = self.of(regions)
+        first = _most_common(group, hosts, len(groups))
+        is_there = hosts == first[group]
+        second = _most_common(group[is_there], backups[is_there], len(groups))
+        return first, np.where((second == first) | (first == 0), 0, second)
 
 
-def _most_common(values: U16) -> int:
-    counts = np.bincount(values, minlength=1)
-    counts[0] = 0
-    return int(np.argmax(counts)) if counts.any() else 0
+def _most_common(group: I64, hosts: U16, n_groups: int) -> I64:
+    """The host that occurs most in each group, of several the least; 0 if none does."""
+    pairs, counts = np.unique(
+        group[hosts > 0] * _HOSTS + hosts[hosts > 0].astype(np.int64), return_counts=True
+    )
+    of, host = np.divmod(pairs, _HOSTS)
+    order = np.lexsort((-host, counts, of))  # the last of each group is the one
+    found = np.zeros(n_groups, np.int64)
+    found[of[order]] = host[order]
+    return found
 
 
 def read_assignment(catdir: Path) -> Assignment:

@@ -18,7 +18,7 @@ from dvo.partition.manifest import PartTable
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.schema import TableSchema
 
-__all__ = ["ROW", "gather_rows", "row_runs"]
+__all__ = ["ROW", "gather_rows", "patched_rows", "row_runs"]
 
 Array = NDArray[Any]
 I64 = NDArray[np.int64]
@@ -133,3 +133,32 @@ def row_runs(starts: I64, sizes: I64) -> I64:
     """
     shift = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
     return np.asarray(shift + np.arange(len(shift)))
+
+
+def patched_rows(cache: TileCache, parts: PartTable) -> Iterator[tuple[I64, I64, I64]]:
+    """Find which rows of their tables patches change.
+
+    Parameters
+    ----------
+    cache : TileCache
+        Where data files are read through.
+    parts : PartTable
+        Parts of kind ``patch``.
+
+    Yields
+    ------
+    places : ndarray of int64, shape (n,)
+        Which of the parts: those of one file.
+    least, greatest : ndarray of int64, shape (n,)
+        First and last row that each of them changes.
+    """
+    for number in np.unique(parts.files).tolist():
+        places = np.flatnonzero(parts.files == number)
+        places = places[np.argsort(parts.starts[places], kind="stable")]
+        starts, sizes = parts.starts[places], parts.sizes[places]
+        path = parts.rows_of_files[number].path
+        rows = np.empty(int(sizes.sum()), np.int64)
+        runs = row_runs(starts, sizes)
+        cache.deal_out(path, [ROW], runs, np.arange(len(rows)), {ROW: rows}.__getitem__)
+        at = np.cumsum(sizes) - sizes
+        yield places, np.minimum.reduceat(rows, at), np.maximum.reduceat(rows, at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from dvo.partition.bounds import Area
 from dvo.partition.cache import TileCache
 from dvo.partition.detection_ids import DetectionIds
-from dvo.partition.gather import ROW, gather_rows, row_runs
+from dvo.partition.gather import gather_rows, patched_rows
 from dvo.partition.manifest import (
     ALL_SKY,
+    CatalogCounts,
     CatalogRow,
     ImageRow,
     Manifest,
     Part,
+    PartSizes,
     PartTable,
     SnapshotRow,
 )
@@ -44,6 +46,9 @@ from dvo.tables.secfilt import SECFILT
 __all__ = ["View"]
 
 Array = NDArray[Any]
+
+_FEW_REGIONS = 5000
+"""Regions that are asked for one by one; for more, all catalogs are read."""
 
 
 class View:
@@ -126,17 +131,32 @@ class View:
         list of int
             Region indices, ascending.
         """
-        if area is not None:
-            near = area.regions(self.partition, self.pad_deg)
-            if len(near) < 5000:
-                return [r for r, row in self.catalogs(near.tolist()).items() if row.n_average > 0]
-            inside = {int(r) for r in near}
-            return [r for r in self._regions if r in inside]
-        return self._regions
+        found: list[int] = self.counts([] if area is None else [area]).regions.tolist()
+        return found
+
+    def counts(self, areas: Sequence[Area] = ()) -> CatalogCounts:
+        """Counts of the catalogs that have objects, and may touch each of some areas.
+
+        Parameters
+        ----------
+        areas : sequence of Area
+            The areas; none for all catalogs.
+
+        Returns
+        -------
+        CatalogCounts
+            Regions, ascending, and rows, as columns: there may be 100,000 of them.
+        """
+        if not areas:
+            return self._counts
+        near = reduce(np.intersect1d, (a.regions(self.partition, self.pad_deg) for a in areas))
+        if len(near) < _FEW_REGIONS:
+            return self._manifest.catalog_counts(self.snapshot.id, near.tolist())
+        return self._counts.of(near)
 
     @cached_property
-    def _regions(self) -> list[int]:
-        return self._manifest.regions(self.snapshot.id)
+    def _counts(self) -> CatalogCounts:
+        return self._manifest.catalog_counts(self.snapshot.id)
 
     def catalog(self, region: int) -> CatalogRow:
         """Counts of one catalog (zero where there is none)."""
@@ -172,6 +192,10 @@ class View:
             found = self._manifest.part_table(self.snapshot.id, wanted)
             asked = self._asked_parts = (wanted, found)
         return asked[1]
+
+    def part_sizes(self, schema: TableSchema, regions: Iterable[int]) -> PartSizes:
+        """Tell how much the parts of a table of many regions are."""
+        return self._manifest.part_sizes(self.snapshot.id, schema.name, regions)
 
     def parts(self, schema: TableSchema, region: int) -> list[Part]:
         """Parts of a table of a region, in the order in which they apply."""
@@ -513,30 +537,8 @@ class View:
         return ColumnTable.concatenate(schema, tables)
 
     def patched_rows(self, parts: PartTable) -> Iterator[tuple[Array, Array, Array]]:
-        """Find which rows of their tables patches change.
-
-        Parameters
-        ----------
-        parts : PartTable
-            Parts of kind ``patch``.
-
-        Yields
-        ------
-        places : ndarray of int64, shape (n,)
-            Which of the parts: those of one file.
-        least, greatest : ndarray of int64, shape (n,)
-            First and last row that each of them changes.
-        """
-        for number in np.unique(parts.files).tolist():
-            places = np.flatnonzero(parts.files == number)
-            places = places[np.argsort(parts.starts[places], kind="stable")]
-            starts, sizes = parts.starts[places], parts.sizes[places]
-            path = parts.rows_of_files[number].path
-            rows = np.empty(int(sizes.sum()), np.int64)
-            runs = row_runs(starts, sizes)
-            self._cache.deal_out(path, [ROW], runs, np.arange(len(rows)), {ROW: rows}.__getitem__)
-            at = np.cumsum(sizes) - sizes
-            yield places, np.minimum.reduceat(rows, at), np.maximum.reduceat(rows, at)
+        """Find which rows of their tables patches change; see `gather.patched_rows`."""
+        return patched_rows(self._cache, parts)
 
     def _tiles_near(self, part: Part, area: Area) -> list[tuple[int, int]]:
         """Rows of each tile of a part that may touch an area."""

@@ -45,7 +45,7 @@ def _fragment_lines(view: View, fragment: Fragment) -> list[str]:
     regions = [region for group in groups for region in group]
     lines = [fragment.name]
     if not fragment.is_global:
-        lines.append(f"  regions {len(regions)} of {len(view.regions())}, in {len(groups)} groups")
+        lines.append(f"  regions {len(regions)} of {len(view.counts())}, in {len(groups)} groups")
     for scan in fragment.scans:
         lines += _scan_lines(view, scan, regions)
     lines.append(f"  in each group: {sql_of(fragment.phases.first)}")
@@ -65,13 +65,10 @@ def _scan_lines(view: View, scan: Scan, regions: Sequence[int]) -> list[str]:
     lines += [f"    marked in {_area_text(area)}: {mark}" for mark, area in scan.marks]
     if source is None or source.schema is None:
         return lines
-    parts = view.part_table([ALL_SKY] if source.is_global else regions)
-    parts = parts.take(parts.are(table=source.schema.name))
-    files = {number: parts.rows_of_files[number] for number in set(parts.files.tolist())}
-    n_bytes = sum(file.n_bytes for file in files.values())
+    found = view.part_sizes(source.schema, [ALL_SKY] if source.is_global else regions)
     lines.append(
-        f"    {int(parts.sizes.sum())} rows in {len(parts)} parts of {len(files)} files, "
-        f"{n_bytes / 1e6:.1f} MB with all columns"
+        f"    {found.n_rows} rows in {found.n_parts} parts of {found.n_files} files, "
+        f"{found.n_bytes / 1e6:.1f} MB with all columns"
     )
     return lines
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 from sqlglot import exp
 
@@ -61,19 +62,17 @@ def groups_of(view: View, fragment: Fragment) -> list[list[int]]:
     """
     if fragment.is_global:
         return [[]]
-    regions = view.regions(fragment.within[0] if fragment.within else None)
-    for area in fragment.within[1:]:
-        others = set(view.regions(area))
-        regions = [r for r in regions if r in others]
-    counts = view.catalogs(regions)
-    groups: list[list[int]] = []
-    n_rows = _GROUP_ROWS
-    for region in regions:
-        if n_rows >= _GROUP_ROWS:
-            groups.append([])
-            n_rows = 0
-        groups[-1].append(region)
-        n_rows += counts[region].n_measure + counts[region].n_average
+    counts = view.counts(fragment.within)
+    rows = np.cumsum(counts.n_measure + counts.n_average)
+    before = np.concatenate([[0], rows[:-1]]) if len(rows) else rows
+    # Where the next group begins, if one began here: in steps of whole groups, not of regions.
+    after = (np.searchsorted(rows, before + _GROUP_ROWS) + 1).tolist()
+    regions = counts.regions.tolist()
+    groups = []
+    start = 0
+    while start < len(regions):
+        groups.append(regions[start : after[start]])
+        start = after[start]
     return groups
 
 

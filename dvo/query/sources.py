@@ -172,13 +172,15 @@ def read_global(view: View, source: Source, names: Iterable[str]) -> pa.Table:
 
 
 def _regions(view: View) -> dict[str, NDArray[Any]]:
-    numbers = view.regions()
-    counts = view.catalogs(numbers)
-    places = [view.sky.region(r) for r in numbers]
-    values: dict[str, list[Any]] = {
-        c.name: [getattr(p, c.name, None) for p in places] for c in _REGION
+    counts, sky = view.counts(), view.sky
+    bounds = sky.bounds(counts.regions)
+    values: dict[str, Any] = {
+        "region": counts.regions,
+        "name": np.array(sky.names(counts.regions), "S"),
+        "depth": sky.depths(counts.regions),
+        "n_average": counts.n_average,
+        "n_measure": counts.n_measure,
     }
-    values["region"] = list(numbers)
-    values["n_average"] = [counts[r].n_average for r in numbers]
-    values["n_measure"] = [counts[r].n_measure for r in numbers]
-    return {c.name: np.array(values[c.name], c.numpy_dtype) for c in _REGION}
+    limits = ("ra_min", "ra_max", "dec_min", "dec_max")
+    values |= {name: bounds[:, k].copy() for k, name in enumerate(limits)}
+    return {c.name: np.asarray(values[c.name], c.numpy_dtype) for c in _REGION}

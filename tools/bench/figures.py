@@ -56,6 +56,9 @@ GOALS = {
     "match_seconds": Goal(0.5, 0.35, at_least=False),
     "match_lsdb": Goal(2, 3, at_least=True),
     "hats_export": Goal(1.0, 2.0, at_least=True),
+    "scale_open": Goal(150, 50, at_least=False),
+    "scale_cone": Goal(2, 1, at_least=False),
+    "scale_full_sky": Goal(300, 200, at_least=False),
     "help_seconds": Goal(0.3, 0.2, at_least=False),
 }
 """By key of `Figure`; figures without a goal are for information."""

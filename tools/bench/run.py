@@ -30,6 +30,7 @@ import growth
 import ingest
 import merging
 import programs
+import scale
 import sizes
 from figures import Figure, as_table
 from stage import Stage
@@ -49,6 +50,7 @@ MEASURES: dict[str, Callable[[Stage], list[Figure]]] = {
     "merging": merging.measure,
     "crossmatch": crossmatch.measure,
     "exchange": exchange.measure,
+    "scale": scale.measure,
 }
 """In the order in which they run: later ones use what earlier ones leave."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 
 from dvo.errors import ConfigError, DvoError, HostError
@@ -27,6 +28,9 @@ __all__ = ["HostEngine", "Missing"]
 
 _AHEAD = 4
 """Groups that are under way for each host."""
+
+_ROUTED_AT_ONCE = 1000
+"""Groups for which hosts are chosen at once: as quick as for one."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,16 @@ class HostEngine:
         client, end = self._client, _end_of(job)
         self.missing = []
         client.begin(query)
+        routes: list[list[int]] = []
         groups = enumerate(job.groups)
         ahead = _AHEAD * len(self._numbers)
         try:
             for number in range(len(job.groups)):
                 wanted = itertools.islice(groups, ahead + 1 if number == 0 else 1)
                 for k, regions in wanted:
-                    client.want(query, k, regions, self._hosts_of(regions))
+                    if k == len(routes):
+                        routes += self._routes(job.groups[k : k + _ROUTED_AT_ONCE])
+                    client.want(query, k, regions, routes[k])
                 while number not in query.results:
                     left_s = end - time.monotonic()
                     if left_s <= 0:
@@ -139,16 +146,19 @@ class HostEngine:
         message = Message("job", header, payloads)
         return Query(name, message, token)
 
-    def _hosts_of(self, regions: Sequence[int]) -> list[int]:
-        """Hosts that may do a group; any may do what was never assigned."""
-        found = self._assignment.hosts_of(regions) or self._numbers
-        strange = set(found) - set(self._numbers)
+    def _routes(self, groups: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Hosts that may do each group; any may do what was never assigned."""
+        first, second = self._assignment.hosts_of(groups)
+        strange = set(np.unique([first, second]).tolist()) - {0, *self._numbers}
         if strange:
             raise ConfigError(
                 f"{self._store.catdir}: catalogs are assigned to host {min(strange)}, which "
                 f"{HOST_TABLE} does not have; run: dvo host assign {self._store.catdir}"
             )
-        return found
+        return [
+            ([one, two] if two else [one]) if one else self._numbers
+            for one, two in zip(first.tolist(), second.tolist(), strict=True)
+        ]
 
     def close(self) -> None:
         """Hang up; safe to call twice."""

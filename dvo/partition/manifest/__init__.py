@@ -16,7 +16,7 @@ from dvo.partition.manifest.commits import (
 )
 from dvo.partition.manifest.connection import copy_manifest
 from dvo.partition.manifest.manifest import Manifest
-from dvo.partition.manifest.parts import Change, PartRun, PartTable
+from dvo.partition.manifest.parts import CatalogCounts, Change, PartRun, PartSizes, PartTable
 from dvo.partition.manifest.rows import (
     ALL_SKY,
     CatalogRow,
@@ -32,6 +32,7 @@ from dvo.partition.manifest.schema import FORMAT
 __all__ = [
     "ALL_SKY",
     "FORMAT",
+    "CatalogCounts",
     "CatalogRow",
     "Change",
     "FileRow",
@@ -39,6 +40,7 @@ __all__ = [
     "Manifest",
     "Part",
     "PartRun",
+    "PartSizes",
     "PartTable",
     "Reach",
     "SnapshotRow",

@@ -9,16 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dvo.errors import FormatVersionError, NotACatdirError, StorageError, UnknownSnapshotError
-from dvo.partition.layout import LOCK, LOG, MANIFEST
+from dvo.errors import FormatVersionError, StorageError, UnknownSnapshotError
+from dvo.partition.layout import MANIFEST
 from dvo.partition.manifest.commits import insert
 from dvo.partition.manifest.connection import connect_reader, connect_writer, read_stamps
-from dvo.partition.manifest.parts import Change, PartTable
+from dvo.partition.manifest.messages import absent, unreadable
+from dvo.partition.manifest.parts import CatalogCounts, Change, PartSizes, PartTable
 from dvo.partition.manifest.rows import (
     CatalogRow,
     FileRow,
@@ -63,14 +65,14 @@ class Manifest:
         self.catdir = catdir
         path = catdir / MANIFEST
         if not path.is_file():
-            raise _absent(catdir)
+            raise absent(catdir)
         try:
             self._db, self._stamps = (
                 (connect_writer(path), None) if writable else connect_reader(path)
             )
             self.meta = dict(self._db.execute("SELECT key, value FROM meta"))
         except sqlite3.Error as err:
-            raise _unreadable(catdir, err) from err
+            raise unreadable(catdir, err) from err
         found = self.meta.get("format")
         if found != str(FORMAT):
             self._db.close()
@@ -95,7 +97,7 @@ class Manifest:
                 self._db.close()
                 self._db, self._stamps = connect_reader(path)
         except (sqlite3.Error, OSError) as err:
-            raise _unreadable(self.catdir, err) from err
+            raise unreadable(self.catdir, err) from err
 
     # ---- snapshots
 
@@ -107,7 +109,7 @@ class Manifest:
         try:
             return self._db.execute(sql, args).fetchall()
         except sqlite3.Error as err:
-            raise _unreadable(self.catdir, err) from err
+            raise unreadable(self.catdir, err) from err
 
     def _visible(self, snapshot: int, sql: str, **args: Any) -> list[Any]:
         """Rows of a query about a snapshot that is still kept after it."""
@@ -291,10 +293,58 @@ class Manifest:
         )
         return [region for (region,) in self._query(sql, {"one": one, "two": two})]
 
-    def regions(self, snapshot: int) -> list[int]:
-        """Regions that have objects in a snapshot, in order."""
-        sql = f"SELECT region FROM catalog WHERE n_average > 0 AND {VISIBLE} ORDER BY region"
-        return [region for (region,) in self._visible(snapshot, sql)]
+    def part_sizes(
+        self, snapshot: int, table: str, regions: Iterable[int] | None = None
+    ) -> PartSizes:
+        """Add up the parts of a table, without looking at them one by one.
+
+        Parameters
+        ----------
+        snapshot : int
+            Number of the snapshot.
+        table : str
+            Name of the table.
+        regions : iterable of int, optional
+            Which regions, `ALL_SKY` among them or not; None for all.
+
+        Returns
+        -------
+        PartSizes
+            Numbers and bytes.
+        """
+        source, given = _of_regions("part", regions)
+        sql = (
+            "SELECT sum(n), sum(rows), count(*), sum(n_bytes) FROM ("
+            "SELECT file, count(*) AS n, sum(row_stop - row_start) AS rows "
+            f"FROM {source} WHERE {VISIBLE} GROUP BY file) AS found "
+            "CROSS JOIN file ON file.id = found.file WHERE tab = :table"
+        )
+        (found,) = self._visible(snapshot, sql, table=table, **given)
+        return PartSizes(*(int(n or 0) for n in found))
+
+    def catalog_counts(self, snapshot: int, regions: Iterable[int] | None = None) -> CatalogCounts:
+        """Counts of the catalogs that have objects in a snapshot, as columns.
+
+        Parameters
+        ----------
+        snapshot : int
+            Its number.
+        regions : iterable of int, optional
+            Which regions; None for all.
+
+        Returns
+        -------
+        CatalogCounts
+            The counts, in the order of regions.
+        """
+        source, given = _of_regions("catalog", regions)
+        sql = (
+            f"SELECT region, n_average, n_measure FROM {source} "
+            f"WHERE n_average > 0 AND {VISIBLE} ORDER BY region"
+        )
+        rows = self._visible(snapshot, sql, **given)
+        flat = np.fromiter(chain.from_iterable(rows), np.int64, 3 * len(rows))
+        return CatalogCounts(*flat.reshape(-1, 3).T.copy())
 
     def catalogs(self, snapshot: int, regions: Iterable[int] | None = None) -> list[CatalogRow]:
         """Counts of catalogs, also of those a rollback emptied.
@@ -511,27 +561,6 @@ class Manifest:
             db.execute("DELETE FROM pending")
             db.executemany("INSERT INTO pending VALUES (?)", [(path,) for path in gone])
         self.meta.update(change.meta)
-
-
-def _absent(catdir: Path) -> NotACatdirError:
-    if any((catdir / LOG).glob("*.fits")):
-        return NotACatdirError(
-            f"{catdir}: its manifest ({MANIFEST}) is gone; make it anew from the records of "
-            f"commits with: dvo check {catdir} --rebuild"
-        )
-    what = f"{catdir}: no DVO database here (no {MANIFEST})"
-    if catdir.is_file():
-        return NotACatdirError(f"{catdir}: is a file; a DVO database is a folder")
-    # The lock file may stay behind from a reader that looked too early.
-    if catdir.is_dir() and any(p.name != LOCK for p in catdir.iterdir()):
-        return NotACatdirError(f"{what}, but other files; name the folder of a database")
-    return NotACatdirError(f"{what}; make one with: dvo init {catdir}")
-
-
-def _unreadable(catdir: Path, err: Exception) -> StorageError:
-    return StorageError(
-        f"{catdir / MANIFEST}: cannot be read ({err}); try: dvo check {catdir} --rebuild"
-    )
 
 
 def _of_regions(table: str, regions: Iterable[int] | None) -> tuple[str, dict[str, str]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dvo.partition.manifest.rows import CatalogRow, FileRow, ImageRow, Part
 
-__all__ = ["Change", "PartRun", "PartTable"]
+__all__ = ["CatalogCounts", "Change", "PartRun", "PartSizes", "PartTable"]
 
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -133,6 +133,62 @@ class PartTable:
                      row.columns, i)
             )  # fmt: skip
         return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CatalogCounts:
+    """Rows of many catalogs.
+
+    Parameters
+    ----------
+    regions : ndarray of int64, shape (n,)
+        Their regions, ascending.
+    n_average, n_measure : ndarray of int64, shape (n,)
+        Objects and measures of each.
+    """
+
+    regions: I64
+    n_average: I64
+    n_measure: I64
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def of(self, regions: I64) -> CatalogCounts:
+        """Those of some regions.
+
+        Parameters
+        ----------
+        regions : ndarray of int64, shape (m,)
+            Regions, ascending; those without a catalog are passed over.
+
+        Returns
+        -------
+        CatalogCounts
+            Their counts.
+        """
+        at = np.searchsorted(self.regions, regions)
+        at = at[at < len(self.regions)]
+        rows = at[self.regions[at] == regions[: len(at)]]
+        return CatalogCounts(self.regions[rows], self.n_average[rows], self.n_measure[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class PartSizes:
+    """How much the parts of a table are.
+
+    Parameters
+    ----------
+    n_parts, n_rows : int
+        Parts, and their rows.
+    n_files, n_bytes : int
+        Files that they are of, and bytes of these, whole.
+    """
+
+    n_parts: int
+    n_rows: int
+    n_files: int
+    n_bytes: int
 
 
 def _no_parts() -> NDArray[np.int64]:

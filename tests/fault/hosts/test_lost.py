@@ -73,7 +73,7 @@ def test_a_host_that_dies_before_the_end_of_a_long_result(store, backups):
     with Hosts(store.catdir, 2, backups=backups) as hosts, open_hosts(store) as engine:
         n = 8_000_000  # 16 parts
         regions = store.view().regions()[:1]
-        (first,) = (h for h in hosts.entries if h.number == engine._hosts_of(regions)[0])
+        (first,) = (h for h in hosts.entries if h.number == engine._routes([regions])[0][0])
         attempts = engine._client.asking
         found = engine.run(Job("test-big", {"n": n}, [regions]))
         result: list[object] = []

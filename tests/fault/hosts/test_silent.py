@@ -79,7 +79,7 @@ def test_what_cannot_be_done_is_left_out_if_that_is_allowed(store):
         groups = [[r] for r in store.view().regions()]
         found = list(engine.run(Job("test-rows", ROWS, groups)))
         lost = {m.regions[0] for m in engine.missing}
-        assert lost == {r for (r,) in groups if engine._hosts_of([r]) == [2]}
+        assert lost == {r for (r,) in groups if engine._routes([[r]]) == [[2]]}
         assert len(found) == len(groups) - len(lost)
         assert 0 < len(lost) < len(groups)
         assert all("host 2" in m.reason for m in engine.missing)

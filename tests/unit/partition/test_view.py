@@ -32,6 +32,37 @@ def test_tables_have_the_lengths_that_are_counted(store):
         assert len(view.read(MEASURE, region, ["mag"])) == row.n_measure
 
 
+def test_counts_as_columns_are_those_of_the_catalogs(store, monkeypatch):
+    view = store.view()
+    every = view.counts()
+    assert every.regions.tolist() == view.regions()
+    rows = [view.catalog(r) for r in view.regions()]
+    assert every.n_average.tolist() == [row.n_average for row in rows]
+    assert every.n_measure.tolist() == [row.n_measure for row in rows]
+    ra, dec = view.sky.bounds(every.regions[:1])[0, [0, 2]].tolist()
+    whole = Box(0.0, 360.0, -90.0, 90.0)
+    areas = [[Cone(ra, dec, 0.01)], [Cone(ra + 180.0, -dec, 1.0)], [whole, Cone(ra, dec, 0.5)]]
+    few = [view.counts(found) for found in areas]
+    assert [len(found) for found in few][1] == 0
+    assert 0 < len(few[0]) <= len(few[2]) <= len(every)
+    monkeypatch.setattr("dvo.partition.view._FEW_REGIONS", 0)
+    for one, two in zip(few, map(view.counts, areas), strict=True):
+        for name in ("regions", "n_average", "n_measure"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_sizes_of_parts_are_those_of_the_parts(store):
+    view = store.view()
+    for regions in (view.regions(), view.regions()[:2], []):
+        parts = view.part_table(regions)
+        for schema in (AVERAGE, MEASURE):
+            own = parts.take(parts.are(table=schema.name))
+            files = {own.rows_of_files[f] for f in own.files.tolist()}
+            found = view.part_sizes(schema, regions)
+            assert (found.n_parts, found.n_rows) == (len(own), own.sizes.sum())
+            assert (found.n_files, found.n_bytes) == (len(files), sum(f.n_bytes for f in files))
+
+
 def test_columns_that_nobody_stored_are_null(store):
     view = store.view()
     table = view.read(MEASURE, view.regions()[0])
