@@ -133,6 +133,4 @@ def _write_whole(change: Transaction, objects: ObjectSet, regions: list[int]) ->
     change.add_rows(average, groups.regions, groups.edges, label="w")
     n = objects.n_secfilt
     every = (rows[:, None] * n + np.arange(n)).ravel()
-    table = objects.secfilt_patch(every)
-    if table.without_nulls().columns:
-        change.add_rows(table, groups.regions, groups.edges * n, label="w")
+    change.add_rows(objects.secfilt_patch(every), groups.regions, groups.edges * n, label="w")

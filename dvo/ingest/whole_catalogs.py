@@ -305,8 +305,7 @@ def write_catalogs(
     names = {table.schema.name for table, _ in tables}
     change.drop_parts(parts.take(np.logical_or.reduce([parts.are(table=n) for n in names])))
     for table, edges in tables:
-        if len(table) and table.without_nulls().columns:
-            change.add_rows(table, found.regions, edges, label=label)
+        change.add_rows(table, found.regions, edges, label=label)
     known = base.catalogs(found.regions)
     change.set_catalogs(
         CatalogRow(region, objects, known[region].next_obj_id, measures, is_sorted)

@@ -157,10 +157,9 @@ def write_sorted(
     for table, edges in tables:
         sizes = np.diff(edges)[shared]
         some = table if not is_own.any() else table.take(row_runs(edges[shared], sizes))
-        if len(some) and some.without_nulls().columns:
-            ends = np.concatenate([[0], np.cumsum(sizes)])
-            of = [regions[k] for k in shared.tolist()]
-            change.add_rows(some, of, ends, level=level, label=label)
+        ends = np.concatenate([[0], np.cumsum(sizes)])
+        of = [regions[k] for k in shared.tolist()]
+        change.add_rows(some, of, ends, level=level, label=label)
     for k in np.flatnonzero(is_own).tolist():
         own = [table.take(slice(edges[k], edges[k + 1])) for table, edges in tables]
         change.put_catalog(regions[k], own, level=level)

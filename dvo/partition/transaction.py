@@ -148,6 +148,9 @@ class Transaction:
     ) -> None:
         """Add rows of many regions, in one file.
 
+        A table without rows makes no file. Nor does one with nothing but nulls: of Average and
+        SecFilt, which alone can be so, readers know how many rows there are without it.
+
         Parameters
         ----------
         table : ColumnTable
@@ -162,8 +165,7 @@ class Transaction:
             Tells apart several such files of one table in one commit, by their names.
         """
         path = self._shared_path(table.schema, label)
-        self._write(path, table, "rows", level=level)
-        self._add_parts(path, regions, edges[:-1], edges[1:])
+        self._write_rows(path, table, regions, edges, level=level)
 
     def patch_rows(
         self,
@@ -204,18 +206,15 @@ class Transaction:
         region : int
             Which region.
         tables : iterable of ColumnTable
-            The whole new tables.
+            The whole new tables; of those that `add_rows` makes no file of, the old ones go.
         level : {'fast', 'small'}
             How hard to compress.
         """
         name = self.base.sky.region(region).name
         for table in tables:
             self.drop_parts(self.base.parts(table.schema, region))
-            if len(table.without_nulls().columns) == 0 or len(table) == 0:
-                continue
             path = layout.catalog_path(name, self.token, table.schema.suffix)
-            self._write(path, table, "rows", level=level)
-            self._add_parts(path, [region], [0], [len(table)])
+            self._write_rows(path, table, [region], np.array([0, len(table)]), level=level)
 
     def put_global(self, table: ColumnTable, stem: str, *, replace_all: bool) -> None:
         """Add rows to a table without regions, or replace it.
@@ -232,7 +231,7 @@ class Transaction:
         if replace_all:
             self.drop_parts(self.base.parts(table.schema, ALL_SKY))
         path = layout.global_path(stem, self.token)
-        self._write(path, table, "rows")
+        self._write(path, table.without_nulls(), "rows")
         self._add_parts(path, [ALL_SKY], [0], [len(table)])
 
     def overlay(self, schema: TableSchema, changes: Sequence[tuple[Part, ColumnTable]]) -> None:
@@ -498,6 +497,15 @@ class Transaction:
         if kind == (MEASURE.name, "rows"):
             self._measures.append(run)
 
+    def _write_rows(
+        self, path: str, table: ColumnTable, regions: Sequence[int], edges: Array, *, level: Level
+    ) -> None:
+        """Write rows as parts of their regions; nulls are left out: they are no news."""
+        kept = table.without_nulls()
+        if len(kept) and kept.columns:
+            self._write(path, kept, "rows", level=level)
+            self._add_parts(path, regions, edges[:-1], edges[1:])
+
     def _write(
         self,
         path: str,
@@ -507,11 +515,10 @@ class Transaction:
         rows: Array | None = None,
         level: Level = "fast",
     ) -> None:
-        """Hand a file to the pool; of kind ``rows``, nulls are left out: they are no news."""
-        kept = table.without_nulls() if kind == "rows" else table
+        """Hand a file to the pool."""
         schema = table.schema
-        names = tuple(n for n in schema.stored_names if n in kept)
-        columns = {n: kept[n] for n in names}
+        names = tuple(n for n in schema.stored_names if n in table)
+        columns = {n: table[n] for n in names}
         fields = [Field.from_column(schema[n]) for n in names]
         if rows is not None:
             columns = {ROW: rows.astype(np.int64, copy=False), **columns}

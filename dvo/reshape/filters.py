@@ -118,9 +118,8 @@ def _lay_out(
             change.drop_parts(parts.take(parts.are(table=SECFILT.name)))
             stored, edges = view.read_many(SECFILT, some, SECFILT.stored_names)
             rows = _with_filters(stored, view.n_secfilt, source)
-            if len(rows) and rows.without_nulls().columns:
-                change.add_rows(rows, some, edges // view.n_secfilt * len(source), label=f"f{i}")
-                change.wait()
+            change.add_rows(rows, some, edges // view.n_secfilt * len(source), label=f"f{i}")
+            change.wait()
         if dropped:
             _drop_lensing_means(change, view, dropped)
         return change.commit().id
@@ -150,9 +149,8 @@ def _drop_lensing_means(change: Transaction, view: View, code: int) -> None:
         stays = table["photcode"] != code
         change.drop_parts(parts)
         label = f"f{start}"
-        if stays.any():
-            edges = np.concatenate([[0], np.cumsum(stays)])[runs]
-            change.add_rows(table.take(stays), some, edges, label=label)
+        edges = np.concatenate([[0], np.cumsum(stays)])[runs]
+        change.add_rows(table.take(stays), some, edges, label=label)
         # Objects are numbered through the regions.
         starts = np.cumsum([0, *(row.n_average for row in view.catalogs(some).values())])
         objects = np.repeat(starts[:-1], np.diff(runs)) + table["ave_ref"]

@@ -9,8 +9,10 @@ from dvo.errors import SchemaError, StorageError
 from dvo.partition.check import check
 from dvo.partition.manifest import CatalogRow, Manifest
 from dvo.partition.store import Store
+from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
+from dvo.tables.secfilt import SECFILT
 from tests.synth import add_images, assert_same, contents, filled_database, make_images
 
 
@@ -38,6 +40,27 @@ def fail_amid(store):
     with store.begin("test", {}) as change:
         change.add_rows(some_rows(), [3], np.array([0, 5]))
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("n", [0, 5])
+def test_no_file_is_made_of_nothing_but_nulls(store, n):
+    """Readers know how many rows there are from the number of objects."""
+    (region, *_) = store.view().regions()
+    n_rows = store.view().n_rows(SECFILT, region)
+    n_files = len(list(store.catdir.rglob("*.cps")))
+    table = ColumnTable(SECFILT, {"mag": SECFILT["mag"].nulls(n)}, n)
+    with store.begin("test", {}) as change:
+        change.add_rows(table, [region], np.array([0, n]))
+        change.commit()
+    assert [p for p in store.view().parts(SECFILT, region) if p.kind == "rows"] == []
+    assert len(list(store.catdir.rglob("*.cps"))) == n_files
+    with store.begin("test", {}) as change:
+        change.put_catalog(region, [store.view().read(AVERAGE, region), table], level="fast")
+        change.commit()
+    view = store.view()
+    assert [p.table for p in view.parts(AVERAGE, region)] == ["Average"]
+    assert view.parts(SECFILT, region) == []
+    assert np.isnan(view.read(SECFILT, region)["mag"]).tolist() == [True] * n_rows
 
 
 def test_leaving_without_commit_leaves_nothing(store):
