@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["check"]
@@ -62,7 +63,7 @@ def check(
             click.echo(f"note: {note}")
         for fault in report.faults:
             click.echo(f"fault: {fault}")
-        counts = ", ".join(f"{n} {name}" for name, n in report.counts.items())
-        verdict = "no faults" if report.ok else f"{len(report.faults)} faults"
+        counts = ", ".join(counted(n, name) for name, n in report.counts.items())
+        verdict = "no faults" if report.ok else counted(len(report.faults), "faults")
         click.echo(f"{catdir}: snapshot {report.snapshot}: {verdict} ({counts})")
     sys.exit(0 if report.ok else 1)

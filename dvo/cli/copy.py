@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
 from dvo.cli.snapshot_option import snapshot_option
 
@@ -62,5 +63,7 @@ def copy(
             )
         )
     else:
-        counts = ", ".join(f"{n} {name}" for name, n in report.counts.items())
-        click.echo(f"{target}: {report.n_files} files, {report.n_bytes} bytes ({counts})")
+        counts = ", ".join(counted(n, name) for name, n in report.counts.items())
+        click.echo(
+            f"{target}: {counted(report.n_files, 'files')}, {report.n_bytes} bytes ({counts})"
+        )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.command_group import CommandGroup
+from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
 from dvo.cli.selection_options import area_of, area_options, measure_options, selection_of
 
@@ -22,7 +24,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Say what would go; chan
 _json = click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def delete() -> None:
     """Delete something from a database; `dvo rollback` brings it back.
 
@@ -61,6 +63,8 @@ def images(
       dvo delete images sky o5512g0017o
       dvo delete images sky --photcode GPC1.g.XY01 --mjd 55500 55510 --dry-run
     """
+    if not (names or photcode or mjd):
+        raise click.UsageError("say which images: NAMES, --photcode or --mjd")
     from dvo.reshape.delete import delete_images  # noqa: PLC0415 - keeps --help quick
     from dvo.reshape.sources import ImageChoice  # noqa: PLC0415
 
@@ -85,6 +89,10 @@ def measures(catdir: Path, *, dry_run: bool, as_json: bool, **asked: Any) -> Non
       dvo delete measures sky --photcode GPC1.g.XY01 --mjd 55500 55510 --dry-run
       dvo delete measures sky --image o5512g0017o --cone 56.75 24.1 300
     """
+    if not any(asked.values()):
+        raise click.UsageError(
+            "say which measures: by photcode, time, image, flags, magnitude or place"
+        )
     from dvo.reshape.delete import delete_measures  # noqa: PLC0415 - keeps --help quick
 
     _run(
@@ -164,8 +172,8 @@ def _run(
             facts |= {f"n_{sources}": len(done.names), sources: done.names}
         click.echo(json.dumps(facts | {"dry_run": dry_run, "snapshot": done.snapshot}))
         return
-    what = f"{len(done.names)} {sources}, " if sources else ""
-    what += f"{done.n_measures} measures and {done.n_objects} objects"
+    what = f"{counted(len(done.names), sources)}, " if sources else ""
+    what += f"{counted(done.n_measures, 'measures')} and {counted(done.n_objects, 'objects')}"
     if dry_run:
         click.echo(f"{what} would go")
     elif done.snapshot == before:

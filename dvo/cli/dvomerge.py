@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.cli.main import run
 from dvo.cli.output import progress_line
 from dvo.cli.snapshot_option import SNAPSHOT
@@ -125,7 +126,7 @@ def dvomerge(
     if found is not None:
         for fault in found.faults:
             click.echo(f"fault: {fault}", err=True)
-        verdict = "no faults" if found.ok else f"{len(found.faults)} faults"
+        verdict = "no faults" if found.ok else counted(len(found.faults), "faults")
         click.echo(f"{catdir}: checked, {verdict}", err=as_json)
         if not found.ok:
             raise click.exceptions.Exit(1)
@@ -155,8 +156,9 @@ def _words(report: MergeReport, n_images: int) -> str:
         else (f"; not finished: {report.n_regions_done} of {report.n_regions} regions done")
     )
     return (
-        f"{report.n_images} images{skipped}; {report.n_measures} measures; "
-        f"{report.n_matched} objects known, {report.n_new} new; {report.seconds:.1f} s{state}"
+        f"{counted(report.n_images, 'images')}{skipped}; {counted(report.n_measures, 'measures')}; "
+        f"{counted(report.n_matched, 'objects')} known, {report.n_new} new; "
+        f"{report.seconds:.1f} s{state}"
     )
 
 

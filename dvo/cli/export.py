@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.command_group import CommandGroup
+from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
 from dvo.cli.snapshot_option import snapshot_option
 
@@ -24,7 +26,7 @@ _TABLES = (*_SKY_TABLES, "image", "photcode")
 _CACHE_BYTES = 64 * 2**20
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def export() -> None:
     """Write tables of a database for other tools.
 
@@ -221,9 +223,9 @@ def _export(asked: dict[str, Any], write: Callable[..., ExportReport]) -> None:
     if asked["as_json"]:
         click.echo(json.dumps(report.as_dict()))
         return
-    more = "".join(f", {n} {name.replace('_', ' ')}" for name, n in report.more.items())
+    more = "".join(f", {counted(n, name.replace('_', ' '))}" for name, n in report.more.items())
     click.echo(
-        f"wrote {report.path}: {report.rows} rows{more}, {report.bytes / 1e6:.1f} MB, "
+        f"wrote {report.path}: {counted(report.rows, 'rows')}{more}, {report.bytes / 1e6:.1f} MB, "
         f"{report.seconds:.1f} s"
     )
 

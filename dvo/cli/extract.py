@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
 from dvo.cli.selection_options import measure_options, selection_of
 from dvo.cli.snapshot_option import snapshot_option
@@ -63,8 +64,9 @@ def extract(
         click.echo(json.dumps(report.as_dict()))
     else:
         click.echo(
-            f"{target}: {report.n_images} images, {report.n_new} objects, "
-            f"{report.n_measures} measures; {report.seconds:.1f} s"
+            f"{target}: {counted(report.n_images, 'images')}, "
+            f"{counted(report.n_new, 'objects')}, {counted(report.n_measures, 'measures')}; "
+            f"{report.seconds:.1f} s"
         )
         if report.n_new == 0:
             click.echo(f"nothing in {catdir} meets the conditions: {target} is empty", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.command_group import CommandGroup
 from dvo.cli.output import check_folder
 
 __all__ = ["fits"]
@@ -18,7 +19,7 @@ _threads = click.option(
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def fits() -> None:
     """Compress, restore and check the tables of FITS files.
 

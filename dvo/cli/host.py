@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from dvo.cli.command_group import CommandGroup
+
 if TYPE_CHECKING:
     from dvo.partition.hosts.keys import KeyPair
 
@@ -29,7 +31,7 @@ def read_key(path: Path | None) -> KeyPair | None:
     return None if path is None else read_keys(path)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def host() -> None:
     """Run partition hosts: processes that read catalogs for queries.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.command_group import CommandGroup
 from dvo.cli.ingest_lines import report_lines
 from dvo.cli.output import progress_line
 
@@ -23,7 +24,7 @@ __all__ = ["import_tables"]
 _path = click.Path(path_type=Path)
 
 
-@click.group(name="import")
+@click.group(cls=CommandGroup, name="import")
 def import_tables() -> None:
     """Add tables of other tools, as addstar adds catalogs.
 

@@ -21,7 +21,7 @@ def info(catdir: Path, *, snapshot: int | str | datetime | None, as_json: bool) 
 
     satellites are the rows of GalPhot, Lensing, LensObj, StarPar and Missing, of those that
     have any. bytes is the size of the data files that the newest snapshot and the older ones that
-    are kept are made of.
+    are kept are made of. What there is none of, such as tags, is in the JSON only.
 
     \b
     Example:
@@ -61,6 +61,8 @@ def info(catdir: Path, *, snapshot: int | str | datetime | None, as_json: bool) 
         click.echo(json.dumps(facts))
         return
     for name, value in facts.items():
+        if value in ({}, []):
+            continue
         text = " ".join(value) if isinstance(value, list) else value
         if isinstance(value, dict):
             text = ", ".join(f"{n} {table}" for table, n in value.items())

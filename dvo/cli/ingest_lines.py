@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from dvo.cli.counted import counted
+
 if TYPE_CHECKING:
     from dvo.ingest.report import AddstarReport
 
@@ -28,16 +30,16 @@ def report_lines(report: AddstarReport, n_added: int, *, has_images: bool) -> It
     str
         A line for people.
     """
-    what, rows = ("image", "detection") if has_images else ("reference catalog", "row")
+    what, rows = ("images", "detections") if has_images else ("reference catalogs", "rows")
     skipped = f", {report.n_skipped} skipped, being in already" if report.n_skipped else ""
     if report.n_replaced:
-        removed = _count(report.n_removed, "measure")
+        removed = counted(report.n_removed, "measures")
         skipped = f", {report.n_replaced} replaced ({removed} removed){skipped}"
     bands = report.n_measures != report.n_detections
-    measures = f" ({_count(report.n_measures, 'measure')})" if bands else ""
+    measures = f" ({counted(report.n_measures, 'measures')})" if bands else ""
     yield (
-        f"{_count(n_added, what)} added{skipped}; {_count(report.n_detections, rows)}{measures}: "
-        f"{report.n_matched} of known objects, {_count(report.n_new, 'new object')}; "
+        f"{counted(n_added, what)} added{skipped}; {counted(report.n_detections, rows)}{measures}: "
+        f"{report.n_matched} of known objects, {counted(report.n_new, 'new objects')}; "
         f"{report.seconds:.1f} s"
     )
     if report.n_satellites:
@@ -50,7 +52,3 @@ def report_lines(report: AddstarReport, n_added: int, *, has_images: bool) -> It
     for note, names in report.notes.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         yield f"note: {names[0]}{more}: {note}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

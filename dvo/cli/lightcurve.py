@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.cli.negative_numbers import NumbersCommand
 from dvo.cli.output import Output, check_folder, format_option, output_option
 from dvo.cli.snapshot_option import snapshot_option
@@ -107,5 +108,6 @@ def _object_line(table: pa.Table, ra: float, dec: float) -> str:
     return (
         f"object {fact['cat_id']}.{fact['obj_id']} (ext_id {fact['ext_id']}) at "
         f"{float(fact['obj_ra']):.8f} {float(fact['obj_dec']):+.8f}, "
-        f"{float(fact['distance']):.3f} arcsec from {ra} {dec}; {table.num_rows} measures"
+        f"{float(fact['distance']):.3f} arcsec from {ra} {dec}; "
+        f"{counted(table.num_rows, 'measures')}"
     )

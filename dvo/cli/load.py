@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.command_group import CommandGroup
+from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ __all__ = ["load"]
 _path = click.Path(path_type=Path)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def load() -> None:
     """Load stellar parameters, galaxy models or lensing terms of known objects, from tables.
 
@@ -145,7 +147,8 @@ def _lines(report: LoadReport, *, dry_run: bool) -> Iterator[str]:
     """Say what was done, in words."""
     would = "would be " if dry_run else ""
     yield (
-        f"{report.table}: {report.n_added} rows {would}added, {report.n_replaced} {would}replaced, "
+        f"{report.table}: {counted(report.n_added, 'rows')} {would}added, "
+        f"{report.n_replaced} {would}replaced, "
         f"{report.n_unchanged} there already; {report.n_unmatched} of {report.n_rows} without an "
         f"object (by {report.found_by}); {report.seconds:.1f} s"
     )

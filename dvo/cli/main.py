@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import importlib
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 import dvo
+from dvo.cli.command_group import CommandGroup
 from dvo.errors import DvoError
 
 __all__ = ["dvo_command", "main", "run", "run_program"]
@@ -54,7 +54,7 @@ _COMMANDS = {
 _PROGRAMS = ("addstar", "dvomerge", "ipp-sim")
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(CommandGroup):
     """A group that imports a subcommand when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -71,13 +71,8 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        word = args[0]
-        if word not in _COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
-            if word in _PROGRAMS:
-                raise click.UsageError(f"{word} is a program of its own: {word} --help", ctx)
-            near = difflib.get_close_matches(word, _COMMANDS)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise click.UsageError(f"No such command '{word}'.{hint}", ctx)
+        if args[0] in _PROGRAMS and not ctx.resilient_parsing:
+            raise click.UsageError(f"{args[0]} is a program of its own: {args[0]} --help", ctx)
         return super().resolve_command(ctx, args)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.cli.output import Output, format_option, output_option
 from dvo.cli.snapshot_option import snapshot_option
 
@@ -127,7 +128,9 @@ def match(
                   "seconds": seconds}  # fmt: skip
         click.echo(json.dumps(report))
     elif n_pairs == 0:
-        click.echo(f"no object within {radius:g} arcsec of any of {n_other} rows", err=True)
+        click.echo(
+            f"no object within {radius:g} arcsec of any of {counted(n_other, 'rows')}", err=True
+        )
     if output is not None or not as_json:
         out.write(found)
 
@@ -140,11 +143,14 @@ def _names(text: str | None) -> list[str] | None:
 
 
 def _read(
-    path: Path, hdu: str | None, columns: Sequence[str] | None, position: Sequence[str | None]
+    path: Path,
+    hdu: str | None,
+    columns: Sequence[str] | None,
+    position: tuple[str | None, str | None],
 ) -> pa.Table:
     """Read a table file: the columns asked for, and those of its positions."""
-    from dvo.database.given_table import table_of  # noqa: PLC0415
-    from dvo.errors import UnknownColumnError  # noqa: PLC0415
+    from dvo.database.given_table import as_given, table_of  # noqa: PLC0415
+    from dvo.errors import QueryError, UnknownColumnError  # noqa: PLC0415
     from dvo.ingest.table_files import read_chosen  # noqa: PLC0415
 
     def choose(present: Sequence[str]) -> Sequence[str]:
@@ -160,4 +166,9 @@ def _read(
         return list(dict.fromkeys([*wanted, *places]))
 
     raw = read_chosen(path, choose, hdu=int(hdu) if hdu and hdu.isdecimal() else hdu)
-    return table_of(raw.columns, raw.units)
+    table = table_of(raw.columns, raw.units)
+    try:
+        as_given(table, position)
+    except QueryError as err:
+        raise QueryError(f"{path}: {err} (options --ra and --dec)") from None
+    return table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def missing(
     if as_json:
         click.echo(json.dumps(report.as_dict()))
         return
-    click.echo(f"{report.n_images} images looked at, {report.n_rows} rows of Missing")
+    click.echo(
+        f"{counted(report.n_images, 'images')} looked at, "
+        f"{counted(report.n_rows, 'rows')} of Missing"
+    )
     for reason, n in report.left_out.items():
-        click.echo(f"left out: {n} images {reason}")
+        click.echo(f"left out: {counted(n, 'images')} {reason}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.errors import StorageError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Output:
         except OSError as err:
             beside.unlink(missing_ok=True)
             raise StorageError(f"{self.path}: cannot be written ({err.strerror or err})") from err
-        click.echo(f"wrote {self.path}, {table.num_rows} rows", err=True)
+        click.echo(f"wrote {self.path}, {counted(table.num_rows, 'rows')}", err=True)
 
     def _write_fits(self, table: pa.Table, path: Path) -> None:
         from dvo.cli.fits_form import write_fits_table  # noqa: PLC0415 - keeps `dvo --help` quick

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.command_group import CommandGroup
+from dvo.cli.counted import counted
 from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["photcode"]
@@ -14,7 +16,7 @@ __all__ = ["photcode"]
 _catdir = click.argument("catdir", type=click.Path(path_type=Path))
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def photcode() -> None:
     """List, add, set, import and export photcodes.
 
@@ -76,7 +78,7 @@ def export_command(
     with Store(catdir) as store:
         table = store.view(snapshot).photcodes
     write_photcodes(table, file)
-    click.echo(f"wrote {file}, {len(table)} photcodes", err=True)
+    click.echo(f"wrote {file}, {counted(len(table), 'photcodes')}", err=True)
 
 
 @photcode.command(name="import")
@@ -99,7 +101,7 @@ def import_command(catdir: Path, file: Path) -> None:
     table = read_photcodes(file)
     with Store(catdir, writable=True, command="dvo photcode import") as store:
         added = import_photcodes(store, table, source=str(file))
-    click.echo(f"{added} photcodes added, {len(table) - added} were there")
+    click.echo(f"{counted(added, 'photcodes')} added, {len(table) - added} were there")
 
 
 @photcode.command(name="add")
@@ -186,7 +188,9 @@ def set_command(catdir: Path, name: str, changes: tuple[str, ...], *, as_json: b
         facts = {"changed": done.is_new, "n_objects": done.n_objects, "snapshot": done.snapshot}
         click.echo(json.dumps({"photcode": entry, **facts}))
     elif done.is_new:
-        means = f"; means of {done.n_objects} objects were made anew" if done.n_objects else ""
+        means = (
+            f"; means of {counted(done.n_objects, 'objects')} made anew" if done.n_objects else ""
+        )
         click.echo(f"photcode {done.photcode.code} {done.photcode.name} is set{means}")
     else:
         click.echo(f"photcode {done.photcode.code} {name} is just so already")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.counted import counted
+
 __all__ = ["relevel"]
 
 
@@ -42,6 +44,6 @@ def relevel(catdir: Path, level: int, *, as_json: bool) -> None:
         click.echo(json.dumps(facts | {"level": level}))
     else:
         click.echo(
-            f"{catdir}: level {level}, {len(done.regions)} catalogs dealt out, "
+            f"{catdir}: level {level}, {counted(len(done.regions), 'catalogs')} dealt out, "
             f"{done.n_catalogs} now"
         )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.counted import counted
+
 __all__ = ["resort"]
 
 
@@ -40,4 +42,4 @@ def resort(catdir: Path, *, names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"n_catalogs": n, "snapshot": snapshot}))
     else:
-        click.echo(f"{catdir}: {n} catalogs compacted")
+        click.echo(f"{catdir}: {counted(n, 'catalogs')} compacted")

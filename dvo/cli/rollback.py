@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.cli.snapshot_option import SNAPSHOT
 
 __all__ = ["rollback"]
@@ -41,5 +42,5 @@ def rollback(catdir: Path, snapshot: int | str | datetime, *, as_json: bool) -> 
     elif now.id == before.id:
         click.echo(f"{catdir}: has the state of snapshot {snapshot} already")
     else:
-        counts = ", ".join(f"{n} {name}" for name, n in now.counts.items())
+        counts = ", ".join(counted(n, name) for name, n in now.counts.items())
         click.echo(f"{catdir}: snapshot {now.id} is as snapshot {snapshot} was ({counts})")

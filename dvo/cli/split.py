@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.counted import counted
+
 __all__ = ["split"]
 
 
@@ -83,6 +85,7 @@ def split(
         click.echo(json.dumps(asdict(done)))
     else:
         click.echo(
-            f"{catdir}: {len(done.regions)} regions split, {done.n_measures} measures of "
-            f"{done.n_objects} objects dealt out; {done.n_catalogs} catalogs"
+            f"{catdir}: {counted(len(done.regions), 'regions')} split, "
+            f"{counted(done.n_measures, 'measures')} of {counted(done.n_objects, 'objects')} dealt "
+            f"out; {counted(done.n_catalogs, 'catalogs')}"
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.counted import counted
 from dvo.cli.snapshot_option import SNAPSHOT
 
 __all__ = ["tag"]
@@ -62,7 +63,7 @@ def tag(
 
     def line(row: TagRow) -> str:
         of = rows[row.snapshot]
-        counts = " ".join(f"{of.counts[k]} {k}" for k in ("images", "objects", "measures"))
+        counts = " ".join(counted(of.counts[k], k) for k in ("images", "objects", "measures"))
         return f"{row.name}  snapshot {row.snapshot} of {of.time[:19]}  {counts}"
 
     for row in found:

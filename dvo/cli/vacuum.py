@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dvo.cli.counted import counted
+
 __all__ = ["vacuum"]
 
 
@@ -39,6 +41,6 @@ def vacuum(catdir: Path, *, keep: int, as_json: bool) -> None:
         for state in report.kept:
             click.echo(f"snapshot {state.snapshot} stays: {state.reason}")
         click.echo(
-            f"{catdir}: {len(report.forgotten)} snapshots forgotten, {report.n_files} files "
-            f"removed, {report.n_bytes / 1e6:.1f} MB freed"
+            f"{catdir}: {counted(len(report.forgotten), 'snapshots')} forgotten, "
+            f"{counted(report.n_files, 'files')} removed, {report.n_bytes / 1e6:.1f} MB freed"
         )

@@ -51,8 +51,10 @@ def test_info(catdir):
         counts[k] for k in ("objects", "measures", "catalogs")
     ]
     assert found["filters"] == ["g", "r"]
-    assert "n_images" in dvo("info", catdir)
-    assert found["satellites"] == {}
+    said = dvo("info", catdir)
+    assert "n_images   3\n" in said
+    assert not {"satellites", "tags"} & set(said.split())
+    assert (found["satellites"], found["tags"]) == ({}, [])
     with Store(catdir, writable=True) as store:
         n = len(add_to_measures(store, LENSING, [1, 2]))
     found = dvo_json("info", catdir)["satellites"]
@@ -70,6 +72,13 @@ def test_log(catdir):
     rows = [json.loads(line) for line in dvo("log", catdir, "--json").splitlines()]
     assert [r["id"] for r in rows] == [1, 2, 3, 4]
     assert rows[3]["counts"]["images"] == 3
+    with Store(catdir, writable=True) as store:
+        put_tag(store, "one", 2)
+    for state in (2, "one", rows[1]["time"]):
+        found = dvo("log", catdir, "--snapshot", state).splitlines()
+        assert found == [lines[0], f"{lines[1]} [one]"]
+    assert dvo("log", catdir, "--snapshot", 3, "-n", 1).splitlines() == [lines[2]]
+    assert re.search(r" 1 image \d+ objects ", lines[1])
 
 
 def test_rollback(catdir):

@@ -48,7 +48,7 @@ def test_loading_says_what_it_did(sky: Path, tmp_path: Path) -> None:
     path = stars(sky, tmp_path / "s.csv", "200.5,-70.25,0.5")
     words = ["load", "starpar", sky, path, "--map", "ra=RA,dec=DE,e_bv=ebv"]
     said = run(*words, "--dry-run")
-    assert said.startswith("StarPar: 1 rows would be added, 0 would be replaced, 0 there already; ")
+    assert said.startswith("StarPar: 1 row would be added, 0 would be replaced, 0 there already; ")
     said = run(*words)
     assert said.startswith("StarPar: 1 rows added, 0 replaced, 0 there already; 1 of 2 without an")
     assert f"no object: {path}, row 1 (from 0): dec -70.25, ra 200.5" in said
@@ -60,6 +60,7 @@ def test_loading_says_what_it_did(sky: Path, tmp_path: Path) -> None:
 
 def test_mistakes_in_loading(sky: Path, tmp_path: Path) -> None:
     path = stars(sky, tmp_path / "s.csv")
+    assert "There are galphot, lensing, starpar." in run("load", "measure", sky, path, code=2)
     assert "FILE" in run("load", "starpar", sky, code=2)
     assert "no column of StarPar" in run("load", "starpar", sky, path, code=1)
     assert "match radius" in run("load", "starpar", sky, path, "--radius", 0, code=1)

@@ -93,13 +93,15 @@ def test_a_file_that_another_command_wrote(catdir, stars, tmp_path):
 def test_nothing_near_is_said(catdir, tmp_path):
     path = tmp_path / "far.csv"
     path.write_text("ra,dec\n10,-80\n")
-    assert "no object within 1 arcsec of any of 1 rows" in run(catdir, path).stderr
+    assert "no object within 1 arcsec of any of 1 row" in run(catdir, path).stderr
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ((), 1, "the table has no column ra; say which"),
+        ((), 1, "the table has no column ra; say which columns hold right ascension"),
+        ((), 1, "list.csv: "),
+        ((), 1, "(options --ra and --dec)"),
         (("--ra", "RAJ2000", "--dec", "de"), 1, "no single column 'de'"),
         ((*PLACES, "--other-columns", "name"), 1, "has no column 'name'; it has label, RAJ2000"),
         ((*PLACES, "--radius", "0"), 1, "match radius 0.0 arcsec is not above 0"),

@@ -63,7 +63,11 @@ def test_a_dry_run_says_what_delete_does(catdir: Path, words: tuple[Any, ...], n
 
 
 def test_delete_without_conditions(catdir: Path):
+    assert "say which images" in dvo("delete", "images", catdir, code=2)
+    assert "say which measures" in dvo("delete", "measures", catdir, code=2)
     assert "say where" in dvo("delete", "region", catdir, code=2)
+    assert "'NAMES...'" in dvo("delete", "catalog", catdir, code=2)
+    assert "There are catalog, images, measures, region." in dvo("delete", "night", code=2)
     assert "exclude each other" in dvo(
         "delete", "region", catdir, "--cone", 1, 2, 3, "--region", 1, 2, 3, 4, code=2
     )
