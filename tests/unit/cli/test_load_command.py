@@ -50,7 +50,7 @@ def test_loading_says_what_it_did(sky: Path, tmp_path: Path) -> None:
     said = run(*words, "--dry-run")
     assert said.startswith("StarPar: 1 row would be added, 0 would be replaced, 0 there already; ")
     said = run(*words)
-    assert said.startswith("StarPar: 1 rows added, 0 replaced, 0 there already; 1 of 2 without an")
+    assert said.startswith("StarPar: 1 row added, 0 replaced, 0 there already; 1 of 2 without an")
     assert f"no object: {path}, row 1 (from 0): dec -70.25, ra 200.5" in said
     found = json.loads(run(*words, "--json"))
     assert (found["n_rows"], found["n_added"], found["n_unchanged"]) == (2, 0, 1)

@@ -222,8 +222,8 @@ def test_images_that_cannot_be_looked_at_are_named(tmp_path: Path) -> None:
         "without a detection limit": 1,
     }
     done = CliRunner().invoke(dvo_command, ["missing", str(path), "--limit", "19"])
-    assert "1 images looked at" in done.output
-    assert "left out: 1 images looked at before" in done.output
+    assert "1 image looked at" in done.output
+    assert "left out: 1 image looked at before" in done.output
 
 
 @pytest.mark.parametrize(
