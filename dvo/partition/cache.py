@@ -6,9 +6,10 @@ when the budget is spent. Arrays handed out are read-only.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import CorruptTableError
-from dvo.partition.kernels import move_words
+from dvo.partition.kernels import move_words, tile_edges
 from dvo.partition.open_files import FileShape, OpenFiles
 from dvo.tables.fits.jobs import run_jobs
 
@@ -235,6 +236,8 @@ class TileCache:
         rows: I64,
         places: I64,
         column: Callable[[str], Array],
+        *,
+        once: bool = False,
     ) -> None:
         """Read some columns of rows that may lie apart, and put each row where it belongs.
 
@@ -250,6 +253,9 @@ class TileCache:
             Where each goes.
         column : callable
             Gives the array that values of a column go into, by its name.
+        once : bool
+            Whether nobody will ask for these rows again, and others read beside this thread:
+            then they are not kept, and all is done in it.
 
         Raises
         ------
@@ -258,36 +264,61 @@ class TileCache:
         """
         first, last = (int(places.min()), int(places.max())) if len(places) else (0, -1)
         shape = self._files.shape(path)
-        tile = shape.tile_rows
         stored = [n for n in names if n in shape.names]
-        # Rows ascend, so their tiles do; np.unique would take longer than the decoding.
-        tiles = rows // tile
         into = {name: column(name) for name in stored}
         if len(rows) and (first < 0 or any(last >= len(to) for to in into.values())):
             raise CorruptTableError(
                 f"{self._root / path}: has values for row {first if first < 0 else last} of a "
                 f"table that has no such row; run: dvo check --deep {self._root}"
             )
-        if len(rows) and rows[-1] >= shape.n_rows:
+        if len(rows) and not 0 <= rows.min() <= rows.max() < shape.n_rows:
+            row = rows.min() if rows.min() < 0 else rows.max()
             raise CorruptTableError(
-                f"{self._root / path}: has {shape.n_rows} rows, but row {rows[-1]} is asked "
+                f"{self._root / path}: has {shape.n_rows} rows, but row {row} is asked "
                 f"for; run: dvo check --deep {self._root}"
             )
-        begins = np.flatnonzero(np.diff(tiles, prepend=-1))
-        edges = np.append(begins, len(rows)).tolist()
-        numbers = tiles[begins]
-        for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) > 1) + 1):
-            # A few tiles at a time: they stay in the processor's memory till they are used.
-            for some in np.split(run, range(_TILES_AT_ONCE, len(run), _TILES_AT_ONCE)):
-                if len(some) == 0:
-                    continue
-                start, stop = int(numbers[some[0]]), int(numbers[some[-1]]) + 1
-                values = self._get(path, stored, range(start, stop))
-                for k, t in zip(some.tolist(), range(start, stop), strict=True):
-                    here = slice(edges[k], edges[k + 1])
-                    of, to = rows[here] - t * tile, places[here]
-                    for name in stored:
-                        _move_rows(values[path, name, t], of, into[name], to)
+        numbers, edges = tile_edges(rows, shape.tile_rows)
+        read = self._read_once if once else self._read_each
+        for begin, end in _neighbours(numbers):
+            tiles = range(int(numbers[begin]), int(numbers[end - 1]) + 1)
+            k = begin
+            for n_tiles, values in read(path, stored, tiles):
+                here = slice(edges[k], edges[k + n_tiles])
+                of, to = rows[here] - int(numbers[k]) * shape.tile_rows, places[here]
+                for name in stored:
+                    _move_rows(values[name], of, into[name], to)
+                k += n_tiles
+
+    def _read_each(
+        self, path: str, names: Sequence[str], tiles: range
+    ) -> Iterator[tuple[int, dict[str, Array]]]:
+        """Columns of tile after tile, each with the number of its tiles: one."""
+        found = self._get(path, names, tiles)
+        for t in tiles:
+            yield 1, {name: found[path, name, t] for name in names}
+
+    def _read_once(
+        self, path: str, names: Sequence[str], tiles: range
+    ) -> Iterator[tuple[int, dict[str, Array]]]:
+        """Columns of tiles that go elsewhere; what shares the last of them will want it, too."""
+        first, last = tiles.start, tiles.stop - 1
+        with self._mutex:
+            start = {name: self._tiles.get((path, name, first)) for name in names}
+        held = {name: values for name, values in start.items() if values is not None}
+        if len(held) == len(names):
+            yield 1, held
+            first += 1
+        if first > last:
+            return
+        shape = self._files.shape(path)
+        tile, stop = shape.tile_rows, min((last + 1) * shape.tile_rows, shape.n_rows)
+        with self._files.use(path) as file:
+            data = file.read(names, start=first * tile, stop=stop)
+        ends = {name: values[(last - first) * tile :].copy() for name, values in data.items()}
+        for values in ends.values():
+            values.flags.writeable = False
+        self._keep(((path, name, last), values) for name, values in ends.items())
+        yield last + 1 - first, data
 
     def fetch(self, path: str, names: Sequence[str], runs: Sequence[tuple[int, int]]) -> None:
         """Bring columns of some runs of rows into memory; `rows` finds them there.
@@ -373,6 +404,18 @@ class TileCache:
                 key, values = held.popitem(last=False)
                 self._made.pop(key, None)
                 self._n_bytes -= values.nbytes
+
+
+def _neighbours(numbers: I64) -> Iterator[tuple[int, int]]:
+    """Where runs of neighbouring tiles begin and end, a few tiles each.
+
+    What is read at once stays in the processor's memory until it is used.
+    """
+    breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
+    edges = [0, *breaks.tolist(), len(numbers)] if len(numbers) else []
+    for begin, end in itertools.pairwise(edges):
+        for k in range(begin, end, _TILES_AT_ONCE):
+            yield k, min(k + _TILES_AT_ONCE, end)
 
 
 def _move_rows(source: Array, rows: I64, target: Array, places: I64) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.partition.cache import TileCache
+from dvo.partition.kernels import spread_runs
 from dvo.partition.manifest import PartTable
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.schema import TableSchema
@@ -34,6 +35,8 @@ def gather_rows(
     parts: PartTable,
     regions: I64,
     edges: I64,
+    *,
+    once: bool = False,
 ) -> ColumnTable:
     """Put a table of many regions together.
 
@@ -51,6 +54,8 @@ def gather_rows(
         The regions, ascending.
     edges : ndarray of int64, shape (n + 1,)
         Row of the result at which each region begins, and where the last one ends.
+    once : bool
+        Whether nobody will ask for these rows again, as in `TileCache.deal_out`.
 
     Returns
     -------
@@ -76,7 +81,7 @@ def gather_rows(
     columns: dict[str, Array] = {}
     for group in _rounds(parts, first_of_region):
         _deal_out(cache, schema, names, parts.take(group), places[group],
-                  columns, n_rows, is_patch=bool(is_patch[group[0]]))  # fmt: skip
+                  columns, n_rows, is_patch=bool(is_patch[group[0]]), once=once)  # fmt: skip
     return ColumnTable(schema, columns, n_rows)
 
 
@@ -99,6 +104,7 @@ def _deal_out(
     n_rows: int,
     *,
     is_patch: bool,
+    once: bool,
 ) -> None:
     """Put the rows of parts of one file where they belong."""
     path = parts.rows_of_files[int(parts.files[0])].path
@@ -115,7 +121,7 @@ def _deal_out(
             columns[name] = schema[name].nulls(n_rows)
         return columns[name]
 
-    cache.deal_out(path, names, rows, places_of_rows, column)
+    cache.deal_out(path, names, rows, places_of_rows, column, once=once)
 
 
 def row_runs(starts: I64, sizes: I64) -> I64:
@@ -131,8 +137,7 @@ def row_runs(starts: I64, sizes: I64) -> I64:
     ndarray of int64, shape (sizes.sum(),)
         The rows.
     """
-    shift = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
-    return np.asarray(shift + np.arange(len(shift)))
+    return spread_runs(starts.astype(np.int64, copy=False), sizes.astype(np.int64, copy=False))
 
 
 def patched_rows(cache: TileCache, parts: PartTable) -> Iterator[tuple[I64, I64, I64]]:

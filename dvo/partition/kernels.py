@@ -23,6 +23,8 @@ __all__ = [
     "move_words",
     "near_edge",
     "region_bounds",
+    "spread_runs",
+    "tile_edges",
 ]
 
 F64 = NDArray[np.float64]
@@ -360,6 +362,35 @@ def near_edge(ra: F64, dec: F64, region: I32, bounds: F64, reach: float) -> NDAr
         width = 1.0 - 0.5 * d * d if abs(d) < 0.7 else math.cos(d)
         out[i] = (ra[i] - bounds[r, 0]) * width < reach or (bounds[r, 1] - ra[i]) * width < reach
     return out
+
+
+@kernel
+def spread_runs(starts: I64, sizes: I64) -> I64:
+    """Numbers of all rows of some runs, one run after the other."""
+    out = np.empty(sizes.sum(), np.int64)
+    k = 0
+    for i in range(starts.size):
+        for row in range(starts[i], starts[i] + sizes[i]):
+            out[k] = row
+            k += 1
+    return out
+
+
+@kernel
+def tile_edges(rows: I64, tile: int) -> tuple[I64, I64]:
+    """Tiles that ascending rows lie in, and the places where the rows of each begin and end."""
+    tiles = np.empty(rows.size, np.int64)
+    edges = np.empty(rows.size + 1, np.int64)
+    n = 0
+    stop = 0  # row behind the last tile so far
+    for i in range(rows.size):
+        if i == 0 or rows[i] >= stop or rows[i] < stop - tile:
+            tiles[n] = rows[i] // tile
+            stop = (tiles[n] + 1) * tile
+            edges[n] = i
+            n += 1
+    edges[n] = rows.size
+    return tiles[:n].copy(), edges[: n + 1].copy()
 
 
 @kernel

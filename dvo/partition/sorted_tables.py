@@ -30,8 +30,12 @@ __all__ = ["GROUP_ROWS", "OWN_FILE_ROWS", "TABLES", "WAITING", "Dealt", "inside"
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-OWN_FILE_ROWS = TILE_ROWS
-"""Measures from which a catalog has files of its own: a whole tile."""
+OWN_FILE_ROWS = 8 * TILE_ROWS
+"""Measures from which a catalog has files of its own.
+
+A file costs a sync, two headers and its place in the manifest; below this size that is more
+than what is in it, and a survey has very many small catalogs.
+"""
 
 GROUP_ROWS = 500_000
 """Rows of catalogs that are sorted together; the small ones of them share a file."""
@@ -193,9 +197,9 @@ def _read(
     view: View, regions: Sequence[int]
 ) -> tuple[ColumnTable, ColumnTable, ColumnTable, I64, I64]:
     """Average, SecFilt, Measure; where the objects of each region begin; objects of measures."""
-    average, edges = view.read_many(AVERAGE, regions, AVERAGE.stored_names)
-    secfilt, _ = view.read_many(SECFILT, regions, SECFILT.stored_names)
-    measure, runs = view.read_many(MEASURE, regions, MEASURE.stored_names)
+    average, edges = view.read_many(AVERAGE, regions, AVERAGE.stored_names, once=True)
+    secfilt, _ = view.read_many(SECFILT, regions, SECFILT.stored_names, once=True)
+    measure, runs = view.read_many(MEASURE, regions, MEASURE.stored_names, once=True)
     objects = np.repeat(edges[:-1], np.diff(runs)) + measure["ave_ref"]
     return average, secfilt, measure, edges, objects
 
@@ -216,7 +220,7 @@ def _in_order(
     for satellite in SATELLITES:
         schema = satellite.schema
         if parts.are(table=schema.name).any():
-            table, _ = view.read_many(schema, regions, schema.stored_names)
+            table, _ = view.read_many(schema, regions, schema.stored_names, once=True)
         elif satellite.count in average:
             table = ColumnTable(schema, {}, 0)
         else:

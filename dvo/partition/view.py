@@ -309,7 +309,12 @@ class View:
         )  # fmt: skip
 
     def read_many(
-        self, schema: TableSchema, regions: Sequence[int], columns: Iterable[str]
+        self,
+        schema: TableSchema,
+        regions: Sequence[int],
+        columns: Iterable[str],
+        *,
+        once: bool = False,
     ) -> tuple[ColumnTable, Array]:
         """Read a table of many regions at once, all their rows.
 
@@ -323,6 +328,8 @@ class View:
             Which regions, ascending.
         columns : iterable of str
             Which columns, of those that are stored.
+        once : bool
+            Whether nobody will ask for these rows again, as in `TileCache.deal_out`.
 
         Returns
         -------
@@ -348,7 +355,7 @@ class View:
             sizes = np.zeros(len(of), np.int64)
             np.add.at(sizes, np.searchsorted(of, parts.regions[is_rows]), parts.sizes[is_rows])
         edges = np.concatenate([[0], np.cumsum(sizes)])
-        return gather_rows(self._cache, schema, names, parts, of, edges), edges
+        return gather_rows(self._cache, schema, names, parts, of, edges, once=once), edges
 
     def pieces(
         self, schema: TableSchema, regions: Sequence[int], names: Sequence[str], make: Make

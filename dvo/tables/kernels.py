@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from dvo.jit import kernel
 
-__all__ = ["sky_keys"]
+__all__ = ["rows_by_object", "sky_keys"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
+
 _STEPS = 65535.0
+_FEW = 64
+"""Measures of an object up to which moving each to its place is the fastest way to sort."""
 
 
 @kernel
@@ -63,3 +66,43 @@ def sky_keys(ra: F8, dec: F8, edges: I8) -> NDArray[np.uint32]:
                 key |= ((b >> np.uint32(bit)) & one) << np.uint32(2 * bit + 1)
             out[i] = key
     return out
+
+
+@kernel
+def rows_by_object(objects: I8, time: I8, edges: I8) -> I8:
+    """Order of measures by their objects, those of an object by time.
+
+    Parameters
+    ----------
+    objects : ndarray of int64, shape (n,)
+        Object of each measure.
+    time : ndarray of int64, shape (n,)
+        When each was made, in any unit.
+    edges : ndarray of int64, shape (n_objects + 1,)
+        Where the measures of each object begin in the result, and where the last ones end.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Rows, in that order; equal ones as they were.
+    """
+    place = edges[:-1].copy()
+    rows = np.empty(len(objects), np.int64)
+    for i in range(len(objects)):
+        k = place[objects[i]]
+        place[objects[i]] += 1
+        rows[k] = i
+    for j in range(len(edges) - 1):
+        first, last = edges[j], edges[j + 1]
+        if last - first > _FEW:
+            some = rows[first:last].copy()
+            rows[first:last] = some[np.argsort(time[some], kind="mergesort")]
+            continue
+        for k in range(first + 1, last):
+            row = rows[k]
+            at = k
+            while at > first and time[rows[at - 1]] > time[row]:
+                rows[at] = rows[at - 1]
+                at -= 1
+            rows[at] = row
+    return rows

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.kernels import sky_keys
+from dvo.tables.kernels import rows_by_object, sky_keys
 
 __all__ = ["sort_catalogs"]
 
@@ -51,11 +51,11 @@ def sort_catalogs(
     n_filters = len(secfilt) // len(average) if len(average) else 0
     sec_order = (order[:, None] * n_filters + np.arange(n_filters)).ravel()
     ref = rank[objects]
-    rows = np.lexsort((measure["time"], ref))
-    measure, ref = measure.take(rows), ref[rows]
     average = average.take(order)
     n_measure = np.bincount(ref, minlength=len(average))
     before = np.concatenate([[0], np.cumsum(n_measure)])
+    rows = rows_by_object(ref, measure["time"], before)
+    measure, ref = measure.take(rows), ref[rows]
     runs = before[edges]
     # Objects and measures are counted through all catalogs here, and from 0 in each there.
     measure["ave_ref"] = (ref - np.repeat(edges[:-1], np.diff(runs))).astype(np.uint32)

@@ -231,20 +231,21 @@ class CompressedTable:
                 f"{self.hdu.where}: its descriptors claim more bytes than the heap "
                 f"of {self.heap_bytes} has"
             )
-        for i, (number, field) in enumerate(columns):
+        for number, field in columns:
             self.check_field(number, field)
-            short = np.zeros_like(bad)
-            short[:, i] = sizes[:, i] * float(MAX_EXPANSION) + 64 < self._least(field, first, stop)
-            self._report(short, columns, first, sizes, offsets, f"too short for {field.form!r}")
+        short = sizes * float(MAX_EXPANSION) + 64 < self._least(columns, first, stop)
+        self._report(short, columns, first, sizes, offsets, "too short for what they should hold")
         return Descriptors(first, sizes, offsets)
 
-    def _least(self, field: Field, first: int, stop: int) -> NDArray[np.float64]:
-        """Bytes that each tile expands to; as floats, which cannot overflow."""
-        width = float(field.width + (_DESCRIPTOR if field.pointer and field.width else 0))
-        sizes = np.full(stop - first, self.tile_rows * width)
+    def _least(
+        self, columns: Sequence[tuple[int, Field]], first: int, stop: int
+    ) -> NDArray[np.float64]:
+        """Bytes that tiles expand to, shape (tiles, columns); as floats, which cannot overflow."""
+        widths = [f.width + (_DESCRIPTOR if f.pointer and f.width else 0) for _, f in columns]
+        rows = np.full(stop - first, float(self.tile_rows))
         if stop == self.n_tiles and stop > first:
-            sizes[-1] = self.rows_of(stop - 1) * width
-        return sizes
+            rows[-1] = self.rows_of(stop - 1)
+        return rows[:, None] * np.array(widths, np.float64)
 
     def _report(
         self,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from dvo.errors import StorageError
+from dvo.errors import CorruptTableError, StorageError
 from dvo.partition import open_files as module
 from dvo.partition.bounds import Cone
 from dvo.partition.cache import PieceRun, TileCache
@@ -43,7 +44,8 @@ def test_rows_of_any_place(tmp_path, values, rng):
                                       values[start:stop])  # fmt: skip
         rows = np.flatnonzero(rng.random(N_ROWS) < rng.choice([0.01, 0.5]))
         places, found = rng.permutation(N_ROWS)[: len(rows)], {"x": np.zeros(N_ROWS)}
-        cache.deal_out("table", ["x", "absent"], rows, places, found.__getitem__)
+        once = bool(rng.random() < 0.5)
+        cache.deal_out("table", ["x", "absent"], rows, places, found.__getitem__, once=once)
         expected = np.zeros(N_ROWS)
         expected[places] = values[rows]
         np.testing.assert_array_equal(found["x"], expected)
@@ -60,6 +62,49 @@ def test_what_is_kept_is_no_more_than_allowed(tmp_path, values):
     with pytest.raises(ValueError, match="read-only"):
         cache.rows("table", ["x"], 0, 10)["x"][0] = 1.0
     cache.close()
+
+
+def test_what_is_read_once_is_not_kept_but_its_last_tile(tmp_path, values):
+    cache, found = open_cache(tmp_path, 20), {"x": np.zeros(N_ROWS)}
+    rows = np.arange(5 * TILE + 7, 9 * TILE + 3)
+    cache.deal_out("table", ["x"], rows, rows, found.__getitem__, once=True)
+    np.testing.assert_array_equal(found["x"][rows], values[rows])
+    assert list(cache._tiles) == [("table", "x", 9)]
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_rows_that_do_not_ascend_are_refused_or_found(tmp_path, values, once):
+    """Whatever a damaged manifest asks for, memory outside the tiles is never touched."""
+    cache, found = open_cache(tmp_path, 20), {"x": np.zeros(N_ROWS)}
+    rows = np.array([0, 700, 3, 480, 999])
+    cache.deal_out("table", ["x"], rows, rows, found.__getitem__, once=once)
+    np.testing.assert_array_equal(found["x"][rows], values[rows])
+    with pytest.raises(CorruptTableError, match="has 1000 rows"):
+        cache.deal_out("table", ["x"], np.array([5, 1000]), np.arange(2), found.__getitem__)
+    with pytest.raises(CorruptTableError, match="has 1000 rows"):
+        cache.deal_out("table", ["x"], np.array([-1, 5]), np.arange(2), found.__getitem__)
+
+
+def test_many_threads_and_few_open_files(tmp_path, rng, monkeypatch):
+    """A file is read to the end even if meanwhile others take its place among the open ones."""
+    monkeypatch.setattr(module, "_MAX_OPEN", 2)
+    field = Field.from_column(Column("x", "f8", ""))
+    expected = [rng.random(N_ROWS) for _ in range(8)]
+    for k, x in enumerate(expected):
+        write_fits(tmp_path / str(k), [TableHDU("T", (field,), {"x": x}, tile_rows=TILE)])
+    cache = open_cache(tmp_path, 3)
+
+    def read(k):
+        return all(
+            np.array_equal(cache.rows(str(n % 8), ["x"], 0, N_ROWS)["x"], expected[n % 8])
+            for n in range(k, k + 40)
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read, range(4)))
+    n_open = len(list(Path("/proc/self/fd").iterdir()))
+    cache.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == n_open - 2
 
 
 def test_threads_share_a_database(tmp_path, monkeypatch):
