@@ -173,7 +173,7 @@ def read_batch(view: View, regions: Sequence[int]) -> CatalogBatch:
     CatalogBatch
         Their tables.
     """
-    found = {s.name: view.read_many(s, regions, _COLUMNS[s.name])
+    found = {s.name: view.read_many(s, regions, _COLUMNS[s.name], once=True)
              for s in (AVERAGE, SECFILT, MEASURE)}  # fmt: skip
     average, edges = found[AVERAGE.name]
     measure, runs = found[MEASURE.name]
@@ -195,5 +195,5 @@ def _read_satellites(view: View, regions: Sequence[int]) -> dict[str, tuple[Colu
         if parts.are(table=schema.name).any():
             wanted = {"ave_ref", "obj_id", "cat_id", "photcode", *satellite.key}
             names = [n for n in schema.stored_names if n in wanted]
-            found[schema.name] = view.read_many(schema, regions, names)
+            found[schema.name] = view.read_many(schema, regions, names, once=True)
     return found

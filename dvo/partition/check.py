@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -255,8 +257,8 @@ class _Checker:
             repeats = {what: stack.enter_context(RepeatFinder()) for what in _NUMBERS}
             regions, done = view.regions(), 0
             is_whole = True
-            for some in region_batches(view, regions):
-                is_whole &= self._check_regions(view, some, bad, images, repeats)
+            for some, read in _read_ahead(view, regions):
+                is_whole &= self._check_regions(view, some, read, bad, images, repeats)
                 done += len(some)
                 if progress is not None:
                     progress(done, len(regions))
@@ -269,29 +271,30 @@ class _Checker:
         self,
         view: View,
         regions: list[int],
+        read: Callable[[], _Read],
         bad: set[str],
         images: ImageRules,
         repeats: dict[str, RepeatFinder],
     ) -> bool:
         """Check the tables of some regions; tells whether all of them could be read."""
         try:
-            faults = list(find_part_faults(view, regions))
-            unfit = {region for region, _ in faults}
-            fit = [region for region in regions if region not in unfit]
-            batch = read_batch(view, fit) if fit else None
+            faults, batch = read()
         except UnknownSnapshotError:
             raise
         except StorageError as err:
             if len(regions) > 1:
                 # One damaged file must not keep the others from being looked at.
-                each = [self._check_regions(view, [r], bad, images, repeats) for r in regions]
+                each = [
+                    self._check_regions(view, [r], partial(_read, view, [r]), bad, images, repeats)
+                    for r in regions
+                ]
                 return all(each)
             self._add_unread(err, bad, view.sky.region(regions[0]).name)
             return False
-        self._add(fault for _, fault in faults)
+        self._add(faults)
         if batch is not None:
             self._check_batch(batch, images, repeats)
-        return not unfit
+        return not faults
 
     def _check_batch(
         self, batch: CatalogBatch, images: ImageRules, repeats: dict[str, RepeatFinder]
@@ -317,6 +320,30 @@ class _Checker:
         shown = repeats[:_REPEATS_SHOWN]
         for number in shown:
             self._add([_locate(view, what, number, len(repeats))])
+
+
+_Read = tuple[list[Fault], CatalogBatch | None]
+
+
+def _read(view: View, regions: list[int]) -> _Read:
+    """Faults of the parts of some regions, and the tables of those whose parts fit together."""
+    found = list(find_part_faults(view, regions))
+    unfit = {region for region, _ in found}
+    fit = [region for region in regions if region not in unfit]
+    return [fault for _, fault in found], read_batch(view, fit) if fit else None
+
+
+def _read_ahead(view: View, regions: list[int]) -> Iterator[tuple[list[int], Callable[[], _Read]]]:
+    """Batches of regions, each with what gives its tables; read while those before are checked."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting: deque[tuple[list[int], Future[_Read]]] = deque()
+        for some in region_batches(view, regions):
+            waiting.append((some, reader.submit(_read, view, some)))
+            if len(waiting) > 1:
+                first, read = waiting.popleft()
+                yield first, read.result
+        for last, read in waiting:
+            yield last, read.result
 
 
 def _objects(batch: CatalogBatch) -> tuple[U64, Bool]:
