@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from dvo.errors import UnknownColumnError
+from dvo.partition import compact
+from dvo.partition.layout import STAGED
 from dvo.partition.operations import register
+from dvo.partition.write_operations import register_write
 from dvo.tables.average import AVERAGE
 from dvo.tables.measure import MEASURE
 
@@ -87,6 +91,26 @@ def wait(view, regions, request, tables):
     return pa.table({"region": list(regions)})
 
 
+def write(change, regions, request):
+    """Compact, as files beside the database tell: `full` names processes whose disk is full;
+    where `wait` is, leave a mark with the work done and untold, and wait for `go`."""
+    folder = change.base.catdir.parent
+    has_no_room = str(os.getpid()) in folder.joinpath("full").read_text().split()
+    root = os.fsencode(change.base.catdir / STAGED)
+    if has_no_room:
+        ctypes.CDLL(None).fault_arm(root, ctypes.c_long(3), 4, 1 | 4)  # see tests/fault/shim.c
+    try:
+        compact._compact(change, regions, request)
+    finally:
+        if has_no_room:
+            ctypes.CDLL(None).fault_arm(b"", ctypes.c_long(0), 0, 0)
+    if (folder / "wait").exists():
+        (folder / f"begun-{regions[0]}").write_text(str(os.getpid()))
+        while not (folder / "go").exists():
+            time.sleep(0.01)
+
+
 for _operation in (rows, mean, echo, big, refuse, crash, wrong, die, wait):
     register(f"test-{_operation.__name__}", _operation)
 register("test-secret", echo, role="ingest")
+register_write("test-write", write)

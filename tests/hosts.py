@@ -8,9 +8,11 @@ serves until it is killed, or until its standard input is closed: when the test 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from dvo.partition.hosts.keys import Authority, read_keys
 from dvo.partition.hosts.server import HostServer
 from dvo.partition.store import Store
 
-MODULES = ("tests.engine_operations",)
+MODULES = ("tests.engine_operations", "dvo.partition.compact", "dvo.partition.deal")
 
 
 class RunningHost:
@@ -51,17 +53,30 @@ class RunningHost:
 
 
 class Hosts:
-    """Some hosts of a database, in its HostTable and assigned to its catalogs."""
+    """Some hosts of a database, in its HostTable and assigned to its catalogs.
+
+    They listen on ports of the loopback interface, where anybody may read; with `private` on
+    Unix sockets, where their owner may write, too.
+    """
 
     def __init__(
-        self, catdir: Path, n: int, *, backups: bool = True, copies: dict[int, Path] | None = None
+        self,
+        catdir: Path,
+        n: int,
+        *,
+        backups: bool = True,
+        copies: dict[int, Path] | None = None,
+        private: bool = False,
     ) -> None:
         self.catdir = catdir
+        # The path of a socket may not be long, and those of tests are.
+        self._sockets = tempfile.mkdtemp(prefix="dvo-") if private else ""
         self.running: dict[int, RunningHost] = {}
         try:
             for number in range(1, n + 1):
                 path = (copies or {}).get(number, catdir)
-                self.running[number] = RunningHost(path, number, "tcp://127.0.0.1:*")
+                endpoint = f"ipc://{self._sockets}/{number}" if private else "tcp://127.0.0.1:*"
+                self.running[number] = RunningHost(path, number, endpoint)
         except BaseException:
             self.close()
             raise
@@ -85,6 +100,8 @@ class Hosts:
     def close(self) -> None:
         for host in self.running.values():
             host.end()
+        if self._sockets:
+            shutil.rmtree(self._sockets)
 
     def __enter__(self) -> Self:
         return self

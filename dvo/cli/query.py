@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from dvo.cli.engine_option import engine_option, workers_option
 from dvo.cli.output import Output, format_option, output_option
 from dvo.cli.snapshot_option import snapshot_option
 
@@ -28,14 +29,8 @@ __all__ = ["query"]
     metavar="NAME=FILE",
     help="A table (FITS, VOTable, CSV, Parquet) that the query calls upload.NAME; repeatable.",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(["inline", "processes", "hosts", "parsl"]),
-    default="inline",
-    show_default=True,
-    help="Work in this process, in several, in the partition hosts (dvo host), or by Parsl.",
-)
-@click.option("--workers", type=click.IntRange(1), help="How many work at a time.")
+@engine_option
+@workers_option
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Time limit [s].")
 @click.option("--explain", is_flag=True, help="Say how it would be answered; read nothing.")
 @snapshot_option

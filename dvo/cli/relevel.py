@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dvo.cli.counted import counted
+from dvo.cli.engine_option import engine_option, open_writing_engine, workers_option
 
 __all__ = ["relevel"]
 
@@ -14,8 +15,10 @@ __all__ = ["relevel"]
 @click.command()
 @click.argument("catdir", type=click.Path(path_type=Path))
 @click.argument("level", type=click.IntRange(0, 5))
+@engine_option
+@workers_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def relevel(catdir: Path, level: int, *, as_json: bool) -> None:
+def relevel(catdir: Path, level: int, *, engine: str, workers: int | None, as_json: bool) -> None:
     """Bring all of CATDIR to LEVEL; regions that were split are so no more.
 
     Objects keep all their numbers, and queries find what they found before. All is one
@@ -33,10 +36,14 @@ def relevel(catdir: Path, level: int, *, as_json: bool) -> None:
     from dvo.reshape.partition import relevel as change_level  # noqa: PLC0415
 
     show = progress_line()
-    with Store(catdir, writable=True, command="dvo relevel") as store:
+    with (
+        Store(catdir, writable=True, command="dvo relevel") as store,
+        open_writing_engine(engine, store, workers) as opened,
+    ):
         done = change_level(
-            store, level, progress=lambda k, of: show(f"{k} of {of} catalogs dealt out")
-        )
+            store, level, engine=opened,
+            progress=lambda k, of: show(f"{k} of {of} catalogs dealt out"),
+        )  # fmt: skip
         show("")
     if as_json:
         facts = asdict(done)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dvo.cli.counted import counted
+from dvo.cli.engine_option import engine_option, open_writing_engine, workers_option
 
 __all__ = ["split"]
 
@@ -26,6 +27,8 @@ __all__ = ["split"]
     metavar="N",
     help="From now on split catalogs above N measures when they are compacted; 0 for never.",
 )
+@engine_option
+@workers_option
 @click.option("--dry-run", is_flag=True, help="Say what would be split; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def split(
@@ -34,6 +37,8 @@ def split(
     *,
     larger_than: int | None,
     split_at: int | None,
+    engine: str,
+    workers: int | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -76,10 +81,11 @@ def split(
         if split_at is not None:
             set_split_limit(store, split_at)
         show = progress_line()
-        done = split_regions(
-            store, regions, larger_than=larger_than or 0,
-            progress=lambda k, of: show(f"{k} of {of} catalogs dealt out"),
-        )  # fmt: skip
+        with open_writing_engine(engine, store, workers) as opened:
+            done = split_regions(
+                store, regions, larger_than=larger_than or 0, engine=opened,
+                progress=lambda k, of: show(f"{k} of {of} catalogs dealt out"),
+            )  # fmt: skip
         show("")
     if as_json:
         click.echo(json.dumps(asdict(done)))

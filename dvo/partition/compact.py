@@ -8,34 +8,38 @@ measures lie together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dvo.partition.deal import split_crowded
 from dvo.partition.manifest import ALL_SKY, CatalogRow, Part
-from dvo.partition.sorted_tables import (
-    GROUP_ROWS,
-    OWN_FILE_ROWS,
-    TABLES,
-    WAITING,
-    read_sorted,
-    write_sorted,
-)
+from dvo.partition.sorted_tables import OWN_FILE_ROWS, read_sorted, write_sorted
 from dvo.partition.store import Store
-from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
+from dvo.partition.write_operations import (
+    GROUP_ROWS,
+    Group,
+    Runner,
+    register_write,
+    write_groups,
+)
+from dvo.partition.writing import TABLES, Writing
 from dvo.tables.fits import Level
 from dvo.tables.image import IMAGE
 
 __all__ = ["compact_busy", "resort"]
+
+_OPERATION = "compact"
 
 
 def resort(
     store: Store,
     regions: Iterable[int] | None = None,
     *,
+    engine: Runner | None = None,
     progress: Callable[[int, int], None] | None = None,
     own_file_rows: int = OWN_FILE_ROWS,
 ) -> int:
@@ -50,6 +54,8 @@ def resort(
         Open for writing.
     regions : iterable of int, optional
         Which; None for all.
+    engine : Runner, optional
+        Where catalogs are read, sorted and written; None for the threads of this process.
     progress : callable, optional
         Called with regions done and regions in all.
     own_file_rows : int
@@ -62,16 +68,16 @@ def resort(
     """
     view = store.view()
     wanted = view.regions() if regions is None else sorted(set(regions))
-    view, n_split = split_crowded(store, view, wanted, level="small")
+    view, n_split = split_crowded(store, view, wanted, level="small", engine=engine)
     # What was split is compact.
     wanted = [r for r in wanted if view.catalog(r).n_average] if n_split else wanted
     images = view.parts(IMAGE, ALL_SKY) if regions is None else []
-    work = _Compaction(store, view, "small", own_file_rows)
+    work = _Compaction(store, view, "small", own_file_rows, engine)
     some_images = images if len(images) > 1 else []
     return n_split + work.run(_not_compact(view, wanted), some_images, progress)
 
 
-def compact_busy(store: Store, *, at_least: int) -> int:
+def compact_busy(store: Store, *, at_least: int, engine: Runner | None = None) -> int:
     """Compact the catalogs that have become slow to read, and the Image table.
 
     A catalog is due when its Measure rows are in `at_least` parts and the loose ones have
@@ -85,6 +91,8 @@ def compact_busy(store: Store, *, at_least: int) -> int:
         Open for writing.
     at_least : int
         Parts below which a catalog is left alone.
+    engine : Runner, optional
+        Where catalogs are read, sorted and written; None for the threads of this process.
 
     Returns
     -------
@@ -92,11 +100,11 @@ def compact_busy(store: Store, *, at_least: int) -> int:
         Catalogs that were compacted or split.
     """
     due = store.manifest.busy_catalogs(at_least)
-    view, n_split = split_crowded(store, store.view(), due, level="fast")
+    view, n_split = split_crowded(store, store.view(), due, level="fast", engine=engine)
     if n_split:
         due = store.manifest.busy_catalogs(at_least)
     images = _loose_tail(view.parts(IMAGE, ALL_SKY), at_least)
-    work = _Compaction(store, view, "fast", OWN_FILE_ROWS)
+    work = _Compaction(store, view, "fast", OWN_FILE_ROWS, engine)
     return n_split + work.run(due, images, None)
 
 
@@ -137,14 +145,15 @@ def _loose_tail(parts: Sequence[Part], at_least: int) -> Sequence[Part]:
     return parts[first:] if first < len(parts) - 1 else []
 
 
+@dataclass(frozen=True)
 class _Compaction:
-    """A compaction on its way."""
+    """How catalogs are compacted."""
 
-    def __init__(self, store: Store, view: View, level: Level, own_file_rows: int) -> None:
-        self._store = store
-        self._view = view
-        self._level = level
-        self._own_file_rows = own_file_rows
+    store: Store
+    view: View
+    level: Level
+    own_file_rows: int
+    engine: Runner | None
 
     def run(
         self,
@@ -152,54 +161,51 @@ class _Compaction:
         images: Sequence[Part],
         progress: Callable[[int, int], None] | None,
     ) -> int:
-        """Compact catalogs and make one part of some of the Image table; counts catalogs."""
+        """Compact catalogs, and make one part of some of the Image table; counts catalogs."""
         if not regions and not images:
             return 0
-        view = self._view
+        view = self.view
         params = {"catalogs": len(regions), "image_parts": len(images)}
-        with self._store.begin("resort", params, view) as change:
+        request = {"level": self.level, "own_file_rows": self.own_file_rows}
+        with self.store.begin("resort", params, view) as change:
             if images:
                 table = view.read_parts(IMAGE, images)
                 change.drop_parts(images)
                 change.put_global(table, "Images", replace_all=False)
-            done: list[int] = []
-            for label, (some, n_rows) in enumerate(self._groups(regions)):
-                # What is held in memory stays bounded: a few groups, or one huge catalog.
-                change.wait(at_most=WAITING if n_rows < 2 * GROUP_ROWS else 0)
-                change.do(partial(self._compact_group, change, some, f"r{label}", done))
-                if progress is not None:
-                    progress(len(done), len(regions))
-            change.wait()
-            if progress is not None:
-                progress(len(done), len(regions))
+            groups = list(_groups(view, regions))
+            write_groups(change, _OPERATION, request, groups, engine=self.engine,
+                         progress=progress)  # fmt: skip
             change.commit()
         return len(regions)
 
-    def _groups(self, regions: Sequence[int]) -> Iterator[tuple[list[int], int]]:
-        """Regions that are dealt with together, and how many rows they have."""
-        counts = self._view.catalogs(regions)
-        group: list[int] = []
-        n_rows = 0
-        for region in regions:
-            group.append(region)
-            n_rows += counts[region].n_average + counts[region].n_measure
-            if n_rows > GROUP_ROWS:
-                yield group, n_rows
-                group, n_rows = [], 0
-        if group:
-            yield group, n_rows
 
-    def _compact_group(
-        self, change: Transaction, regions: list[int], label: str, done: list[int]
-    ) -> None:
-        view, level = self._view, self._level
-        counts = view.catalogs(regions)
-        shared = [r for r in regions if counts[r].n_measure < self._own_file_rows]
-        change.drop_parts(view.part_table(shared))  # `put_catalog` drops those of the others
-        write_sorted(change, regions, read_sorted(view, regions), level=level, label=label,
-                     own_file_rows=self._own_file_rows)  # fmt: skip
-        change.set_catalogs(
-            CatalogRow(r, row.n_average, row.next_obj_id, row.n_measure, is_sorted=True)
-            for r, row in counts.items()
-        )
-        done += regions
+def _groups(view: View, regions: Sequence[int]) -> Iterator[Group]:
+    """Regions that are dealt with together, and how many rows they have."""
+    counts = view.catalogs(regions)
+    group: list[int] = []
+    n_rows = 0
+    for region in regions:
+        group.append(region)
+        n_rows += counts[region].n_average + counts[region].n_measure
+        if n_rows > GROUP_ROWS:
+            yield group, n_rows
+            group, n_rows = [], 0
+    if group:
+        yield group, n_rows
+
+
+def _compact(change: Writing, regions: Sequence[int], request: Mapping[str, Any]) -> None:
+    """Compact a group of catalogs: a write operation."""
+    view, own_file_rows = change.base, request["own_file_rows"]
+    counts = view.catalogs(regions)
+    shared = [r for r in regions if counts[r].n_measure < own_file_rows]
+    change.drop_parts(view.part_table(shared))  # `put_catalog` drops those of the others
+    write_sorted(change, regions, read_sorted(view, regions), level=request["level"],
+                 label=f"r{regions[0]}", own_file_rows=own_file_rows)  # fmt: skip
+    change.set_catalogs(
+        CatalogRow(r, row.n_average, row.next_obj_id, row.n_measure, is_sorted=True)
+        for r, row in counts.items()
+    )
+
+
+register_write(_OPERATION, _compact)

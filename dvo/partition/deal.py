@@ -8,26 +8,19 @@ a catalog or not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dvo.partition.manifest import CatalogRow, Reach, SnapshotRow
-from dvo.partition.partition import Partition
-from dvo.partition.sorted_tables import (
-    GROUP_ROWS,
-    OWN_FILE_ROWS,
-    WAITING,
-    inside,
-    read_dealt,
-    write_sorted,
-)
+from dvo.partition.partition import Partition, partition_of
+from dvo.partition.sorted_tables import OWN_FILE_ROWS, inside, read_dealt, write_sorted
 from dvo.partition.store import Store
-from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
+from dvo.partition.write_operations import GROUP_ROWS, Group, Runner, register_write, write_groups
+from dvo.partition.writing import Writing
 from dvo.tables.average import AVERAGE
 from dvo.tables.fits import Level
 
@@ -42,6 +35,8 @@ __all__ = [
 ]
 
 I64 = NDArray[np.int64]
+
+_OPERATION = "deal"
 
 SPLIT = "split"
 """Name in the log of commits that split regions."""
@@ -81,7 +76,12 @@ def crowded_regions(view: View, regions: Iterable[int], limit: int) -> list[int]
 
 
 def split_crowded(
-    store: Store, view: View, regions: Iterable[int], *, level: Level
+    store: Store,
+    view: View,
+    regions: Iterable[int],
+    *,
+    level: Level,
+    engine: Runner | None = None,
 ) -> tuple[View, int]:
     """Split the catalogs that have more measures than the database's limit, in one commit.
 
@@ -95,6 +95,8 @@ def split_crowded(
         Catalogs to look at.
     level : {'fast', 'small'}
         How hard to compress.
+    engine : Runner, optional
+        Where catalogs are read and written; None for the threads of this process.
 
     Returns
     -------
@@ -109,7 +111,8 @@ def split_crowded(
         return view, 0
     splits = plan_splits(view, crowded, limit)
     params = {"larger_than": limit, "regions": view.sky.names(splits[:SHOWN]), "n": len(splits)}
-    deal_out(store, view, view.partition.with_splits(splits), SPLIT, params, level=level)
+    partition = view.partition.with_splits(splits)
+    deal_out(store, view, partition, SPLIT, params, level=level, engine=engine)
     return store.view(), len(crowded)
 
 
@@ -157,6 +160,7 @@ def deal_out(
     *,
     level: Level = "small",
     own_file_rows: int = OWN_FILE_ROWS,
+    engine: Runner | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SnapshotRow:
     """Bring a database to another partition, in one commit.
@@ -179,6 +183,8 @@ def deal_out(
         How hard to compress.
     own_file_rows : int
         Measures from which a catalog gets files of its own.
+    engine : Runner, optional
+        Where catalogs are read and written; None for the threads of this process.
     progress : callable, optional
         Called with catalogs dealt out and catalogs in all.
 
@@ -191,25 +197,21 @@ def deal_out(
         return view.snapshot
     filled = np.array(view.regions(), np.int64)
     moved = filled[~partition.is_leaf(filled)]
+    request = {
+        "level": level,
+        "own_file_rows": own_file_rows,
+        "partition": [partition.level, *partition.splits],
+    }
     with store.begin(command, params, view) as change:
         change.set_partition(partition)
-        dealer = _Dealer(change, view, partition, level, own_file_rows)
-        for label, (some, n_rows) in enumerate(_groups(view, partition, moved)):
-            # What is held in memory stays bounded: a few groups, or one huge catalog.
-            change.wait(at_most=WAITING if n_rows < 2 * GROUP_ROWS else 0)
-            change.do(partial(dealer.deal, some, f"d{label}"))
-            if progress is not None:
-                progress(len(dealer.done), len(moved))
-        change.wait()
-        if progress is not None:
-            progress(len(dealer.done), len(moved))
-        change.widen(Reach(max(dealer.pads, default=0.0)))
+        groups = list(_groups(view, partition, moved))
+        write_groups(change, _OPERATION, request, groups, engine=engine, progress=progress)
         snapshot = change.commit()
     store.renew_sky_file()
     return snapshot
 
 
-def _groups(view: View, partition: Partition, regions: I64) -> Iterator[tuple[list[int], int]]:
+def _groups(view: View, partition: Partition, regions: I64) -> Iterator[Group]:
     """Regions that are dealt out together, and their rows: all of those that become one."""
     if len(regions) == 0:
         return
@@ -232,42 +234,26 @@ def _groups(view: View, partition: Partition, regions: I64) -> Iterator[tuple[li
     yield sorted(group), n_rows
 
 
-class _Dealer:
-    """Deals out groups of catalogs; several at once, in threads."""
+def _deal(change: Writing, regions: Sequence[int], request: Mapping[str, Any]) -> None:
+    """Write the rows of some regions where they belong, and empty these: a write operation."""
+    view, own_file_rows = change.base, request["own_file_rows"]
+    level, *splits = request["partition"]
+    dealt = read_dealt(view, regions, partition_of(view.sky, level, tuple(splits)))
+    change.drop_parts(view.part_table(regions))
+    write_sorted(change, dealt.regions, dealt.tables, level=request["level"],
+                 label=f"d{regions[0]}", own_file_rows=own_file_rows)  # fmt: skip
+    before = view.catalogs(sorted({*regions, *dealt.regions}))
+    emptied = set(regions) - set(dealt.regions)
+    change.set_catalogs(
+        CatalogRow(r, 0, before[r].next_obj_id, 0, is_sorted=True) for r in sorted(emptied)
+    )
+    sizes = (np.diff(edges).tolist() for _, edges in (dealt.tables[0], dealt.tables[2]))
+    change.set_catalogs(
+        CatalogRow(r, n_average, before[r].next_obj_id if r in before else 0, n_measure,
+                   is_sorted=True)
+        for r, n_average, n_measure in zip(dealt.regions, *sizes, strict=True)
+    )  # fmt: skip
+    change.widen(Reach(dealt.pad_deg))
 
-    def __init__(
-        self,
-        change: Transaction,
-        view: View,
-        partition: Partition,
-        level: Level,
-        own_file_rows: int,
-    ) -> None:
-        self._change = change
-        self._view = view
-        self._partition = partition
-        self._level = level
-        self._own_file_rows = own_file_rows
-        self.done: list[int] = []
-        self.pads: list[float] = []
 
-    def deal(self, regions: list[int], label: str) -> None:
-        """Write the rows of some regions where they belong, and empty these regions."""
-        change, view = self._change, self._view
-        dealt = read_dealt(view, regions, self._partition)
-        change.drop_parts(view.part_table(regions))
-        write_sorted(change, dealt.regions, dealt.tables, level=self._level, label=label,
-                     own_file_rows=self._own_file_rows)  # fmt: skip
-        before = view.catalogs(sorted({*regions, *dealt.regions}))
-        emptied = set(regions) - set(dealt.regions)
-        change.set_catalogs(
-            CatalogRow(r, 0, before[r].next_obj_id, 0, is_sorted=True) for r in sorted(emptied)
-        )
-        sizes = (np.diff(edges).tolist() for _, edges in (dealt.tables[0], dealt.tables[2]))
-        change.set_catalogs(
-            CatalogRow(r, n_average, before[r].next_obj_id if r in before else 0, n_measure,
-                       is_sorted=True)
-            for r, n_average, n_measure in zip(dealt.regions, *sizes, strict=True)
-        )  # fmt: skip
-        self.pads.append(dealt.pad_deg)
-        self.done += regions
+register_write(_OPERATION, _deal)

@@ -12,6 +12,7 @@ A data file carries in its name the token of the commit that made it and never c
     log/<token>.fits                        what the commit did; rebuilds the manifest
     shared/<token>.cpt .cps .cpm            rows of many regions, as they were ingested
     n0000/0001.07.<token>.cpt .cps .cpm     rows of one region, after compaction
+    staged/<token>/                         what other processes write for a commit under way
 """
 
 from __future__ import annotations
@@ -30,13 +31,16 @@ __all__ = [
     "PINS",
     "SHARED",
     "SKY_TABLE",
+    "STAGED",
     "catalog_path",
     "data_files",
     "global_path",
     "is_data_path",
+    "is_token",
     "log_path",
     "make_token",
     "shared_path",
+    "staged_folder",
     "token_of",
 ]
 
@@ -48,8 +52,10 @@ SHARED = "shared"
 SKY_TABLE = "SkyTable.fits"
 HOST_TABLE = "HostTable.dat"
 HOSTS = "hosts"
+STAGED = "staged"
 
-_TOKEN = re.compile(r"(?:^|[./])([0-9]{8}-[0-9a-f]{4})\.")
+_WHOLE_TOKEN = re.compile(r"[0-9]{8}-[0-9a-f]{4}")
+_TOKEN = re.compile(rf"(?:^|[./])({_WHOLE_TOKEN.pattern})\.")
 # Folders of data files: none, those above, and of regions. What lies elsewhere below a catdir,
 # such as another database, has names like these, too, and is none of ours.
 _OWN = re.compile(rf"(?:(?:{LOG}|{SHARED}|fullsky|[ns][0-9]{{4}})/)?[^/]+")
@@ -92,6 +98,16 @@ def global_path(stem: str, token: str) -> str:
 def log_path(token: str) -> str:
     """Path of the record of a commit, relative to the catdir."""
     return f"{LOG}/{token}.fits"
+
+
+def staged_folder(token: str) -> str:
+    """Folder of what is written elsewhere for a commit under way, relative to the catdir."""
+    return f"{STAGED}/{token}"
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text is the token of a commit."""
+    return _WHOLE_TOKEN.fullmatch(text) is not None
 
 
 def token_of(path: str) -> str | None:

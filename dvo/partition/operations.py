@@ -36,7 +36,11 @@ __all__ = [
     "run_operation",
 ]
 
-MODULES: tuple[str, ...] = ("dvo.query.operations",)
+MODULES: tuple[str, ...] = (
+    "dvo.query.operations",
+    "dvo.partition.compact",
+    "dvo.partition.deal",
+)
 """Modules that register operations when they are imported; the one list of them."""
 
 Role = Literal["read", "ingest", "admin"]
@@ -145,7 +149,7 @@ def register(name: str, operation: Operation, *, role: Role = "read") -> None:
     name : str
         The name.
     operation : callable
-        The operation; it changes nothing, so that it can be run twice.
+        The operation; it changes no table, so that it can be run twice.
     role : {'read', 'ingest', 'admin'}
         Who may ask for it at a partition host.
 

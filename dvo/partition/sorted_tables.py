@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dvo.partition.gather import row_runs
 from dvo.partition.partition import Partition, overhang_deg
-from dvo.partition.transaction import TILE_ROWS, Transaction
 from dvo.partition.view import View
+from dvo.partition.writing import TILE_ROWS, Writing
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.fits import Level
@@ -24,8 +24,7 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.satellites import SATELLITES, sort_satellites
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["GROUP_ROWS", "OWN_FILE_ROWS", "TABLES", "WAITING", "Dealt", "inside", "read_dealt",
-           "read_sorted", "write_sorted"]  # fmt: skip
+__all__ = ["OWN_FILE_ROWS", "Dealt", "inside", "read_dealt", "read_sorted", "write_sorted"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -36,15 +35,6 @@ OWN_FILE_ROWS = 8 * TILE_ROWS
 A file costs a sync, two headers and its place in the manifest; below this size that is more
 than what is in it, and a survey has very many small catalogs.
 """
-
-GROUP_ROWS = 500_000
-"""Rows of catalogs that are sorted together; the small ones of them share a file."""
-
-WAITING = 32
-"""Groups to sort and files to write that may wait when the next group is begun."""
-
-TABLES = (AVERAGE, SECFILT, MEASURE, *(s.schema for s in SATELLITES))
-"""All tables that a catalog can have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +119,7 @@ def read_dealt(view: View, regions: Sequence[int], partition: Partition) -> Deal
 
 
 def write_sorted(
-    change: Transaction,
+    change: Writing,
     regions: Sequence[int],
     tables: Sequence[tuple[ColumnTable, I64]],
     *,
@@ -141,7 +131,7 @@ def write_sorted(
 
     Parameters
     ----------
-    change : Transaction
+    change : Writing
         Where they go; parts of small catalogs that they replace have been dropped.
     regions : sequence of int
         Regions of the rows.

@@ -24,6 +24,7 @@ import dvo
 from dvo.errors import CatdirExistsError, CatdirLockedError, ConfigError, StorageError
 from dvo.partition import layout
 from dvo.partition.cache import TileCache
+from dvo.partition.draft import clear_staged
 from dvo.partition.lock import WriterLock
 from dvo.partition.manifest import (
     ALL_SKY,
@@ -284,6 +285,8 @@ class Store:
         int
             How many there were.
         """
+        # This writer has the lock: whoever was to commit what is there is gone.
+        clear_staged(self.catdir)
         pending = self.manifest.pending()
         if not pending:
             return 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -24,49 +23,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dvo
-from dvo.errors import SchemaError, StorageError
+from dvo.errors import OperationError, StorageError
 from dvo.partition import layout
-from dvo.partition.gather import ROW
+from dvo.partition.draft import Drafted, clear_staged
 from dvo.partition.manifest import (
     ALL_SKY,
     CatalogRow,
     Change,
-    FileRow,
     ImageRow,
     Manifest,
-    Part,
     PartRun,
     PartTable,
     Reach,
     SnapshotRow,
 )
-from dvo.partition.packing import Packings
 from dvo.partition.part_counts import count_parts
 from dvo.partition.partition import Partition
 from dvo.partition.records import write_record
 from dvo.partition.view import View
+from dvo.partition.writing import Writing
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.fits import Field, Level, Levels, TableHDU, write_fits
 from dvo.tables.measure import MEASURE
 from dvo.tables.satellites import find_satellite
-from dvo.tables.schema import Column, TableSchema
 
-__all__ = ["TILE_ROWS", "Transaction", "sync_folder"]
+__all__ = ["Transaction", "sync_folder"]
 
 log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 
-TILE_ROWS = 8192
-"""Rows of a tile: fine enough to read little for a small cone, coarse enough to pack well."""
 
-_LARGE_ROWS = 100_000
-"""Rows from which a file is packed by two threads."""
-
-_ROW_COLUMN = Column(ROW, "i8", "row that these values are for")
-
-
-class Transaction:
+class Transaction(Writing):
     """A change in the making; nothing of it is visible before `commit`.
 
     Used with ``with``: leaving the block without `commit` removes what was written.
@@ -96,32 +83,23 @@ class Transaction:
         command: str,
         params: Mapping[str, Any],
     ) -> None:
-        self.base = base
+        super().__init__(base, layout.make_token(base.snapshot.id + 1))
         self.snapshot = base.snapshot.id + 1
-        self.token = layout.make_token(self.snapshot)
         self._catdir = catdir
         self._manifest = manifest
         self._pool = pool
         self._command = command
         self._params = dict(params)
         self._change = Change()
-        self._reach = base.snapshot.reach
         self._partition = base.partition
-        self._removed: list[Array] = []
-        self._measures: list[PartRun] = []  # those that are rows of Measure
-        self._grown: list[Array] = []  # regions whose satellite tables got rows
         self._next_part = manifest.last_part() + 1
         self._writes: list[Future[None]] = []
         self._paths: list[str] = []
         self._folders: set[Path] = {catdir}
-        self._packings = Packings()
-        self._kinds: dict[str, tuple[str, str]] = {}  # table and kind of each file
-        self._catalogs: dict[int, CatalogRow] = {}
+        self._staged: Path | None = None
         self._more_images = 0
         self._stated_counts: dict[str, int] = {}
         self._done = False
-        # Parts of a change may be written from several threads, see `do`.
-        self._mutex = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -135,86 +113,7 @@ class Transaction:
         if not self._done:
             self.abort()
 
-    # ---- what a change is made of
-
-    def add_rows(
-        self,
-        table: ColumnTable,
-        regions: Sequence[int],
-        edges: Array,
-        *,
-        level: Level = "fast",
-        label: str = "",
-    ) -> None:
-        """Add rows of many regions, in one file.
-
-        A table without rows makes no file. Nor does one with nothing but nulls: of Average and
-        SecFilt, which alone can be so, readers know how many rows there are without it.
-
-        Parameters
-        ----------
-        table : ColumnTable
-            The rows, those of a region together.
-        regions : sequence of int
-            Region of each run of rows.
-        edges : ndarray of int, shape (len(regions) + 1,)
-            Where each run begins, and where the last one ends.
-        level : {'fast', 'small'}
-            How hard to compress.
-        label : str
-            Tells apart several such files of one table in one commit, by their names.
-        """
-        path = self._shared_path(table.schema, label)
-        self._write_rows(path, table, regions, edges, level=level)
-
-    def patch_rows(
-        self,
-        rows: Array,
-        table: ColumnTable,
-        regions: Sequence[int],
-        edges: Array,
-        *,
-        label: str = "",
-    ) -> None:
-        """Give some rows of many regions new values in some columns, in one file.
-
-        Every column set in `table` is stored, null or not, and takes effect; rows past
-        the end of a region's table make it longer.
-
-        Parameters
-        ----------
-        rows : ndarray of int64
-            Row in its region's table that each row of `table` is for.
-        table : ColumnTable
-            The new values, those of a region together.
-        regions : sequence of int
-            Region of each run of rows.
-        edges : ndarray of int, shape (len(regions) + 1,)
-            Where each run begins, and where the last one ends.
-        label : str
-            Tells apart several patches of one table in one commit, by their file names.
-        """
-        path = self._shared_path(table.schema, label)
-        self._write(path, table, "patch", rows=rows)
-        self._add_parts(path, regions, edges[:-1], edges[1:])
-
-    def put_catalog(self, region: int, tables: Iterable[ColumnTable], *, level: Level) -> None:
-        """Replace tables of a region by new ones, each in a file of its own.
-
-        Parameters
-        ----------
-        region : int
-            Which region.
-        tables : iterable of ColumnTable
-            The whole new tables; of those that `add_rows` makes no file of, the old ones go.
-        level : {'fast', 'small'}
-            How hard to compress.
-        """
-        name = self.base.sky.region(region).name
-        for table in tables:
-            self.drop_parts(self.base.parts(table.schema, region))
-            path = layout.catalog_path(name, self.token, table.schema.suffix)
-            self._write_rows(path, table, [region], np.array([0, len(table)]), level=level)
+    # ---- what else a change is made of
 
     def put_global(self, table: ColumnTable, stem: str, *, replace_all: bool) -> None:
         """Add rows to a table without regions, or replace it.
@@ -234,41 +133,6 @@ class Transaction:
         self._write(path, table.without_nulls(), "rows")
         self._add_parts(path, [ALL_SKY], [0], [len(table)])
 
-    def overlay(self, schema: TableSchema, changes: Sequence[tuple[Part, ColumnTable]]) -> None:
-        """Give parts new values in some columns, row for row, in one file.
-
-        Parameters
-        ----------
-        schema : TableSchema
-            Table of all the parts.
-        changes : sequence of (Part, ColumnTable)
-            Parts of kind ``rows`` and the new columns of all their rows; the same columns
-            for every part.
-        """
-        for part, table in changes:
-            if part.kind != "rows" or len(table) != part.n_rows:
-                raise SchemaError(
-                    f"overlay of part {part.id} ({part.kind}, {part.n_rows} rows) "
-                    f"with {len(table)} rows; it needs whole rows, one for one"
-                )
-        path = self._shared_path(schema, f"o{len(self._paths)}")
-        joined = ColumnTable.concatenate(schema, [table for _, table in changes])
-        self._write(path, joined, "overlay")
-        edges = np.cumsum([0, *(len(table) for _, table in changes)])
-        parts = [part for part, _ in changes]
-        self._add_parts(
-            path, [p.region for p in parts], edges[:-1], edges[1:], [p.id for p in parts]
-        )
-
-    def drop_parts(self, parts: Iterable[Part] | PartTable) -> None:
-        """Take parts out of the newest snapshot; older ones keep them."""
-        if isinstance(parts, PartTable):
-            keys = np.column_stack([parts.regions, parts.ids])
-        else:
-            keys = np.array([(p.region, p.id) for p in parts], np.int64).reshape(-1, 2)
-        with self._mutex:
-            self._removed.append(keys)
-
     def keep_parts(self, parts: PartTable) -> None:
         """Bring parts of an older snapshot back."""
         with self._mutex:
@@ -286,11 +150,9 @@ class Transaction:
             file = parts.rows_of_files[int(parts.files[rows[0]])]
             run = PartRun(file.path, new_ids[rows], parts.regions[rows], parts.starts[rows],
                           parts.stops[rows], targets[rows])  # fmt: skip
-            self._add_run(run, (file.table, file.kind))
-
-    def set_catalogs(self, rows: Iterable[CatalogRow]) -> None:
-        """State the counts of catalogs that changed; what is said last counts."""
-        self._catalogs.update({row.region: row for row in rows})
+            with self._mutex:
+                self._kinds[file.path] = file.table, file.kind
+                self._runs.append(run)
 
     def set_images(
         self, rows: Iterable[ImageRow] = (), dropped: Iterable[int] = (), *, n_more: int = 0
@@ -316,10 +178,6 @@ class Transaction:
         """Set a property of the database; it stays so in all snapshots, older ones too."""
         self._change.meta[key] = value
 
-    def widen(self, reach: Reach) -> None:
-        """State how far the new rows may lie outside their regions."""
-        self._reach = self._reach.joined(reach)
-
     def set_reach(self, reach: Reach) -> None:
         """State how far any rows may lie outside their regions, in place of what was said."""
         self._reach = reach
@@ -327,6 +185,68 @@ class Transaction:
     def set_partition(self, partition: Partition) -> None:
         """State which regions have catalogs; those of others are to be empty."""
         self._partition = partition
+
+    # ---- what others write for it
+
+    def stage(self) -> None:
+        """Make the folder where other processes write for this change, see `Draft`.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be made.
+        """
+        folder = self._catdir / layout.staged_folder(self.token)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise _storage_error(self._catdir, err) from err
+        self._staged = folder
+
+    def adopt(self, drafted: Drafted) -> None:
+        """Take over what a draft of this change wrote; it is part of the change from now on.
+
+        Parameters
+        ----------
+        drafted : Drafted
+            What was written, and what it means.
+
+        Raises
+        ------
+        CorruptTableError
+            If a file is not what was said of it.
+        StorageError
+            If a file cannot be read, or given its name.
+        OperationError
+            If a file was written twice.
+        """
+        for k, file in enumerate(drafted.files):
+            own = drafted.file == k
+            path = self._take(drafted, k)
+            self._files.append(file.row(path))
+            self._add_parts(path, drafted.region[own], drafted.start[own], drafted.stop[own],
+                            drafted.target[own])  # fmt: skip
+        with self._mutex:
+            self._removed.append(drafted.removed)
+        self.set_catalogs(drafted.catalogs)
+        self.widen(drafted.reach)
+
+    def _take(self, drafted: Drafted, k: int) -> str:
+        """Give a file of a draft its place in the database, after a look at it."""
+        assert self._staged is not None
+        file = drafted.files[k]
+        file.require_sound(self._staged, int(drafted.stop[drafted.file == k].max(initial=0)))
+        with self._mutex:
+            path = drafted.path(k, self.base.sky, self.token, len(self._kinds))
+            if path in self._kinds:
+                raise OperationError(f"{path}: was written twice for one commit")
+            place = self._room_for(path)
+            self._kinds[path] = file.table, file.kind
+        try:
+            (self._staged / file.name).rename(place)
+        except OSError as err:
+            raise _storage_error(self._catdir, err) from err
+        return path
 
     # ---- ending
 
@@ -363,6 +283,8 @@ class Transaction:
             raise _storage_error(self._catdir, err) from err
         self._manifest.apply(snapshot, self._change)
         self._done = True
+        if self._staged is not None:
+            clear_staged(self._catdir, self.token)
         log.info("commit snapshot=%s command=%s files=%s", snapshot.id, self._command,
                  len(self._change.files))  # fmt: skip
         return snapshot
@@ -370,18 +292,20 @@ class Transaction:
     def _finish(self, params: dict[str, Any]) -> SnapshotRow:
         """Put together what was said of parts and catalogs; gives the new snapshot."""
         change = self._change
+        change.files, change.parts = self._files, self._runs
         change.removed_parts = np.concatenate([np.empty((0, 2), np.int64), *self._removed])
+        measures = [r for r in self._runs if self._kinds[r.path] == (MEASURE.name, "rows")]
         # Also catalogs of which nothing was said but that their parts are others.
-        grown = np.concatenate([np.empty(0, np.int64), *self._grown])
+        grown = np.concatenate([np.empty(0, np.int64), *self._grown()])
         regions = np.concatenate(
-            [change.removed_parts[:, 0], grown, *(m.regions for m in self._measures)]
+            [change.removed_parts[:, 0], grown, *(run.regions for run in measures)]
         )
         before = self.base.catalogs(sorted({*self._catalogs, *regions.tolist()}))
         # Rows at the end of a satellite table are out of the order of objects.
         unsorted = {r: replace(before[r], is_sorted=False) for r in set(grown.tolist()) & {*before}}
         self._catalogs = before | unsorted | self._catalogs
         change.catalogs = count_parts(
-            self._catalogs.values(), before, self._measures, change.removed_parts,
+            self._catalogs.values(), before, measures, change.removed_parts,
             self.base.part_table,
         )  # fmt: skip
         before_splits, splits = self.base.partition.splits, self._partition.splits
@@ -436,6 +360,8 @@ class Transaction:
                 with contextlib.suppress(Exception):
                     write.result()
         self._done = True
+        if self._staged is not None:
+            clear_staged(self._catdir, self.token)
         with contextlib.suppress(StorageError):
             # A commit whose last sync failed may still be in SQLite's log, and come true
             # at the next open. Another transaction overwrites it; if that fails too, the
@@ -461,70 +387,17 @@ class Transaction:
         counts["images"] += self._more_images
         return counts
 
-    def _shared_path(self, schema: TableSchema, label: str) -> str:
-        suffix = f"{label}.{schema.suffix}" if label else schema.suffix
-        return layout.shared_path(self.token, suffix)
+    def _grown(self) -> list[Array]:
+        """Regions whose satellite tables got new rows."""
+        new = [run for run in self._runs if layout.token_of(run.path) == self.token]
+        kinds = [self._kinds[run.path] for run in new]
+        return [
+            run.regions
+            for run, (table, kind) in zip(new, kinds, strict=True)
+            if kind == "rows" and find_satellite(table) is not None
+        ]
 
-    def _announce(self, paths: Sequence[str]) -> None:
-        with self._mutex:
-            self._manifest.announce(paths)
-            self._paths += paths
-
-    def _add_parts(
-        self,
-        path: str,
-        regions: Sequence[int] | Array,
-        starts: Sequence[int] | Array,
-        stops: Sequence[int] | Array,
-        targets: Sequence[int] | None = None,
-    ) -> None:
-        """Add runs of rows of a file as parts of regions; empty ones are passed over."""
-        of = np.array(regions, np.int64)
-        aims = np.zeros(len(of), np.int64) if targets is None else np.array(targets, np.int64)
-        columns = (of, np.array(starts, np.int64), np.array(stops, np.int64), aims)
-        used = np.flatnonzero(columns[2] > columns[1])
-        with self._mutex:
-            ids = self._next_part + np.arange(len(used))
-            self._next_part += len(used)
-            run = PartRun(path, ids, *(c[used] for c in columns))
-            table, kind = self._kinds[path]
-            if kind == "rows" and find_satellite(table) is not None:
-                self._grown.append(run.regions)
-            self._add_run(run, (table, kind))
-
-    def _add_run(self, run: PartRun, kind: tuple[str, str]) -> None:
-        self._change.parts.append(run)
-        if kind == (MEASURE.name, "rows"):
-            self._measures.append(run)
-
-    def _write_rows(
-        self, path: str, table: ColumnTable, regions: Sequence[int], edges: Array, *, level: Level
-    ) -> None:
-        """Write rows as parts of their regions; nulls are left out: they are no news."""
-        kept = table.without_nulls()
-        if len(kept) and kept.columns:
-            self._write(path, kept, "rows", level=level)
-            self._add_parts(path, regions, edges[:-1], edges[1:])
-
-    def _write(
-        self,
-        path: str,
-        table: ColumnTable,
-        kind: str,
-        *,
-        rows: Array | None = None,
-        level: Level = "fast",
-    ) -> None:
-        """Hand a file to the pool."""
-        schema = table.schema
-        names = tuple(n for n in schema.stored_names if n in table)
-        columns = {n: table[n] for n in names}
-        fields = [Field.from_column(schema[n]) for n in names]
-        if rows is not None:
-            columns = {ROW: rows.astype(np.int64, copy=False), **columns}
-            fields.insert(0, Field.from_column(_ROW_COLUMN))
-        # One tile needs no index: it is read or it is not.
-        index = tuple(n for n in schema.tile_index if n in columns and len(table) > TILE_ROWS)
+    def _room_for(self, path: str) -> Path:
         folder = (self._catdir / path).parent
         if not folder.exists():
             try:
@@ -534,28 +407,15 @@ class Transaction:
             self._folders.add(folder.parent)
         self._folders.add(folder)
         self._announce([path])
-        self._kinds[path] = (schema.name, kind)
-        hdu = TableHDU(schema.extname, tuple(fields), columns, tile_rows=TILE_ROWS, index=index)
-        levels: Levels = level
-        if level == "small":
-            with self._mutex:
-                hdu, levels = self._packings.of(schema.name, hdu)
-        file = FileRow(path, schema.name, kind, names, 0, "")
-        self._writes.append(self._pool.submit(self._write_file, file, hdu, schema.meaning, levels))
+        return self._catdir / path
 
-    def _write_file(self, file: FileRow, hdu: TableHDU, meaning: str, level: Levels) -> None:
-        primary = {
-            "DVO_DBID": (self._manifest.meta["db_id"], "database this file belongs to"),
-            "DVO_TOK": (self.token, "commit that made this file"),
-            "DVO_SNAP": (self.snapshot, "first snapshot with this file"),
-            "DVO_TAB": (file.table, meaning),
-        }
-        path = self._catdir / file.path
-        # Small files are written several at a time; threads of their own would be in the way.
-        threads = 2 if hdu.n_rows > _LARGE_ROWS else 1
-        written = write_fits(path, [hdu], primary=primary, threads=threads, level=level)
-        made = replace(file, n_bytes=written.n_bytes, digest=written.digest)
-        self._change.files.append(made)
+    def _hand_over(self, work: Callable[[], None]) -> None:
+        self._writes.append(self._pool.submit(work))
+
+    def _announce(self, paths: Sequence[str]) -> None:
+        with self._mutex:
+            self._manifest.announce(paths)
+            self._paths += paths
 
 
 def sync_folder(folder: Path) -> None:

@@ -89,6 +89,7 @@ class View:
         self._asked_parts: tuple[tuple[int, ...], PartTable] | None = None
         self.partition = partition_of(sky, snapshot.level, manifest.splits(snapshot.id))
         self.pad_deg = snapshot.reach.pad_deg
+        self.catdir, self.db_id = manifest.catdir, str(manifest.meta["db_id"])
 
     @cached_property
     def photcodes(self) -> PhotcodeTable:

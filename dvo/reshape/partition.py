@@ -12,6 +12,7 @@ from dvo.partition.deal import SHOWN, SPLIT, crowded_regions, deal_out, plan_spl
 from dvo.partition.partition import Partition
 from dvo.partition.store import Store
 from dvo.partition.view import View
+from dvo.partition.write_operations import Runner
 
 __all__ = ["Reshaped", "choose_splits", "relevel", "set_split_limit", "split_regions"]
 
@@ -86,6 +87,7 @@ def split_regions(
     names: Sequence[str],
     *,
     larger_than: int = 0,
+    engine: Runner | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reshaped:
     """Split regions: their children have catalogs in their place. One commit.
@@ -98,6 +100,8 @@ def split_regions(
         Regions to split.
     larger_than : int
         Split also all catalogs with more measures; 0 for none.
+    engine : Runner, optional
+        Where catalogs are read and written; None for the threads of this process.
     progress : callable, optional
         Called with catalogs dealt out and catalogs in all.
 
@@ -117,11 +121,16 @@ def split_regions(
     splits = choose_splits(view, names, larger_than)
     shown = view.sky.names(splits)
     params = {"larger_than": larger_than, "regions": shown[:SHOWN], "n": len(splits)}
-    return _reshape(store, view, view.partition.with_splits(splits), SPLIT, params, shown, progress)
+    partition = view.partition.with_splits(splits)
+    return _reshape(store, view, partition, SPLIT, params, shown, engine, progress)
 
 
 def relevel(
-    store: Store, level: int, *, progress: Callable[[int, int], None] | None = None
+    store: Store,
+    level: int,
+    *,
+    engine: Runner | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Reshaped:
     """Bring a database to another level, all of it; nothing is split after that. One commit.
 
@@ -131,6 +140,8 @@ def relevel(
         Open for writing.
     level : int
         The new level, 0 to 5.
+    engine : Runner, optional
+        Where catalogs are read and written; None for the threads of this process.
     progress : callable, optional
         Called with catalogs dealt out and catalogs in all.
 
@@ -149,7 +160,7 @@ def relevel(
         raise ConfigError(f"level {level}: a partition has levels 0 to {view.sky.max_level}")
     partition = Partition(view.sky, level)
     params = {"level": level, "from": view.partition.level, "n_split": len(view.partition.splits)}
-    return _reshape(store, view, partition, "relevel", params, None, progress)
+    return _reshape(store, view, partition, "relevel", params, None, engine, progress)
 
 
 def set_split_limit(store: Store, measures: int) -> int:
@@ -189,12 +200,13 @@ def _reshape(
     command: str,
     params: Mapping[str, object],
     names: list[str] | None,
+    engine: Runner | None,
     progress: Callable[[int, int], None] | None,
 ) -> Reshaped:
     filled = np.array(view.regions(), np.int64)
     moved = filled[~partition.is_leaf(filled)].tolist()
     counts = view.catalogs(moved)
-    snapshot = deal_out(store, view, partition, command, params, progress=progress)
+    snapshot = deal_out(store, view, partition, command, params, engine=engine, progress=progress)
     return Reshaped(
         view.sky.names(moved) if names is None else names,
         sum(row.n_average for row in counts.values()),

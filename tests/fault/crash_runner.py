@@ -35,6 +35,7 @@ from dvo.merge.merge import MergeOptions, merge
 from dvo.partition.check import check
 from dvo.partition.compact import resort
 from dvo.partition.deal import deal_out
+from dvo.partition.engines import open_engine
 from dvo.partition.history import drop_tag, put_tag, rollback, vacuum
 from dvo.partition.partition import Partition
 from dvo.partition.rebuild import rebuild
@@ -99,6 +100,14 @@ def run_resort(catdir: Path) -> None:
     """Some catalogs get files and folders of their own, some share files."""
     with Store(catdir, writable=True) as store:
         resort(store, own_file_rows=8)
+
+
+def run_staged(catdir: Path) -> None:
+    """The same, written as partition hosts do it: beside, and then taken over."""
+    with Store(catdir, writable=True) as store:
+        number = store.view().snapshot.id
+        with open_engine("inline", store, snapshot=number) as engine:
+            resort(store, engine=engine, own_file_rows=8)
 
 
 def run_rollback(catdir: Path) -> None:
@@ -170,6 +179,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "satellites": run_satellites,
     "load": run_load,
     "resort": run_resort,
+    "staged": run_staged,
     "rollback": run_rollback,
     "vacuum": run_vacuum,
     "tag": run_tag,
@@ -183,7 +193,8 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
 }
 
 
-SETTLED = (*RESHAPE, "photcode", "relevel", "resort", "rollback", "split", "tag", "vacuum")
+SETTLED = (*RESHAPE, "photcode", "relevel", "resort", "rollback", "split", "staged", "tag",
+           "vacuum")  # fmt: skip
 """Scenarios that do nothing when they are run again."""
 
 

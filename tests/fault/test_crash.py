@@ -24,6 +24,7 @@ TURNS = [
     *((name, "kill") for name in ("photcode", "rebuild", "merge", "tag", "satellites", "load")),
     *((name, "torn") for name in ("addstar", "vacuum", "rebuild")),
     *((name, mode) for name in ("addstar", "resort", "vacuum") for mode in ("eio", "enospc")),
+    *(("staged", mode) for mode in ("kill", "eio", "enospc")),
     ("merge", "eio"),
     ("satellites", "eio"),
     ("missing", "kill"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ from dvo.partition.host_table import is_local
 from dvo.partition.hosts.keys import Authority, KeyPair
 from dvo.partition.hosts.serving import SILENCE_S, Serving, Task
 from dvo.partition.hosts.wire import MAX_BYTES, Message, Payload, from_frames, parts_of, to_frames
+from dvo.partition.layout import is_token
 from dvo.partition.operations import (
     MODULES,
     Role,
@@ -52,8 +52,6 @@ _FAREWELL_MS = 200
 _AT_ONCE = 256
 _MOST_KEPT = 1 << 30
 """Bytes of results that wait for their clients above which no group is begun."""
-
-_TOKEN = re.compile(r"[0-9]{8}-[0-9a-f]{4}")
 
 
 class HostServer:
@@ -266,7 +264,7 @@ class HostServer:
 
     def _view(self, token: str) -> View:
         """The snapshot with a token: the number alone could be that of another copy."""
-        if not _TOKEN.fullmatch(token):
+        if not is_token(token):
             raise ProtocolError(f"snapshot {token!r} is not the token of one")
         row = self._store.manifest.snapshot(int(token[:8]))
         if row.token != token:

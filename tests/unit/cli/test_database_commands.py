@@ -331,3 +331,22 @@ def test_the_parts_of_a_long_diff(catdir):
     assert shown[-1].startswith("and ")
     text = dvo("diff", catdir, 1, "--all")
     assert sum(line["region"] in text for line in lines if line["region"]) == len(lines) - 1
+
+
+def test_writes_of_an_engine(catdir):
+    n_catalogs = dvo_json("info", catdir)["n_catalogs"]
+    found = dvo_json("resort", catdir, "--engine", "processes", "--workers", 2)
+    assert found == {"n_catalogs": n_catalogs, "snapshot": 5}
+    found = dvo_json("relevel", catdir, 3, "--engine", "processes", "--workers", 1)
+    assert (found["n_dealt"], found["snapshot"]) == (n_catalogs, 6)
+    assert dvo_json("check", catdir, "--deep")["ok"]
+
+
+@pytest.mark.parametrize("engine", ["inline", "hosts"])
+def test_workers_of_engines_that_have_their_own(catdir, engine):
+    told = dvo("resort", catdir, "--engine", engine, "--workers", 2, code=2)
+    assert "--workers goes with --engine processes or parsl" in told
+
+
+def test_writes_of_a_database_without_hosts(catdir):
+    assert "dvo host start-local" in dvo("resort", catdir, "--engine", "hosts", code=1)

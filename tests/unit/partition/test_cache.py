@@ -109,7 +109,7 @@ def test_many_threads_and_few_open_files(tmp_path, rng, monkeypatch):
 
 def test_threads_share_a_database(tmp_path, monkeypatch):
     """Files are closed and opened again all the time; nobody reads from a closed one."""
-    import dvo.partition.transaction as writing
+    from dvo.partition import writing
 
     monkeypatch.setattr(module, "_MAX_OPEN", 1)
     monkeypatch.setattr(writing, "TILE_ROWS", 16)

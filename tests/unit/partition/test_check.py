@@ -429,7 +429,7 @@ def test_an_image_with_fewer_measures_than_were_added(catdir):
 
 
 def test_a_wrong_tile_index(tmp_path, monkeypatch):
-    import dvo.partition.transaction as module
+    import dvo.partition.writing as module
 
     catdir = make_database(tmp_path / "sky")
     monkeypatch.setattr(module, "TILE_ROWS", 16)

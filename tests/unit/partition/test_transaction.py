@@ -82,7 +82,7 @@ def test_an_error_in_the_block_leaves_nothing(store):
 
 
 def test_a_file_that_cannot_be_written_stops_the_commit(store, monkeypatch):
-    import dvo.partition.transaction as module
+    import dvo.partition.writing as module
 
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
