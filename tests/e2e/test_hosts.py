@@ -183,3 +183,16 @@ def test_wrong_use(catdir):
     assert "takes keys" in dvo(
         "host", "serve", catdir, "--number", "1", "--endpoint", "tcp://0.0.0.0:5780", code=1
     )
+
+
+@pytest.mark.slow
+def test_local_hosts_write(catdir):
+    """Catalogs are compacted, and dealt out to another level, by the hosts that have them."""
+    dvo("host", "start-local", catdir, "-n", "2")
+    before = dvo("query", catdir, COUNT, "-f", "json")
+    n_catalogs = json.loads(dvo("info", catdir, "--json"))["n_catalogs"]
+    assert f"{n_catalogs} catalogs compacted" in dvo("resort", catdir, "--engine", "hosts")
+    assert "level 3" in dvo("relevel", catdir, "3", "--engine", "hosts")
+    assert json.loads(dvo("check", catdir, "--deep", "--json"))["ok"]
+    assert dvo("query", catdir, COUNT, "-f", "json", "--engine", "hosts") == before
+    assert not any((catdir / "staged").iterdir())

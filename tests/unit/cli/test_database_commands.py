@@ -224,6 +224,9 @@ def test_check_rebuild(catdir):
         (["vacuum", "{}"], 2, "--keep"),
         (["vacuum", "{}", "--keep", "0"], 2, "--keep"),
         (["resort", "{}", "--region", "n9999/none"], 1, "n9999/none"),
+        (["resort", "{}", "--engine", "hosts"], 1, "dvo host start-local"),
+        (["resort", "{}", "--workers", "2"], 2, "--workers goes with --engine processes"),
+        (["relevel", "{}", "3", "--engine", "hosts", "--workers", "2"], 2, "--workers goes with"),
         (["cone", "{}", "1", "2", "-5"], 1, "radius -5 arcsec is not within 0..648000"),
         (["info", "{}/absent"], 1, "no DVO database here"),
         (["check", "{}/absent"], 1, "no DVO database here"),
@@ -340,13 +343,3 @@ def test_writes_of_an_engine(catdir):
     found = dvo_json("relevel", catdir, 3, "--engine", "processes", "--workers", 1)
     assert (found["n_dealt"], found["snapshot"]) == (n_catalogs, 6)
     assert dvo_json("check", catdir, "--deep")["ok"]
-
-
-@pytest.mark.parametrize("engine", ["inline", "hosts"])
-def test_workers_of_engines_that_have_their_own(catdir, engine):
-    told = dvo("resort", catdir, "--engine", engine, "--workers", 2, code=2)
-    assert "--workers goes with --engine processes or parsl" in told
-
-
-def test_writes_of_a_database_without_hosts(catdir):
-    assert "dvo host start-local" in dvo("resort", catdir, "--engine", "hosts", code=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -12,6 +13,7 @@ from dvo.partition import compact, layout
 from dvo.partition.check import check
 from dvo.partition.draft import Draft, read_draft
 from dvo.partition.store import Store
+from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 from tests.synth import contents, filled_database
 
@@ -59,6 +61,24 @@ def test_what_was_written_is_taken_over(store, change):
     assert contents(view).keys() == before.keys()
     assert check(store.catdir, deep=True).ok
     assert not any((store.catdir / layout.STAGED).iterdir())
+
+
+def test_an_overlay_is_taken_over(store, change):
+    """As calibration writes: new values for all rows of a part."""
+    view = store.view()
+    region = view.regions()[0]
+    parts = view.parts(MEASURE, region)
+    values = [np.linspace(k + 1, k + 2, p.n_rows, dtype=np.float32) for k, p in enumerate(parts)]
+    tables = [ColumnTable(MEASURE, {"airmass": v}) for v in values]
+    with Draft(change.base, change.token, [region]) as draft:
+        draft.overlay(MEASURE, list(zip(parts, tables, strict=True)))
+        record = draft.record()
+    take_over(change, record, [region])
+    change.commit()
+    after = store.view().read(MEASURE, region)["airmass"]
+    np.testing.assert_array_equal(after, np.concatenate(values))
+    assert len(parts) == 2
+    assert check(store.catdir, deep=True).ok
 
 
 def lie(record, column, **changes):
