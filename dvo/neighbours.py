@@ -122,6 +122,27 @@ class SkyGrid:
         _in_pieces(len(ra), search)
         return self._as_given(row), angle_of_chord2(d2) * 3600.0
 
+    def count(self, ra: ArrayLike, dec: ArrayLike) -> I64:
+        """Count the positions within the radius of each of some others.
+
+        Parameters
+        ----------
+        ra, dec : array_like of float64, shape (m,)
+            The others, ICRS [deg]; near ones near each other for speed.
+
+        Returns
+        -------
+        ndarray of int64, shape (m,)
+            How many `within` would list.
+        """
+        return self._count(*_positions(ra, dec))
+
+    def _count(self, ra: F64, dec: F64) -> I64:
+        count = np.zeros(len(ra), np.int64)
+        asked = (ra, dec, self._radius, self._cells, self._grid)
+        _in_pieces(len(ra), lambda a, b: kernels.count_near(a, b, *asked, count))
+        return count
+
     def within(self, ra: ArrayLike, dec: ArrayLike) -> tuple[I64, I64, F64]:
         """Find all positions within the radius of each of some others.
 
@@ -141,8 +162,7 @@ class SkyGrid:
         """
         ra, dec = _positions(ra, dec)
         asked = (ra, dec, self._radius, self._cells, self._grid)
-        count = np.zeros(len(ra), np.int64)
-        _in_pieces(len(ra), lambda a, b: kernels.count_near(a, b, *asked, count))
+        count = self._count(ra, dec)
         places = np.concatenate([[0], np.cumsum(count)])
         row, d2 = np.empty(places[-1], np.int64), np.empty(places[-1])
         _in_pieces(len(ra), lambda a, b: kernels.list_near(a, b, *asked, places, row, d2))

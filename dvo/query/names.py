@@ -92,7 +92,7 @@ def upload_sources(tables: Mapping[str, pa.Table]) -> dict[str, Source]:
         for field in table.schema:
             kind = next((c for test, c in _TYPES.items() if test(field.type)), "S32")
             columns[field.name] = Column(field.name, kind, "")
-        found[key] = Source(key, columns, None, True, None, lambda _: None)
+        found[key] = Source(key, columns, None, True, None, lambda _: None, is_upload=True)
     return found
 
 

@@ -13,8 +13,9 @@ from sqlglot import exp
 
 from dvo.partition.operations import register
 from dvo.partition.view import View
-from dvo.query.evaluator import evaluator_of_thread, sql_of
+from dvo.query.evaluator import evaluator_of_thread
 from dvo.query.names import UPLOAD
+from dvo.query.near_joins import Statement
 from dvo.query.plan import Fragment
 from dvo.query.scan import Scan, read_scan
 from dvo.query.tree import tree_from_json, tree_to_json
@@ -46,11 +47,11 @@ def request_of(fragment: Fragment) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Work:
-    """A request, read: the columns it wants as they are, or SQL."""
+    """A request, read: the columns it wants as they are, or a statement."""
 
     scans: tuple[Scan, ...]
     columns: tuple[tuple[str, str], ...] | None
-    sql: str
+    statement: Statement
 
 
 def select_rows(
@@ -81,14 +82,15 @@ def select_rows(
         return pa.table(
             [table.column(n) for n, _ in work.columns], names=[c for _, c in work.columns]
         )
-    return evaluator_of_thread().run(work.sql, found)
+    sql, paired = work.statement.over(found)
+    return evaluator_of_thread().run(sql, paired)
 
 
 @lru_cache(maxsize=64)
 def _work(scans: str, select: str) -> _Work:
     tree = tree_from_json(json.loads(select))
     found = tuple(Scan.from_json(scan) for scan in json.loads(scans))
-    return _Work(found, _plain_columns(tree), sql_of(tree))
+    return _Work(found, _plain_columns(tree), Statement.of(tree))
 
 
 def _plain_columns(tree: exp.Query) -> tuple[tuple[str, str], ...] | None:

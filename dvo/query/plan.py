@@ -18,6 +18,7 @@ from dvo.partition.bounds import Area
 from dvo.query.adql import parse_query
 from dvo.query.joins import is_local, required_aliases
 from dvo.query.names import resolve_names
+from dvo.query.near_regions import NearUpload, near_uploads
 from dvo.query.phases import Phases, split
 from dvo.query.places import Places, conjuncts, rewrite_geometry
 from dvo.query.scan import Scan
@@ -45,6 +46,8 @@ class Fragment:
         Columns of tables that they are; None for those that are computed.
     within : tuple of Area
         Areas that every region which is needed touches.
+    near : tuple of NearUpload
+        Places that every region which is needed is near to.
     is_global : bool
         Whether no table of it has regions.
     """
@@ -55,6 +58,7 @@ class Fragment:
     results: tuple[str, ...]
     like: tuple[Column | None, ...]
     within: tuple[Area, ...]
+    near: tuple[NearUpload, ...]
     is_global: bool
 
 
@@ -116,11 +120,14 @@ class _Planner:
         within = _settle_areas(select, here, places)
         phases = split(_named_by_alias(select))
         like = tuple(_like(p, here) for p in select.expressions)
-        return self._add(phases, here, places, tuple(select.named_selects), like, within)
+        near = tuple(n for a, s in here.items() if not s.is_global
+                     for n in near_uploads(select, a, here))  # fmt: skip
+        return self._add(phases, here, places, tuple(select.named_selects), like, within, near)
 
     def _add_tables(self, scope: Scope, here: Mapping[str, Source], places: Places) -> None:
         """Make fragments of the rows of single tables."""
         select = scope.expression
+        assert isinstance(select, exp.Select)
         required = _required(scope)
         where = select.args.get("where")
         conditions = conjuncts(where.this if where is not None else None)
@@ -145,7 +152,8 @@ class _Planner:
             within = _settle_areas(rows, source, own)
             results = tuple(p.name for p in rows.expressions)
             like = tuple(here[alias].column(n) for n in results)
-            name = self._add(split(rows), source, own, results, like, within)
+            near = () if here[alias].is_global else near_uploads(select, alias, here)
+            name = self._add(split(rows), source, own, results, like, within, near)
             table.set("this", exp.to_identifier(name))
 
     def _add(
@@ -156,11 +164,12 @@ class _Planner:
         results: tuple[str, ...],
         like: tuple[Column | None, ...],
         within: tuple[Area, ...],
+        near: tuple[NearUpload, ...],
     ) -> str:
         name = f"fragment_{len(self.fragments)}"
         scans = tuple(_scan(alias, source, phases, places) for alias, source in here.items())
         is_global = all(source.is_global for source in here.values())
-        self.fragments.append(Fragment(name, scans, phases, results, like, within, is_global))
+        self.fragments.append(Fragment(name, scans, phases, results, like, within, near, is_global))
         return name
 
 

@@ -12,8 +12,9 @@ from sqlglot import exp
 from dvo.partition.engines import Engine
 from dvo.partition.operations import Job
 from dvo.partition.view import View
-from dvo.query.evaluator import evaluator_of_thread, sql_of
+from dvo.query.evaluator import evaluator_of_thread
 from dvo.query.names import upload_sources
+from dvo.query.near_joins import Statement
 from dvo.query.operations import SELECT, request_of
 from dvo.query.phases import PARTS
 from dvo.query.plan import Fragment, Plan, plan_query
@@ -44,7 +45,9 @@ def make_plan(view: View, text: str, tables: Mapping[str, pa.Table]) -> Plan:
     return plan_query(text, {**sources_of(view.photcodes), **upload_sources(tables)})
 
 
-def groups_of(view: View, fragment: Fragment) -> list[list[int]]:
+def groups_of(
+    view: View, fragment: Fragment, tables: Mapping[str, pa.Table] | None = None
+) -> list[list[int]]:
     """List the regions of a fragment, in groups of about a million rows.
 
     Parameters
@@ -53,6 +56,8 @@ def groups_of(view: View, fragment: Fragment) -> list[list[int]]:
         The snapshot.
     fragment : Fragment
         The fragment.
+    tables : mapping of str to pyarrow.Table, optional
+        Tables that came with the query; without them what is near to them is not known.
 
     Returns
     -------
@@ -63,6 +68,9 @@ def groups_of(view: View, fragment: Fragment) -> list[list[int]]:
     if fragment.is_global:
         return [[]]
     counts = view.counts(fragment.within)
+    for near in fragment.near:
+        found = near.regions(view, tables or {})
+        counts = counts if found is None else counts.of(np.array(found, np.int64))
     rows = np.cumsum(counts.n_measure + counts.n_average)
     before = np.concatenate([[0], rows[:-1]]) if len(rows) else rows
     # Where the next group begins, if one began here: in steps of whole groups, not of regions.
@@ -102,14 +110,15 @@ class Running:
 
     def parts(self, fragment: Fragment) -> Iterator[pa.Table]:
         """Results of the first phase of a fragment, in the order of the groups."""
-        groups = groups_of(self.view, fragment) or [[]]
+        groups = groups_of(self.view, fragment, self.tables) or [[]]
         job = Job(SELECT, request_of(fragment), groups, self.tables, self.view.snapshot.id,
                   self.timeout_s)  # fmt: skip
         return self.engine.run(job)
 
     def evaluate(self, tree: exp.Query, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Evaluate a query over tables."""
-        return evaluator_of_thread(self.memory_bytes).run(sql_of(tree), tables)
+        sql, paired = Statement.of(tree).over(tables)
+        return evaluator_of_thread(self.memory_bytes).run(sql, paired)
 
 
 def run_plan(plan: Plan, running: Running) -> Iterator[pa.Table]:

@@ -71,6 +71,8 @@ class Source:
         Columns of the place of a row.
     find : callable
         Finds a column that ``*`` does not mean, by name; None if there is none.
+    is_upload : bool
+        Whether it came with the query.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Source:
     is_global: bool
     position: tuple[str, str] | None
     find: Callable[[str], Column | None]
+    is_upload: bool = False
 
     def column(self, name: str) -> Column | None:
         """Find a column by name; None if there is no such column."""

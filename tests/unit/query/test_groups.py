@@ -38,7 +38,7 @@ def test_groups_are_those_of_one_region_after_the_other(sizes):
     n_average, n_measure = np.array(sizes, np.int64).reshape(-1, 2).T
     regions = np.arange(100, 100 + len(sizes))
     view = SimpleNamespace(counts=lambda _: CatalogCounts(regions, n_average, n_measure))
-    found = run.groups_of(view, SimpleNamespace(is_global=False, within=()))
+    found = run.groups_of(view, SimpleNamespace(is_global=False, within=(), near=()))
     assert found == one_by_one(regions.tolist(), [a + m for a, m in sizes], 1_000_000)
 
 
