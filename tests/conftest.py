@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zlib
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -14,6 +16,16 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+_MEMORY = Path("/dev/shm")
+_ENOUGH = 2**31
+
+
+def pytest_configure() -> None:
+    """Keep what tests write in memory where there is room: each commit syncs several files."""
+    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 @pytest.fixture

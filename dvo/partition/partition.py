@@ -355,7 +355,7 @@ class Partition:
         has_children = self._has_leaves_below(rows)
         starts, ends = self.sky.child_ranges(rows)
         parents = self.sky.parents(rows)
-        names = [*self.sky.names_down_to(self.level), *self.sky.names(rows[upper:])]
+        deeper_names = np.array(self.sky.names(rows[upper:]), np.bytes_)
         return {
             "R_MIN": bounds[:, 0].copy(),
             "R_MAX": bounds[:, 1].copy(),
@@ -370,7 +370,7 @@ class Partition:
             "DEPTH": depth.astype(np.uint8),
             "CHILD": has_children,
             "TABLE": ~has_children,
-            "NAME": np.char.encode(np.array(names), "ascii"),
+            "NAME": np.concatenate([self.sky.names_down_to(self.level), deeper_names]),
         }
 
 

@@ -516,7 +516,7 @@ class SkyTable:
         starts[is_deepest] = ends[is_deepest] = 0
         return starts, ends
 
-    def names_down_to(self, level: int) -> list[str]:
+    def names_down_to(self, level: int) -> NDArray[np.bytes_]:
         """Names of all regions of the first levels; much faster than one by one.
 
         Parameters
@@ -526,16 +526,16 @@ class SkyTable:
 
         Returns
         -------
-        list of str
+        ndarray of bytes
             Their names, in the order of indices.
         """
-        out = list(self._upper_names()[: self.at_level(min(level, 3)).stop])
-        names = out[self.at_level(3).start :]
+        out = [np.array(self._upper_names()[: self.at_level(min(level, 3)).stop], np.bytes_)]
+        names = out[0][self.at_level(3).start :]
         for depth in range(4, level + 1):
             parts = [f".{part:02d}" for part in range(_FAN_OUT[depth - 1])]
-            names = [name + part for name in names for part in parts]
-            out += names
-        return out
+            names = np.strings.add(names[:, None], np.array(parts, np.bytes_)).ravel()
+            out.append(names)
+        return np.concatenate(out)
 
     def _upper_names(self) -> tuple[str, ...]:
         """Names of levels 0 to 3."""
