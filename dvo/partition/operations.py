@@ -76,6 +76,9 @@ class Job:
         Which state; None for the one that the engine was opened with.
     timeout_s : float, optional
         How long all of it may take [s]; None for as long as it takes.
+    may_end_early : bool
+        Whether the first few results may be all that is wanted, so that nothing should be
+        done ahead where that costs what it saves.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class Job:
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     snapshot: int | None = None
     timeout_s: float | None = None
+    may_end_early: bool = False
 
     def __post_init__(self) -> None:
         _ = self.request_text

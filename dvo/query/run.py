@@ -112,7 +112,7 @@ class Running:
         """Results of the first phase of a fragment, in the order of the groups."""
         groups = groups_of(self.view, fragment, self.tables) or [[]]
         job = Job(SELECT, request_of(fragment), groups, self.tables, self.view.snapshot.id,
-                  self.timeout_s)  # fmt: skip
+                  self.timeout_s, may_end_early=fragment.phases.limit is not None)  # fmt: skip
         return self.engine.run(job)
 
     def evaluate(self, tree: exp.Query, tables: Mapping[str, pa.Table]) -> pa.Table:

@@ -28,22 +28,25 @@ class InlineEngine:
     snapshot : int
         Which state jobs see that do not say which.
     threads : int
-        Groups that are worked on at a time. With 1 nothing is done ahead, and a time limit
-        is looked at between groups only.
+        Groups that are worked on at a time. Nothing is done ahead with 1, for a job of one
+        group, and for a job that may end early; a time limit is looked at between groups
+        then.
     """
 
     def __init__(self, store: Store, snapshot: int, *, threads: int = 1) -> None:
         self._views = Views(store)
         self._snapshot = snapshot
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, "dvo-inline") if threads > 1 else None
+        self._pool: ThreadPoolExecutor | None = None
 
     def run(self, job: Job) -> Iterator[pa.Table]:
         """Run a job; see `Engine.run`."""
-        if self._pool is None:
+        if self._threads == 1 or len(job.groups) < 2 or job.may_end_early:
             return self._one_by_one(job)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, "dvo-inline")
         submit = partial(self._submit, self._pool, job)
-        return in_order(submit, job, look_ahead=2 * self._threads)
+        return in_order(submit, job, look_ahead=self._threads)
 
     def _submit(self, pool: ThreadPoolExecutor, job: Job, group: Sequence[int]) -> Future[pa.Table]:
         return pool.submit(self._result, job, group)

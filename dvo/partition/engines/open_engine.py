@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -44,8 +45,7 @@ def open_engine(
     snapshot : int, optional
         Which state jobs see that do not say which; None for the newest one now.
     workers : int, optional
-        Groups that are worked on at a time; None for 1 in this process, and for as many as
-        there are processors in others.
+        Groups that are worked on at a time; None for as many as there are processors.
     modules : sequence of str
         Modules that register operations; hosts have their own list.
     keys : KeyPair, optional
@@ -79,7 +79,7 @@ def open_engine(
         return ParslEngine(store, number, workers=workers, modules=modules)
     if kind == "inline":
         load_operations(modules)
-        return InlineEngine(store, number, threads=workers or 1)
+        return InlineEngine(store, number, threads=workers or os.cpu_count() or 1)
     if kind == "processes":
         return ProcessEngine(store, number, workers=workers, modules=modules)
     raise EngineError(f"no engine {kind!r}; there are {', '.join(KINDS)}")

@@ -159,8 +159,8 @@ DATABASE = [
     ),
     (
         "SELECT u.id, COUNT(*) AS n, AVG(m.mag) AS mean FROM average AS a JOIN measure AS m "
-        "USING (cat_id, obj_id) JOIN upload.places AS u ON DISTANCE(u.ra, u.dec, a.ra, a.dec) < 0.01 "
-        "GROUP BY u.id"
+        "USING (cat_id, obj_id) JOIN upload.places AS u "
+        "ON DISTANCE(u.ra, u.dec, a.ra, a.dec) < 0.01 GROUP BY u.id"
     ),
     (
         "SELECT u.id, COUNT(m.mag) AS n FROM upload.places AS u LEFT JOIN measure AS m "
