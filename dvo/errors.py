@@ -34,6 +34,7 @@ __all__ = [
     "QueryCancelledError",
     "QueryError",
     "SchemaError",
+    "ScriptError",
     "ShapeError",
     "StorageError",
     "TagExistsError",
@@ -180,6 +181,12 @@ class QueryCancelledError(QueryError):
 
     code = "cancelled"
     retryable = True
+
+
+class ScriptError(QueryError):
+    """A line of the shell cannot be understood or carried out; the message shows where."""
+
+    code = "script"
 
 
 class EngineError(DvoError):

@@ -12,7 +12,6 @@ from dvo.cli.counted import counted
 from dvo.cli.negative_numbers import NumbersCommand
 from dvo.cli.output import Output, check_folder, format_option, output_option
 from dvo.cli.snapshot_option import snapshot_option
-from dvo.errors import StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,10 +88,7 @@ def _check_picture(path: Path) -> None:
 def _draw(table: pa.Table, path: Path, photcodes: PhotcodeTable) -> None:
     from dvo.database.plots import draw_lightcurve  # noqa: PLC0415 - slow to import
 
-    try:
-        draw_lightcurve(table, path, _title(table), photcodes=photcodes)
-    except OSError as err:
-        raise StorageError(f"{path}: cannot be written ({err.strerror or err})") from err
+    draw_lightcurve(table, path, _title(table), photcodes=photcodes)
     click.echo(f"wrote {path}", err=True)
 
 

@@ -46,6 +46,7 @@ _COMMANDS = {
     "resort": "dvo.cli.resort",
     "rollback": "dvo.cli.rollback",
     "secfilt": "dvo.cli.secfilt",
+    "shell": "dvo.cli.shell",
     "split": "dvo.cli.split",
     "tag": "dvo.cli.tag",
     "vacuum": "dvo.cli.vacuum",

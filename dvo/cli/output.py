@@ -133,7 +133,7 @@ class Output:
             If the file cannot be written.
         """
         if self.path is None:
-            self._write_to(table, heading, sys.stdout.buffer)
+            self.write_to(table, heading, sys.stdout.buffer)
             return
         # Written beside and renamed: a file that is there is whole.
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
@@ -142,7 +142,7 @@ class Output:
                 self._write_fits(table, beside)
             else:
                 with beside.open("wb") as file:
-                    self._write_to(table, heading, file)
+                    self.write_to(table, heading, file)
             beside.replace(self.path)
         except OSError as err:
             beside.unlink(missing_ok=True)
@@ -155,7 +155,18 @@ class Output:
         path.unlink(missing_ok=True)
         write_fits_table(table, path)
 
-    def _write_to(self, table: pa.Table, heading: Sequence[str], file: Any) -> None:
+    def write_to(self, table: pa.Table, heading: Sequence[str], file: Any) -> None:
+        """Write a result in its form to a file that is open.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+            The result.
+        heading : sequence of str
+            What to print above a table for people.
+        file : file
+            Open for writing bytes.
+        """
         from dvo.cli import text_forms  # noqa: PLC0415 - keeps `dvo --help` quick
 
         if self.form == "table":

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dvo.errors import StorageError
 from dvo.tables.photcode import PhotClass, PhotcodeTable
 from dvo.tables.photsource import PhotSource, source_of
 
-__all__ = ["draw_density", "draw_lightcurve"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["density_figure", "draw_density", "draw_lightcurve", "lightcurve_figure", "save_figure"]
 
 Array = NDArray[Any]
 
@@ -32,13 +36,33 @@ class _Band:
     rows: Array
 
 
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a picture.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The picture.
+    path : Path
+        File to write; its ending says what kind of picture it is.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    try:
+        figure.savefig(path, dpi=110)
+    except OSError as err:
+        raise StorageError(f"{path}: cannot be written ({err.strerror or err})") from err
+    except ValueError as err:
+        raise StorageError(f"{path}: no such kind of picture; use .png, .pdf or .svg") from err
+
+
 def draw_lightcurve(
     table: pa.Table, path: Path, title: str = "", *, photcodes: PhotcodeTable | None = None
 ) -> None:
-    """Draw a light curve, one colour a filter.
-
-    Reference catalogs are horizontal lines: their epochs may be decades away. Magnitudes
-    far from all others are arrows at the edge.
+    """Draw a light curve into a file; see `lightcurve_figure`.
 
     Parameters
     ----------
@@ -49,13 +73,35 @@ def draw_lightcurve(
     title : str
         What to write above it.
     photcodes : PhotcodeTable, optional
+        Says which filter a photcode is of, and which photcodes are of reference catalogs.
+    """
+    save_figure(lightcurve_figure(table, title, photcodes=photcodes), path)
+
+
+def lightcurve_figure(
+    table: pa.Table, title: str = "", *, photcodes: PhotcodeTable | None = None
+) -> Figure:
+    """Draw a light curve, one colour a filter.
+
+    Reference catalogs are horizontal lines: their epochs may be decades away. Magnitudes
+    far from all others are arrows at the edge.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        From `Database.lightcurve`: mjd, photcode_name, mag:rel and mag:err.
+    title : str
+        What to write above it.
+    photcodes : PhotcodeTable, optional
         Says which filter a photcode is of, and which photcodes are of reference catalogs;
         without it names do.
-    """
-    import matplotlib as mpl  # noqa: PLC0415 - slow to import
 
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     mjd = table["mjd"].to_numpy().astype(float)
     mag = table["mag:rel"].to_numpy().astype(float)
@@ -67,7 +113,8 @@ def draw_lightcurve(
     start = float(np.floor(mjd[curve].min())) if curve.any() else 0.0
     filters = np.array([_filter_of(name, photcodes) for name in names.tolist()])
     low, high = _magnitude_range(mag, filters, curve, is_ref)
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
     bands = _bands(names, photcodes)
     for band in bands:
         rows = band.rows & curve
@@ -106,8 +153,7 @@ def draw_lightcurve(
         loc="outside lower center", ncols=min(6, max(1, len(legend))), fontsize=8,
     )  # fmt: skip
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    return figure
 
 
 def _reference_names(names: Array, photcodes: PhotcodeTable | None) -> list[str]:
@@ -170,7 +216,7 @@ def _magnitude_range(
 
 
 def draw_density(ra: Array, dec: Array, path: Path, title: str = "") -> None:
-    """Draw the density of positions over the whole sky (Mollweide projection, equal area).
+    """Draw the density of positions over the whole sky into a file; see `density_figure`.
 
     Parameters
     ----------
@@ -181,12 +227,27 @@ def draw_density(ra: Array, dec: Array, path: Path, title: str = "") -> None:
     title : str
         What to write above it.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - slow to import
+    save_figure(density_figure(ra, dec, title), path)
 
-    mpl.use("Agg")
-    import healpy  # noqa: PLC0415
-    import matplotlib.pyplot as plt  # noqa: PLC0415
+
+def density_figure(ra: Array, dec: Array, title: str = "") -> Figure:
+    """Draw the density of positions over the whole sky (Mollweide projection, equal area).
+
+    Parameters
+    ----------
+    ra, dec : ndarray of float64
+        Positions, ICRS [deg].
+    title : str
+        What to write above it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+    """
+    import healpy  # noqa: PLC0415 - slow to import
     from matplotlib.colors import LogNorm  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
     from matplotlib.patheffects import withStroke  # noqa: PLC0415
     from matplotlib.ticker import LogLocator, ScalarFormatter  # noqa: PLC0415
 
@@ -199,7 +260,7 @@ def draw_density(ra: Array, dec: Array, path: Path, title: str = "") -> None:
     picture = np.ma.masked_less_equal(density[pixels], 0)
     # A small deep field must not take all the colours from the rest of the sky.
     least, most = np.percentile(density[density > 0], [1, 99.5]) if len(ra) else (1.0, 1.0)
-    figure = plt.figure(figsize=(10, 5.6), layout="constrained")
+    figure = Figure(figsize=(10, 5.6), layout="constrained")
     axes = figure.add_subplot(projection="mollweide", facecolor="#eeeeee")
     mesh = axes.pcolormesh(
         np.radians(longitude), np.radians(latitude), picture, cmap="magma",
@@ -218,8 +279,7 @@ def draw_density(ra: Array, dec: Array, path: Path, title: str = "") -> None:
         mesh, ax=axes, shrink=0.75, extend="both", label="objects per square degree",
         format=ScalarFormatter(), ticks=LogLocator(subs=(1, 2, 5)), pad=0.02,
     ).minorticks_off()  # fmt: skip
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    return figure
 
 
 def _n_side(n: int) -> int:

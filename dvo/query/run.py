@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from dvo.query.operations import SELECT, request_of
 from dvo.query.phases import PARTS
 from dvo.query.plan import Fragment, Plan, plan_query
 from dvo.query.sources import sources_of
+from dvo.query.watch import Watch
 
 __all__ = ["Running", "groups_of", "make_plan", "run_plan"]
 
@@ -100,6 +101,8 @@ class Running:
         How long each fragment may take [s].
     memory_bytes : int
         What the evaluator may take.
+    watch : Watch
+        Sees how far it has come, and can stop it.
     """
 
     view: View
@@ -107,18 +110,25 @@ class Running:
     tables: Mapping[str, pa.Table]
     timeout_s: float | None = None
     memory_bytes: int = 2**31
+    watch: Watch = field(default_factory=Watch)
 
     def parts(self, fragment: Fragment) -> Iterator[pa.Table]:
         """Results of the first phase of a fragment, in the order of the groups."""
         groups = groups_of(self.view, fragment, self.tables) or [[]]
         job = Job(SELECT, request_of(fragment), groups, self.tables, self.view.snapshot.id,
                   self.timeout_s, may_end_early=fragment.phases.limit is not None)  # fmt: skip
-        return self.engine.run(job)
+        self.watch.over(evaluator_of_thread(self.memory_bytes))
+        self.watch.expect(len(groups))
+        for part in self.engine.run(job):
+            self.watch.step(len(part))
+            yield part
 
     def evaluate(self, tree: exp.Query, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Evaluate a query over tables."""
+        evaluator = evaluator_of_thread(self.memory_bytes)
+        self.watch.over(evaluator)
         sql, paired = Statement.of(tree).over(tables)
-        return evaluator_of_thread(self.memory_bytes).run(sql, paired)
+        return evaluator.run(sql, paired)
 
 
 def run_plan(plan: Plan, running: Running) -> Iterator[pa.Table]:

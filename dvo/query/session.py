@@ -15,6 +15,7 @@ from dvo.partition.store import DEFAULT_CACHE_BYTES
 
 if TYPE_CHECKING:
     from dvo.query.plan import Plan
+    from dvo.query.watch import Watch
 
 __all__ = ["Database", "open_database"]
 
@@ -105,6 +106,7 @@ class Database(PlainDatabase):
         engine: str = "inline",
         workers: int | None = None,
         timeout_s: float | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[pa.Table]:
         """Answer a query piece by piece: what no memory could hold can be gone through.
 
@@ -120,6 +122,8 @@ class Database(PlainDatabase):
             How much is worked on at a time.
         timeout_s : float, optional
             How long it may take [s].
+        watch : Watch, optional
+            Sees how far it has come, and can stop it from another thread.
 
         Yields
         ------
@@ -128,10 +132,13 @@ class Database(PlainDatabase):
         """
         from dvo.query.names import upload_tables  # noqa: PLC0415 - a cone needs no parser
         from dvo.query.run import Running, make_plan, run_plan  # noqa: PLC0415
+        from dvo.query.watch import Watch  # noqa: PLC0415
 
         tables = upload_tables(uploads)
         plan = make_plan(self.view, text, tables)
-        running = Running(self.view, self._engine(engine, workers), tables, timeout_s)
+        running = Running(
+            self.view, self._engine(engine, workers), tables, timeout_s, watch=watch or Watch()
+        )
         yield from run_plan(plan, running)
 
     def plan(self, text: str, *, uploads: Mapping[str, Any] | None = None) -> Plan:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dvo.errors import UnknownColumnError
 
-__all__ = ["LEVELS", "OPTIONS", "MagnitudeField", "parse_magnitude_field"]
+__all__ = ["LEVELS", "OPTIONS", "PARTS", "MagnitudeField", "parse_magnitude_field"]
 
 _SOURCES = {"chip": "chip", "chp": "chip", "warp": "warp", "wrp": "warp",
             "stack": "stack", "stk": "stack"}  # fmt: skip
@@ -22,6 +22,8 @@ OPTIONS = (
     "mag", "err", "flux", "fluxerr", "stdev", "chisq", "min", "max", "ncode", "nphot", "nwarp",
     "nwarp_good", "nstack", "nstack_det", "uc_dist", "flags", "psfqf", "psfqfperf",
 )  # fmt: skip
+PARTS = ("chip", "warp", "stack", *LEVELS, "psf", "kron", "aper", *OPTIONS)
+"""All that can stand behind a colon."""
 
 
 @dataclass(frozen=True, slots=True)
