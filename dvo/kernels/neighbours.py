@@ -13,8 +13,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.jit import kernel, kernel_part
-from dvo.kernels.sky_cells import chord2
+from dvo.jit import kernel
+from dvo.kernels.sky_cells import (
+    cell_in_zone,
+    cells_near,
+    chord2,
+    half_width,
+    precedes,
+    sine_of,
+    zones_near,
+)
 
 __all__ = ["cell_numbers", "count_near", "crowding", "find_nearest", "list_near", "sort_by_slot"]
 
@@ -99,33 +107,6 @@ def crowding(edges: I8) -> float:
     return total / max(1.0, float(edges[-1]))
 
 
-@kernel_part
-def _half_width(radius: float, dec: float, cosd: float) -> float:
-    """Half-width in RA of a circle, asin(sin r / cos dec) or more; 180 if it holds a pole."""
-    half = 180.0
-    # For small ratios x, asin x < 1.001 x; that is wide enough and much cheaper.
-    if radius < 0.05 * cosd:
-        half = 1.001 * radius / cosd
-    elif abs(dec) + radius < 90.0:
-        half = math.asin(min(1.0, math.sin(radius * _DEG) / cosd)) / _DEG * (1.0 + 1e-9) + 1e-9
-    return half
-
-
-@kernel_part
-def _precedes(
-    d2: float, dec: float, ra: float, row: int, d2_b: float, dec_b: float, ra_b: float, row_b: int
-) -> bool:
-    """Whether one position comes before another: nearer, or lower in Dec, RA, number."""
-    before = row < row_b
-    if d2 != d2_b:
-        before = d2 < d2_b
-    elif dec != dec_b:
-        before = dec < dec_b
-    elif ra != ra_b:
-        before = ra < ra_b
-    return before
-
-
 @kernel
 def find_nearest(
     start: int,
@@ -161,24 +142,19 @@ def find_nearest(
     mask = len(edges) - 2
     limit = 2.0 * math.sin(0.5 * radius * _DEG)
     limit *= limit
-    scale = len(n_cells) / 180.0
     for i in range(start, stop):
         best, best2 = -1, math.nan
         a, d = ra[i], dec[i]
         if a == a and d == d:
             cosd = math.cos(d * _DEG)
-            sind = math.copysign(math.sqrt(max(0.0, 1.0 - cosd * cosd)), d)
-            half = _half_width(radius, d, cosd)
-            z_low = max(int((d - radius + 90.0) * scale - 1e-9), 0)
-            z_high = min(int((d + radius + 90.0) * scale + 1e-9), len(n_cells) - 1)
+            sind = sine_of(d, cosd)
+            half = half_width(radius, d, cosd)
+            z_low, z_high = zones_near(d, radius, len(n_cells))
             for z in range(z_low, z_high + 1):
                 n = n_cells[z]
-                c_low = math.floor((a - half) * (n / 360.0))
-                c_high = math.floor((a + half) * (n / 360.0))
-                if c_high - c_low >= n - 1:
-                    c_low, c_high = 0, n - 1
+                c_low, c_high = cells_near(a, half, n)
                 for c in range(c_low, c_high + 1):
-                    cell = first[z] + (c + n if c < 0 else c - n if c >= n else c)
+                    cell = first[z] + cell_in_zone(c, n)
                     s = cell & mask
                     for k in range(edges[s], edges[s + 1]):
                         if g_cell[k] != cell or abs(g_dec[k] - d) > radius:
@@ -186,7 +162,7 @@ def find_nearest(
                         x2 = chord2(g_ra[k] - a, g_dec[k] - d, cosd, sind)
                         if x2 <= limit and (
                             best < 0
-                            or _precedes(
+                            or precedes(
                                 x2, g_dec[k], g_ra[k], k, best2, g_dec[best], g_ra[best], best
                             )
                         ):
@@ -260,7 +236,7 @@ def list_near(
         for j in range(low + 1, high):
             k, x2 = row[j], d2[j]
             m = j
-            while m > low and _precedes(
+            while m > low and precedes(
                 x2, g_dec[k], g_ra[k], k, d2[m - 1], g_dec[row[m - 1]], g_ra[row[m - 1]], row[m - 1]
             ):
                 row[m], d2[m] = row[m - 1], d2[m - 1]
@@ -283,20 +259,15 @@ def _near_one(
         return found
     limit = 2.0 * math.sin(0.5 * radius * _DEG)
     limit *= limit
-    scale = len(n_cells) / 180.0
     cosd = math.cos(d * _DEG)
-    sind = math.copysign(math.sqrt(max(0.0, 1.0 - cosd * cosd)), d)
-    half = _half_width(radius, d, cosd)
-    z_low = max(int((d - radius + 90.0) * scale - 1e-9), 0)
-    z_high = min(int((d + radius + 90.0) * scale + 1e-9), len(n_cells) - 1)
+    sind = sine_of(d, cosd)
+    half = half_width(radius, d, cosd)
+    z_low, z_high = zones_near(d, radius, len(n_cells))
     for z in range(z_low, z_high + 1):
         n = n_cells[z]
-        c_low = math.floor((a - half) * (n / 360.0))
-        c_high = math.floor((a + half) * (n / 360.0))
-        if c_high - c_low >= n - 1:
-            c_low, c_high = 0, n - 1
+        c_low, c_high = cells_near(a, half, n)
         for c in range(c_low, c_high + 1):
-            cell = first[z] + (c + n if c < 0 else c - n if c >= n else c)
+            cell = first[z] + cell_in_zone(c, n)
             s = cell & mask
             for k in range(edges[s], edges[s + 1]):
                 if g_cell[k] != cell or abs(g_dec[k] - d) > radius:

@@ -10,14 +10,20 @@ from numpy.typing import NDArray
 from dvo.jit import kernel, kernel_part
 
 __all__ = [
+    "cell_in_zone",
+    "cells_near",
     "chord2",
+    "half_width",
     "moved",
     "offset",
+    "precedes",
+    "sine_of",
     "sky_cells",
     "sky_order",
     "slot_of",
     "tangent",
     "wrap_ra",
+    "zones_near",
 ]
 
 F8 = NDArray[np.float64]
@@ -69,6 +75,74 @@ def slot_of(ra: float, dec: float, n_cells: I8, first: I8, mask: int) -> int:
     n = n_cells[z]
     c = min(max(int(ra * n / 360.0), 0), n - 1)
     return int((first[z] + c) & mask)
+
+
+@kernel_part
+def half_width(radius: float, dec: float, cosd: float) -> float:
+    """Half-width in RA of a circle, asin(sin r / cos dec) or more; 180 if it holds a pole [deg]."""
+    half = 180.0
+    # For small ratios x, asin x < 1.001 x; that is wide enough and much cheaper.
+    if radius < 0.05 * cosd:
+        half = 1.001 * radius / cosd
+    elif abs(dec) + radius < 90.0:
+        half = math.asin(min(1.0, math.sin(radius * _DEG) / cosd)) / _DEG * (1.0 + 1e-9) + 1e-9
+    return half
+
+
+@kernel_part
+def zones_near(dec: float, radius: float, n_zones: int) -> tuple[int, int]:
+    """First and last zone that a circle of a radius [deg] may touch."""
+    scale = n_zones / 180.0
+    low = max(int((dec - radius + 90.0) * scale - 1e-9), 0)
+    return low, min(int((dec + radius + 90.0) * scale + 1e-9), n_zones - 1)
+
+
+@kernel_part
+def cells_near(ra: float, half: float, n: int) -> tuple[int, int]:
+    """First and last of the n cells of a zone that lie within half a width [deg] of a place.
+
+    Numbers below 0 and above n - 1 are across right ascension 0; see `cell_in_zone`.
+    """
+    low = math.floor((ra - half) * (n / 360.0))
+    high = math.floor((ra + half) * (n / 360.0))
+    if high - low >= n - 1:
+        low, high = 0, n - 1
+    return low, high
+
+
+@kernel_part
+def cell_in_zone(c: int, n: int) -> int:
+    """Number from 0 to n - 1 of a cell that is at most one turn out."""
+    if c < 0:
+        c += n
+    elif c >= n:
+        c -= n
+    return c
+
+
+@kernel_part
+def sine_of(dec: float, cosd: float) -> float:
+    """Sine of a declination [deg] from its cosine; what the root loses near 0 is below 1e-8."""
+    return math.copysign(math.sqrt(max(0.0, 1.0 - cosd * cosd)), dec)
+
+
+@kernel_part
+def precedes(
+    d2: float, dec: float, ra: float, row: int, d2_b: float, dec_b: float, ra_b: float, row_b: int
+) -> bool:
+    """Whether one position comes strictly before another in the order of distance.
+
+    Equal distances are ordered by declination, then right ascension, which no partition of
+    the sky can change, then row.
+    """
+    before = row < row_b
+    if d2 != d2_b:
+        before = d2 < d2_b
+    elif dec != dec_b:
+        before = dec < dec_b
+    elif ra != ra_b:
+        before = ra < ra_b
+    return before
 
 
 @kernel

@@ -17,7 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.jit import kernel, kernel_part
-from dvo.kernels.sky_cells import chord2, moved, offset, slot_of, tangent, wrap_ra
+from dvo.kernels.sky_cells import (
+    cell_in_zone,
+    cells_near,
+    chord2,
+    half_width,
+    moved,
+    offset,
+    precedes,
+    sine_of,
+    slot_of,
+    tangent,
+    wrap_ra,
+    zones_near,
+)
 
 __all__ = [
     "absorb_detections",
@@ -77,37 +90,6 @@ def _place_at(
 
 
 @kernel
-def _precedes(
-    d2: float, dec: float, ra: float, o: int, d2_b: float, dec_b: float, ra_b: float, o_b: int
-) -> bool:
-    """Whether object o at d2 comes strictly before object o_b in the order of distance.
-
-    Equal distances are ordered by declination, then right ascension of the objects, which
-    no partition of the sky can change.
-    """
-    if d2 != d2_b:
-        return d2 < d2_b
-    if o == o_b:
-        return False
-    if dec != dec_b:
-        return dec < dec_b
-    if ra != ra_b:
-        return ra < ra_b
-    return o < o_b
-
-
-@kernel
-def _half_width(reach: float, dec: float, cosd: float) -> float:
-    """Half-width in RA of a circle, asin(sin r / cos dec) or more; 180 if it holds a pole."""
-    # For small ratios x, asin x < 1.001 x; that is wide enough and much cheaper.
-    if reach < 0.05 * cosd:
-        return 1.001 * reach / cosd
-    if abs(dec) + reach < 90.0:
-        return math.asin(min(1.0, math.sin(reach * _DEG) / cosd)) / _DEG
-    return 180.0
-
-
-@kernel
 def search_objects(
     start: int,
     stop: int,
@@ -147,40 +129,32 @@ def search_objects(
     mask = len(head) - 1
     radius, slack = reach
     chord = 2.0 * math.sin(0.5 * radius * _DEG)
-    scale = len(n_cells) / 180.0
     for i in range(start, stop):
         ra, dec = det_ra[i], det_dec[i]
         cosd = math.cos(dec * _DEG)
         # Only multiplied by offsets of arcseconds, so what the root loses near 0 does not show.
-        sind = math.copysign(math.sqrt(max(0.0, 1.0 - cosd * cosd)), dec)
-        half = _half_width(radius + slack, dec, cosd)
-        z_low = max(int((dec - radius - slack + 90.0) * scale), 0)
-        z_high = min(int((dec + radius + slack + 90.0) * scale), len(n_cells) - 1)
+        sind = sine_of(dec, cosd)
+        half = half_width(radius + slack, dec, cosd)
+        z_low, z_high = zones_near(dec, radius + slack, len(n_cells))
         last, last2 = out[i], out2[i]
         best, best2 = -1, math.inf
         for z in range(z_low, z_high + 1):
             n = n_cells[z]
-            c_low = math.floor((ra - half) * (n / 360.0))
-            c_high = math.floor((ra + half) * (n / 360.0))
-            if c_high - c_low >= n - 1:
-                c_low, c_high = 0, n - 1
-            for cell in range(c_low, c_high + 1):
-                c = cell
-                if c < 0:
-                    c += n
-                elif c >= n:
-                    c -= n
-                o = head[(first[z] + c) & mask]
+            c_low, c_high = cells_near(ra, half, n)
+            for c in range(c_low, c_high + 1):
+                o = head[(first[z] + cell_in_zone(c, n)) & mask]
                 while o >= 0:
                     a, d = _place_at(time, o_ra[o], o_dec[o], pm_ra[o], pm_dec[o], epoch[o])
                     if abs(d - dec) <= radius:
                         d2 = chord2(a - ra, d - dec, cosd, sind)
                         if d2 <= chord * chord:
-                            at = (d2, o_dec[o], o_ra[o], o)
-                            if (
-                                best < 0 or _precedes(*at, best2, o_dec[best], o_ra[best], best)
-                            ) and (
-                                not is_next or _precedes(last2, o_dec[last], o_ra[last], last, *at)
+                            y, x = o_dec[o], o_ra[o]
+                            is_first = best < 0 or precedes(
+                                d2, y, x, o, best2, o_dec[best], o_ra[best], best
+                            )
+                            if is_first and (
+                                not is_next
+                                or precedes(last2, o_dec[last], o_ra[last], last, d2, y, x, o)
                             ):
                                 best, best2 = o, d2
                     o = after[o]
