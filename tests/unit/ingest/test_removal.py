@@ -83,10 +83,10 @@ def regions_read(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     seen: set[int] = set()
     real = View.read_many
 
-    def read_many(view: View, schema: Any, regions: Any, columns: Any) -> Any:
+    def read_many(view: View, schema: Any, regions: Any, columns: Any, **how: Any) -> Any:
         if schema.name == MEASURE.name:
             seen.update(regions)
-        return real(view, schema, regions, columns)
+        return real(view, schema, regions, columns, **how)
 
     monkeypatch.setattr(View, "read_many", read_many)
     return seen
