@@ -16,7 +16,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from dvo.errors import QueryCancelledError, QueryError
-from dvo.query.adql import DISTANCE
+from dvo.query.functions import DISTANCE
 
 __all__ = ["Evaluator", "evaluator_of_thread", "sql_of"]
 

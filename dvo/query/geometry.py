@@ -18,7 +18,7 @@ from sqlglot import exp
 from dvo.errors import QueryError
 from dvo.partition.bounds import Area, Box, Cone
 from dvo.partition.polygon import Polygon
-from dvo.query.adql import DISTANCE
+from dvo.query.functions import DISTANCE
 
 __all__ = ["Circle", "Point", "as_number", "circle_of", "name_of", "point_of",
            "region_of"]  # fmt: skip

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from sqlglot import exp
 
 from dvo.neighbours import MAX_RADIUS_ARCSEC, SkyGrid
-from dvo.query.adql import DISTANCE
 from dvo.query.evaluator import sql_of
+from dvo.query.functions import DISTANCE
 from dvo.query.geometry import as_number, name_of
 from dvo.query.places import conjuncts
 

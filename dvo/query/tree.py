@@ -11,7 +11,7 @@ from typing import Any
 from sqlglot import exp
 
 from dvo.errors import QueryError
-from dvo.query.adql import assert_allowed
+from dvo.query.allowed import assert_allowed
 
 __all__ = ["tree_from_json", "tree_to_json"]
 

@@ -66,6 +66,88 @@ HOSTILE = (
 )
 
 
+MISREAD = (
+    "SELECT ra, FROM average",
+    "SELECT ra FROM average,",
+    "SELECT , ra FROM average",
+    "SELECT ra,, dec FROM average",
+    "SELECT AS ra FROM average",
+    "SELECT * FROM FROM average",
+    "FROM average SELECT ra",
+    "SELECT 5ra FROM average",
+    "SELECT ra, dec 19 FROM average",
+    "SELECT ra FROM average ORDER BY dec 10",
+    "SELECT ra FROM average 'a'",
+    "SELECT ra FROM average AS",
+    "SELECT ra AS 'x' FROM average",
+    "SELECT ra FROM average GROUP GROUP BY ra",
+    "SELECT ra FROM average *",
+    "SELECT * ra FROM average",
+    "SELECT SUM(*) FROM average",
+    "SELECT COUNT() FROM average",
+    "SELECT COUNT(ra, dec) FROM average",
+    "SELECT COUNT(DISTINCT) FROM average",
+    "SELECT DISTINCT ON (ra) ra FROM average",
+    "SELECT TOP 1.5 ra FROM average",
+    "SELECT TOP 10 PERCENT ra FROM average",
+    "SELECT TOP 10 WITH TIES ra FROM average",
+    "SELECT ra FROM average LIMIT 5, 10",
+    "SELECT ra FROM average LIMIT 5%",
+    "SELECT ra FROM average LIMIT ALL",
+    "SELECT ra FROM average OFFSET -5",
+    "SELECT ra FROM average GROUP BY",
+    "SELECT ra FROM average GROUP BY ALL",
+    "SELECT ra FROM average GROUP BY ra WITH ROLLUP",
+    "SELECT ra FROM average ORDER BY ra ASC DESC",
+    "SELECT ra FROM average a JOIN measure m ON",
+    "SELECT ra FROM average a JOIN measure m USING ()",
+    "SELECT ra FROM average a JOIN measure m USING (m.cat_id)",
+    "SELECT ra FROM average a JOIN measure m (cat_id)",
+    "SELECT ra FROM average WHERE ra IN ()",
+    "SELECT ra FROM average WHERE ra IN 5",
+    "SELECT ra FROM average WHERE 1 < ra < 5",
+    "SELECT ra FROM average WHERE ra > > 5",
+    "SELECT ra FROM average WHERE ra BETWEEN 3 17 AND 19",
+    "SELECT ra FROM average WHERE ra IS NULL NOT NULL",
+    "SELECT ra FROM average WHERE ra IS NOT 1",
+    "SELECT ra FROM average WHERE ra < NOT 5",
+    "SELECT SUM(ra LIMIT 5) FROM average",
+    "SELECT SUM(ra ORDER BY dec) FROM average",
+    "SELECT ABS(DISTINCT ra) FROM average",
+    "SELECT (ra, dec) FROM average",
+    "SELECT (ra AS x) * 2 FROM average",
+    "SELECT [ra] FROM average",
+    "SELECT {fn LOG(1)} FROM average",
+    "SELECT $1 FROM average",
+    "SELECT #ra FROM average",
+    "SELECT 'a' 'b' FROM average",
+    "SELECT ra FROM average UNION ALL BY NAME SELECT dec FROM average",
+    "WITH x (SELECT ra FROM average) SELECT ra FROM x",
+)
+
+
+@pytest.mark.parametrize("text", MISREAD)
+def test_what_nobody_can_have_meant_is_refused(text):
+    """The parser takes each of these for another query."""
+    with pytest.raises(QueryError, match=r"^query: "):
+        parse_query(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("SELECT 0x1F", "SELECT 31"),
+        ("SELECT nmeasure = 3 FROM average", "SELECT nmeasure = 3 FROM average"),
+        ("SELECT COUNT(ALL ra) FROM average", "SELECT COUNT(ra) FROM average"),
+        ('SELECT ra AS "select" FROM average', 'SELECT ra AS "select" FROM average'),
+        ("SELECT (ra > 1) = (dec > 1) FROM average", "SELECT (ra > 1) = (dec > 1) FROM average"),
+        ("SELECT dec FROM average WHERE dec > -5", "SELECT dec FROM average WHERE dec > -5"),
+    ],
+)
+def test_what_is_meant_is_read(text, means):
+    assert parse_query(text).sql(dialect="duckdb") == means
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_is_no_plain_select_is_refused(text):
     with pytest.raises(QueryError, match=r"^query: "):
