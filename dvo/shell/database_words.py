@@ -85,7 +85,7 @@ def _gimages(call: Call) -> None:
 
 
 def _images_at(database: Database, ra: float, dec: float) -> pa.Table:
-    """Images that a place is on, with its pixels: by their astrometry."""
+    """Images that a place is on, with its pixels, by their astrometry."""
     from dvo.exchange.image_coords import image_coords  # noqa: PLC0415 - keeps the start quick
     from dvo.ingest.astrometry import sky_to_pixel  # noqa: PLC0415
 
@@ -97,7 +97,8 @@ def _images_at(database: Database, ra: float, dec: float) -> pa.Table:
     on: dict[int, tuple[float, float]] = {}
     for k in rows:
         coords = all_coords[k]
-        if coords is None:
+        if coords is None:  # counts as the circle that holds its measures
+            on[int(images["image_id"][k])] = (np.nan, np.nan)
             continue
         x, y = sky_to_pixel(coords, np.array([ra]), np.array([dec]))
         nx, ny = int(images["nx"][k]), int(images["ny"][k])

@@ -13,20 +13,30 @@ from dvo.errors import QueryError
 from dvo.query.sources import sources_of
 from dvo.shell.call import Call, Part, Word
 from dvo.shell.extract_words import unit_of, vector_of
-from dvo.shell.figures import Values, finder_figure, histogram_figure, points_figure
+from dvo.shell.figures import (
+    Values,
+    finder_figure,
+    histogram_figure,
+    points_figure,
+    small_density_figure,
+)
 from dvo.shell.language_words import QuitError
 from dvo.shell.picture_words import PICTURES, free_picture, show_figure
 from dvo.shell.settings import ENGINES, FORMS
 from dvo.shell.sky_selection import box_about
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from dvo.query.session import Database
     from dvo.query.watch import Watch
+    from dvo.shell.arithmetic import Array
 
 __all__ = ["WORDS"]
 
 _SWITCHES = {"on": True, "off": False}
 _MOST_POSITIONS = 50_000_000
+_WIDEST_DEG = 30.0
 
 
 def _choose(call: Call, part: Part, choices: tuple[str, ...]) -> str:
@@ -205,7 +215,7 @@ def _finder(call: Call) -> None:
         f"SELECT t.ra, t.dec, {best} AS mag FROM average AS t WHERE {box.sql('t.ra', 't.dec')}"
     )
     a, b, mag = (vector_of(column).astype(np.float64) for column in found.columns)
-    title = f"RA {ra % 360.0:.6f}, Dec {dec:+.6f}; {len(a)} objects"
+    title = f"RA {ra % 360.0:.6f}, Dec {dec:+.6f}"
     figure = finder_figure(a, b, mag, (ra % 360.0, dec), size, title)
     show_figure(call.shell, figure, path)
 
@@ -225,7 +235,26 @@ def _density(call: Call) -> None:
     if not len(found):
         raise call.error("there are no objects")
     ra, dec = (vector_of(column) for column in found.columns)
-    show_figure(call.shell, density_figure(ra, dec, f"{len(ra)} objects"), path)
+    show_figure(call.shell, _density_figure(ra, dec), path)
+
+
+def _density_figure(ra: Array, dec: Array) -> Figure:
+    """A map of the sky, or, where all objects lie close together, of that part."""
+    from dvo.sphere import separation  # noqa: PLC0415 - keeps the start quick
+
+    title = f"{len(ra)} objects"
+    towards = np.array([np.cos(np.radians(dec)) * np.cos(np.radians(ra)),
+                        np.cos(np.radians(dec)) * np.sin(np.radians(ra)),
+                        np.sin(np.radians(dec))]).mean(axis=1)  # fmt: skip
+    length = float(np.linalg.norm(towards))
+    if length < 0.9:
+        return density_figure(ra, dec, title)
+    x, y, z = towards / length
+    centre = float(np.degrees(np.arctan2(y, x)) % 360.0), float(np.degrees(np.arcsin(z)))
+    far = separation(np.full(len(ra), centre[0]), np.full(len(ra), centre[1]), ra, dec).max()
+    if far > _WIDEST_DEG:
+        return density_figure(ra, dec, title)
+    return small_density_figure(ra, dec, centre, max(1.05 * float(far), 1e-3), title)
 
 
 def _help(call: Call) -> None:

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Values", "finder_figure", "histogram_figure", "new_axes", "points_figure"]
+__all__ = [
+    "Values",
+    "finder_figure",
+    "histogram_figure",
+    "new_axes",
+    "points_figure",
+    "small_density_figure",
+]
 
 Array = NDArray[Any]
 
@@ -155,6 +162,9 @@ def finder_figure(
     axes = new_axes(title, (6.0, 6.2))
     xi, eta = (v * 60.0 for v in tan_project(ra, dec, *centre))
     half = 0.5 * size_arcmin
+    inside = (np.abs(xi) <= half) & (np.abs(eta) <= half)
+    xi, eta, mag = xi[inside], eta[inside], mag[inside]
+    axes.set_title(f"{title}, {len(xi)} objects", size=10)
     known = np.isfinite(mag)
     if known.any():
         faint = np.percentile(mag[known], 98)
@@ -170,6 +180,53 @@ def finder_figure(
     axes.set_xlabel("east of the centre [arcmin]")
     axes.set_ylabel("north of the centre [arcmin]")
     return _figure_of(axes)
+
+
+def small_density_figure(
+    ra: Array, dec: Array, centre: tuple[float, float], radius_deg: float, title: str
+) -> Figure:
+    """Draw the density of positions in a part of the sky, by cells of HEALPix.
+
+    Parameters
+    ----------
+    ra, dec : ndarray of float64
+        Positions, ICRS [deg].
+    centre : tuple of float
+        Middle of the map, ICRS [deg].
+    radius_deg : float
+        Half its width [deg], at most 45.
+    title : str
+        What to write above it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The map: north is up, east to the left.
+    """
+    import healpy  # noqa: PLC0415 - slow to import
+
+    from dvo.projection import tan_deproject  # noqa: PLC0415 - keeps the start quick
+
+    area = (2.0 * radius_deg) ** 2
+    wanted = area / max(len(ra) / 15.0, 1.0)  # some 15 objects a cell
+    order = np.ceil(np.log2(np.sqrt(41252.96 / 12.0 / wanted)))
+    n_side = int(2 ** np.clip(order, 3, 16))
+    cells, counts = np.unique(healpy.ang2pix(n_side, ra, dec, lonlat=True), return_counts=True)
+    edge = np.linspace(-radius_deg, radius_deg, 601)
+    xi, eta = np.meshgrid(0.5 * (edge[1:] + edge[:-1]), 0.5 * (edge[1:] + edge[:-1]))
+    pixels = healpy.ang2pix(n_side, *tan_deproject(xi.ravel(), eta.ravel(), *centre), lonlat=True)
+    at = np.minimum(np.searchsorted(cells, pixels), len(cells) - 1)
+    density = np.where(cells[at] == pixels, counts[at], 0) / healpy.nside2pixarea(n_side, True)
+    axes = new_axes(title, (6.8, 6.0))
+    picture = np.ma.masked_equal(density.reshape(xi.shape), 0.0)
+    mesh = axes.pcolormesh(edge, edge, picture, cmap="viridis", rasterized=True)
+    axes.set_xlim(radius_deg, -radius_deg)  # east is to the left on the sky
+    axes.set_aspect("equal")
+    axes.set_xlabel(f"east of {centre[0]:.5g} [deg]")
+    axes.set_ylabel(f"north of {centre[1]:+.5g} [deg]")
+    figure = _figure_of(axes)
+    figure.colorbar(mesh, ax=axes, shrink=0.8, label="objects per square degree")
+    return figure
 
 
 def _figure_of(axes: Axes) -> Figure:

@@ -23,6 +23,7 @@ U8 = NDArray[np.uint8]
 
 _FILLED = 0.35
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+_DARK = 90
 _SEEN = 60  # how far a pixel is from the ground, of 765, to count as a dot
 
 
@@ -54,12 +55,16 @@ def terminal_picture(figure: Figure, columns: int, rows: int, *, colours: bool) 
     margin = max((len(t) for t in y_texts.values()), default=0) + 1
     n_rows = max(8, rows - len(title) - len(legend) - (2 if is_plane else 0) - 1)
     n_columns = max(20, columns - margin - 2)
+    if is_plane and axes.get_aspect() == 1.0:  # dots are square: as wide as high
+        spans = [abs(np.subtract(*ends)) for ends in (axes.get_xlim(), axes.get_ylim())]
+        n_columns = min(n_columns, max(20, round(2 * n_rows * spans[0] / spans[1])))
+        axes.set_aspect("auto")
     x_texts = _x_texts(axes, n_columns) if is_plane else ""
     heights = {int(_share(axes, "y", at) * n_rows): text for at, text in y_texts.items()}
     pixels = _pixels(figure, axes, 2 * n_columns, 4 * n_rows)
     body = _cells(pixels, colours=colours)
     edge = "│" if is_plane else " "
-    lines = [line.center(columns).rstrip() for line in title]
+    lines = [" " * margin + line.center(n_columns).rstrip() for line in title]
     if is_plane and names[1]:
         lines.append(names[1])
     for k, row in enumerate(body):
@@ -69,7 +74,7 @@ def terminal_picture(figure: Figure, columns: int, rows: int, *, colours: bool) 
         lines.append(" " * (margin - 1) + "└" + "─" * n_columns)
         lines.append(" " * margin + x_texts)
         if names[0]:
-            lines.append(names[0].center(columns).rstrip())
+            lines.append(" " * margin + names[0].center(n_columns).rstrip())
     return "\n".join([*lines, *legend])
 
 
@@ -193,4 +198,6 @@ def _half_blocks(shaped: NDArray[np.int64], height: int, width: int) -> list[str
 
 def _coloured(sign: str, ink: Any) -> str:
     r, g, b = (int(v) for v in ink)
+    if max(r, g, b) < _DARK:
+        return sign  # in the colour of the terminal, whose ground may be dark
     return f"\033[38;2;{r};{g};{b}m{sign}\033[0m"
