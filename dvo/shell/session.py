@@ -188,7 +188,7 @@ class Shell:
 
     def known(self) -> Known:
         """List the names there are, for completion."""
-        from dvo.query.adql import AGGREGATES, FUNCTIONS, GEOMETRY  # noqa: PLC0415
+        from dvo.query.functions import AGGREGATES, FUNCTIONS, GEOMETRY  # noqa: PLC0415
         from dvo.query.sources import sources_of  # noqa: PLC0415 - keeps the start quick
         from dvo.shell.completion import Known  # noqa: PLC0415
         from dvo.shell.fields import field_names  # noqa: PLC0415
