@@ -137,6 +137,10 @@ class DuckDBPeer:
         ).fetchnumpy()
         return len(np.asarray(found["ra"]))
 
+    def count_groups(self, query: str) -> int:
+        """Rows in all groups of a query whose second result is the count."""
+        return sum(int(row[1]) for row in self._con.execute(query).fetchall())
+
     def update_column(self) -> None:
         """Shift one column of all detections by an offset of their exposure, durably."""
         self._con.execute(

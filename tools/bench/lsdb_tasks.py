@@ -14,7 +14,7 @@ from typing import Any
 
 warnings.simplefilter("ignore")
 
-__all__ = ["crossmatch", "write_back"]
+__all__ = ["crossmatch", "scan_all", "scan_some", "write_back"]
 
 
 def crossmatch(left: str, right: str, radius_arcsec: str) -> dict[str, Any]:
@@ -73,6 +73,79 @@ def write_back(catalog: str, target: str) -> dict[str, Any]:
     return {"rows": len(lsdb.open_catalog(target))}
 
 
+def scan_some(catalog: str, code: str) -> dict[str, Any]:
+    """Count the rows and average the magnitudes of one photcode by image, with conditions.
+
+    Parameters
+    ----------
+    catalog : str
+        HATS collection of measures.
+    code : str
+        The photcode.
+
+    Returns
+    -------
+    dict
+        The number of rows in all groups.
+    """
+    import lsdb
+    import pandas as pd
+
+    def group(rows: Any) -> Any:
+        kept = pd.DataFrame(rows[rows["phot_flags"] < 128])
+        return kept.groupby("image_id")["mag"].agg(["count", "sum"]).reset_index()
+
+    columns = ["photcode", "phot_flags", "mag", "image_id"]
+    conditions = [("photcode", "==", int(code)), ("mag", "<", 20)]
+    found = lsdb.open_catalog(catalog, columns=columns, filters=conditions)
+    kinds = {"image_id": "uint32", "count": "int64", "sum": "float64"}
+    parts = found.map_partitions(group, meta=_like(kinds)).compute(progress_bar=False)
+    groups = parts.groupby("image_id").sum()
+    groups["mean"] = groups["sum"] / groups["count"]
+    return {"rows": int(groups["count"].sum())}
+
+
+def scan_all(catalog: str, _code: str) -> dict[str, Any]:
+    """Group all rows by photcode: count, mean, least and greatest values.
+
+    Parameters
+    ----------
+    catalog : str
+        HATS collection of measures.
+
+    Returns
+    -------
+    dict
+        The number of rows in all groups.
+    """
+    import lsdb
+    import pandas as pd
+
+    def group(rows: Any) -> Any:
+        grouped = pd.DataFrame(rows).groupby("photcode")
+        return grouped.agg(
+            count=("mag", "count"), sum=("mag", "sum"), least=("mag_err", "min"),
+            most=("x_ccd", "max"),
+        ).reset_index()  # fmt: skip
+
+    columns = ["photcode", "mag", "mag_err", "x_ccd"]
+    found = lsdb.open_catalog(catalog, columns=columns)
+    kinds = {"photcode": "uint16", "count": "int64", "sum": "float64", "least": "float32",
+             "most": "float32"}  # fmt: skip
+    parts = found.map_partitions(group, meta=_like(kinds)).compute(progress_bar=False)
+    groups = parts.groupby("photcode").agg({"count": "sum", "sum": "sum", "least": "min",
+                                            "most": "max"})  # fmt: skip
+    groups["mean"] = groups["sum"] / groups["count"]
+    return {"rows": int(groups["count"].sum())}
+
+
+def _like(kinds: dict[str, str]) -> Any:
+    """A table of these columns without rows."""
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
+
 def main() -> None:
     """Answer until the input ends."""
     import dask
@@ -83,9 +156,11 @@ def main() -> None:
     os.dup2(2, 1)
     for line in sys.stdin:
         task, *words = json.loads(line)
-        found = {"crossmatch": crossmatch, "write_back": write_back}[task](*words)
+        found = _TASKS[task](*words)
         print(json.dumps(found), file=answers, flush=True)
 
+
+_TASKS = {f.__name__: f for f in (crossmatch, write_back, scan_some, scan_all)}
 
 if __name__ == "__main__":
     main()

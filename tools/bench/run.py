@@ -27,10 +27,12 @@ import cones
 import crossmatch
 import exchange
 import growth
+import hosting
 import ingest
 import merging
 import programs
 import scale
+import scans
 import sizes
 from figures import Figure, as_table
 from stage import Stage
@@ -47,6 +49,8 @@ MEASURES: dict[str, Callable[[Stage], list[Figure]]] = {
     "growth": growth.measure,
     "sizes": sizes.measure,
     "cones": cones.measure,
+    "scans": scans.measure,
+    "hosting": hosting.measure,
     "merging": merging.measure,
     "crossmatch": crossmatch.measure,
     "exchange": exchange.measure,
