@@ -1,0 +1,1 @@
+"""Calibration: zero points, flat fields and astrometry solved from the measures themselves."""
