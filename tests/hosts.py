@@ -1,6 +1,6 @@
 """Partition hosts for tests: threads, or processes of their own that always end with the test.
 
-    python -m tests.hosts CATDIR NUMBER ENDPOINT [KEYS AUTHORISED]
+    python -m tests.hosts MODULES CATDIR NUMBER ENDPOINT [KEYS AUTHORISED]
 
 serves until it is killed, or until its standard input is closed: when the test is gone.
 """
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -34,8 +34,10 @@ MODULES = ("tests.engine_operations", "dvo.partition.compact", "dvo.partition.de
 class RunningHost:
     """One host process."""
 
-    def __init__(self, catdir: Path, number: int, endpoint: str, *keys: Path) -> None:
-        words = [str(catdir), str(number), endpoint, *map(str, keys)]
+    def __init__(
+        self, catdir: Path, number: int, endpoint: str, modules: Sequence[str] = MODULES
+    ) -> None:
+        words = [",".join(modules), str(catdir), str(number), endpoint]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.hosts", *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -67,7 +69,9 @@ class Hosts:
         backups: bool = True,
         copies: dict[int, Path] | None = None,
         private: bool = False,
+        modules: Sequence[str] = MODULES,
     ) -> None:
+        self.modules = modules
         self.catdir = catdir
         # The path of a socket may not be long, and those of tests are.
         self._sockets = tempfile.mkdtemp(prefix="dvo-") if private else ""
@@ -76,7 +80,7 @@ class Hosts:
             for number in range(1, n + 1):
                 path = (copies or {}).get(number, catdir)
                 endpoint = f"ipc://{self._sockets}/{number}" if private else "tcp://127.0.0.1:*"
-                self.running[number] = RunningHost(path, number, endpoint)
+                self.running[number] = RunningHost(path, number, endpoint, modules)
         except BaseException:
             self.close()
             raise
@@ -95,7 +99,7 @@ class Hosts:
         """Another process on the same port."""
         endpoint = self.running[number].endpoint
         self.running[number].end()
-        self.running[number] = RunningHost(self.catdir, number, endpoint)
+        self.running[number] = RunningHost(self.catdir, number, endpoint, self.modules)
 
     def close(self) -> None:
         for host in self.running.values():
@@ -147,7 +151,7 @@ def free_port() -> int:
     return port
 
 
-def main(catdir: str, number: str, endpoint: str, *keys: str) -> None:
+def main(modules: str, catdir: str, number: str, endpoint: str, *keys: str) -> None:
     """Serve; the first line of the output is the endpoint."""
 
     def end_with_test() -> None:
@@ -160,7 +164,7 @@ def main(catdir: str, number: str, endpoint: str, *keys: str) -> None:
         Store(Path(catdir)) as store,
         HostServer(
             store, int(number), endpoint, threads=2, keys=guard[0], authority=guard[1],
-            modules=MODULES,
+            modules=modules.split(","),
         ) as server,
     ):  # fmt: skip
         print(server.endpoint, flush=True)

@@ -43,8 +43,14 @@ def write_fits_table(table: pa.Table, path: Path) -> None:
         )  # fmt: skip
         fields.append(made)
         columns[made.name] = values
-    facts = {k.decode().upper(): json.loads(v) for k, v in (table.schema.metadata or {}).items()}
+    facts = {k.decode().upper(): _fact(v) for k, v in (table.schema.metadata or {}).items()}
     write_fits(path, [TableHDU("RESULT", tuple(fields), columns, facts, tile_rows=None)])
+
+
+def _fact(text: bytes) -> Any:
+    """What a header can hold of something in JSON: lists stay text."""
+    value = json.loads(text)
+    return text.decode() if isinstance(value, list | dict) else value
 
 
 def _values(column: pa.ChunkedArray[Any], null: int | None) -> NDArray[Any]:

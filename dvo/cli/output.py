@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvo.cli.counted import counted
-from dvo.errors import StorageError
+from dvo.errors import DvoError, StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +27,8 @@ FORMATS = ("table", "csv", "json", "fits", "votable", "parquet")
 
 _ENDINGS = {".csv": "csv", ".json": "json", ".fits": "fits", ".fit": "fits", ".vot": "votable",
             ".xml": "votable", ".parquet": "parquet"}  # fmt: skip
+_PIECEMEAL = ("csv", "json", "parquet")
+_MOST_HELD = 1 << 25
 _BINARY = ("fits", "votable", "parquet")
 
 format_option = click.option(
@@ -135,19 +138,66 @@ class Output:
         if self.path is None:
             self.write_to(table, heading, sys.stdout.buffer)
             return
-        # Written beside and renamed: a file that is there is whole.
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
+        with self._beside(self.path) as beside:
             if self.form == "fits":
                 self._write_fits(table, beside)
             else:
                 with beside.open("wb") as file:
                     self.write_to(table, heading, file)
-            beside.replace(self.path)
-        except OSError as err:
-            beside.unlink(missing_ok=True)
-            raise StorageError(f"{self.path}: cannot be written ({err.strerror or err})") from err
         click.echo(f"wrote {self.path}, {counted(table.num_rows, 'rows')}", err=True)
+
+    @property
+    def is_piecemeal(self) -> bool:
+        """Whether a result of this form can be written piece by piece."""
+        return self.form in _PIECEMEAL
+
+    def write_pieces(self, pieces: Iterator[pa.Table]) -> dict[bytes, bytes]:
+        """Write a result that comes in pieces, whole or not at all.
+
+        Parameters
+        ----------
+        pieces : iterator of pyarrow.Table
+            The result; at least one table.
+
+        Returns
+        -------
+        dict of bytes to bytes
+            What the schema of the last piece says of the result.
+
+        Raises
+        ------
+        StorageError
+            If the file cannot be written.
+        """
+        from dvo.cli.piecemeal import PIECE_WRITERS  # noqa: PLC0415 - keeps `dvo --help` quick
+
+        write = PIECE_WRITERS[self.form]
+        if self.path is None:
+            # Nothing is shown before all is there: what fails leaves no part of an answer.
+            with tempfile.SpooledTemporaryFile(_MOST_HELD) as spool:
+                _, about = write(pieces, spool)
+                spool.seek(0)
+                shutil.copyfileobj(spool, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+            return about
+        with self._beside(self.path) as beside, beside.open("wb") as file:
+            n_rows, about = write(pieces, file)
+        click.echo(f"wrote {self.path}, {counted(n_rows, 'rows')}", err=True)
+        return about
+
+    @contextlib.contextmanager
+    def _beside(self, path: Path) -> Iterator[Path]:
+        """A file to write beside another, and to take its name: a file that is there is whole."""
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            yield beside
+            beside.replace(path)
+        except OSError as err:
+            if isinstance(err, DvoError):
+                raise
+            raise StorageError(f"{path}: cannot be written ({err.strerror or err})") from err
+        finally:
+            beside.unlink(missing_ok=True)
 
     def _write_fits(self, table: pa.Table, path: Path) -> None:
         from dvo.cli.fits_form import write_fits_table  # noqa: PLC0415 - keeps `dvo --help` quick
@@ -167,16 +217,13 @@ class Output:
         file : file
             Open for writing bytes.
         """
-        from dvo.cli import text_forms  # noqa: PLC0415 - keeps `dvo --help` quick
+        from dvo.cli.piecemeal import PIECE_WRITERS  # noqa: PLC0415 - keeps `dvo --help` quick
+        from dvo.cli.text_forms import write_table  # noqa: PLC0415
 
         if self.form == "table":
-            text_forms.write_table(table, heading, file)
-        elif self.form == "csv":
-            text_forms.write_csv(table, file)
-        elif self.form == "json":
-            text_forms.write_json(table, file)
-        elif self.form == "parquet":
-            _write_parquet(table, file)
+            write_table(table, heading, file)
+        elif self.form in _PIECEMEAL:
+            PIECE_WRITERS[self.form](iter([table]), file)
         elif self.form == "votable":
             _write_votable(table, file)
         else:
@@ -224,12 +271,6 @@ def _without_unsigned(table: pa.Table) -> pa.Table:
     wider = {pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64()}
     fields = [f.with_type(wider.get(f.type, f.type)) for f in table.schema]
     return table.cast(pa.schema(fields))
-
-
-def _write_parquet(table: pa.Table, file: Any) -> None:
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    pq.write_table(table, file, compression="zstd")
 
 
 def progress_line() -> Callable[[str], None]:

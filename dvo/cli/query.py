@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +12,13 @@ import click
 
 from dvo.cli.engine_option import engine_option, workers_option
 from dvo.cli.output import Output, format_option, output_option
+from dvo.cli.size_type import SizeType
 from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["query"]
+
+_CACHE_BYTES = 1 << 27
+_MOST_NAMED = 10
 
 
 @click.command()
@@ -32,7 +37,21 @@ __all__ = ["query"]
 @engine_option
 @workers_option
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Time limit [s].")
+@click.option(
+    "--memory",
+    type=SizeType(),
+    default="2GB",
+    show_default=True,
+    help="Memory that each process may take to evaluate, and for rows that are brought together.",
+)
+@click.option(
+    "--allow-partial",
+    is_flag=True,
+    help="With --engine hosts: leave out regions whose hosts are gone. The answer is what is "
+    "left, with a warning and exit code 3.",
+)
 @click.option("--explain", is_flag=True, help="Say how it would be answered; read nothing.")
+@click.option("--analyze", is_flag=True, help="Answer it, and say what each step took.")
 @snapshot_option
 @format_option
 @output_option
@@ -45,7 +64,10 @@ def query(
     engine: str,
     workers: int | None,
     timeout: float | None,
+    memory: int,
+    allow_partial: bool,
     explain: bool,
+    analyze: bool,
     snapshot: int | str | datetime | None,
     form: str | None,
     output: Path | None,
@@ -55,6 +77,8 @@ def query(
     Tables are average, measure, secfilt, object (average and the means of every filter:
     g_mag, g_mag_err, ...), image, photcode, region and the satellite tables; columns are
     those of the FITS files in lower case. Without SQL, or with -, it is read from stdin.
+    EXPLAIN SELECT ... and EXPLAIN ANALYZE SELECT ... are --explain and --analyze; with -f json
+    these give a tree. Ctrl-C stops a query.
 
     \b
     Examples:
@@ -64,18 +88,43 @@ def query(
         WHERE CONTAINS(POINT(ra, dec), CIRCLE(56.75, 24.12, 0.1)) = 1" -o stars.fits
     """
     import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
+    from dvo.query.run import MISSING  # noqa: PLC0415
 
+    if allow_partial and engine != "hosts":
+        raise click.UsageError("--allow-partial is about hosts; give --engine hosts, too")
     out = Output.choose(form, output)
     text = _text(sql, script)
-    tables = dict(_upload(word) for word in uploads)
-    with dvo.open(catdir, snapshot=snapshot) as db:
-        if explain:
-            from dvo.query.explain import explain_plan  # noqa: PLC0415
-
-            click.echo(explain_plan(db.view, db.plan(text, uploads=tables)))
+    options: dict[str, Any] = {
+        "uploads": dict(_upload(word) for word in uploads), "engine": engine, "workers": workers,
+        "timeout_s": timeout, "memory_bytes": memory, "allow_partial": allow_partial,
+    }  # fmt: skip
+    # What is read once need not be remembered for long.
+    with dvo.open(catdir, snapshot=snapshot, cache_bytes=_CACHE_BYTES) as db:
+        if explain or analyze:
+            explanation = db.explain(text, analyze=analyze, **options)
+            click.echo(json.dumps(explanation.tree) if out.form == "json" else str(explanation))
             return
-        found = db.sql(text, uploads=tables, engine=engine, workers=workers, timeout_s=timeout)
-    out.write(found)
+        if out.is_piecemeal:
+            about = out.write_pieces(db.sql_batches(text, **options))
+        else:
+            found = db.sql(text, **options)
+            out.write(found)
+            about = found.schema.metadata or {}
+    if MISSING.encode() in about:
+        _warn(json.loads(about[MISSING.encode()]))
+        sys.exit(3)
+
+
+def _warn(missing: list[dict[str, Any]]) -> None:
+    """Say that an answer is partial, and which regions it lacks."""
+    regions = [region for group in missing for region in group["regions"]]
+    some = ", ".join(regions[:_MOST_NAMED]) + (", ..." if len(regions) > _MOST_NAMED else "")
+    reasons = dict.fromkeys(group["reason"] for group in missing)
+    click.echo(
+        f"warning: this answer is partial: {len(regions)} regions are missing ({some}): "
+        f"{'; '.join(reasons)}",
+        err=True,
+    )
 
 
 def _text(sql: str | None, script: Path | None) -> str:

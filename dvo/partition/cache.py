@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from dvo.errors import CorruptTableError
 from dvo.partition.kernels import move_words, tile_edges
 from dvo.partition.open_files import FileShape, OpenFiles
 from dvo.tables.fits.jobs import run_jobs
+from dvo.tables.fits.meter import METER
 
 __all__ = ["PieceRun", "TileCache"]
 
@@ -380,8 +382,12 @@ class TileCache:
         start, stop = first * tile, min(last * tile, shape.n_rows)
         # A thread takes longer to start than to decode a tile or two.
         threads = 1 if (stop - start) * len(names) <= _SMALL_READ else threads
+        begun = time.perf_counter()
         with self._files.use(path) as file:
             data = file.read(names, start=start, stop=stop, threads=threads)
+        if (meter := METER.get()) is not None:
+            n_tiles = (last - first) * len(names)
+            meter.add(n_tiles=n_tiles, fetch_s=time.perf_counter() - begun)
         found = {}
         for name, values in data.items():
             for t in range(first, last):

@@ -13,6 +13,7 @@ import importlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -20,6 +21,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 from dvo.errors import DvoError, EngineError, OperationError, UnknownOperationError
+from dvo.partition.cancellation import Cancellation
 from dvo.partition.store import Store
 from dvo.partition.view import View
 
@@ -27,9 +29,12 @@ __all__ = [
     "MODULES",
     "ROLES",
     "Job",
+    "Missing",
     "Operation",
     "Role",
     "Views",
+    "Work",
+    "current_work",
     "find_role",
     "load_operations",
     "register",
@@ -52,6 +57,50 @@ Operation = Callable[
     pa.Table,
 ]
 """Snapshot, regions (ascending), request and small tables that came along -> result."""
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What an operation can know of the work that it is a part of.
+
+    Parameters
+    ----------
+    worker : str
+        Who does it, in words.
+    cancellation : Cancellation
+        Whether it is still wanted.
+    most_bytes : int or None
+        Memory that no request may go beyond; None where who asks may take what there is.
+    """
+
+    worker: str = "this process"
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    most_bytes: int | None = None
+
+
+_WORK: ContextVar[Work] = ContextVar("work")
+
+
+def current_work() -> Work:
+    """Find what this thread works at; outside of any operation nobody cancels it."""
+    found = _WORK.get(None)
+    return Work() if found is None else found
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A group that was left out of an answer.
+
+    Parameters
+    ----------
+    regions : tuple of int
+        Its regions.
+    reason : str
+        Why.
+    """
+
+    regions: tuple[int, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +128,13 @@ class Job:
     may_end_early : bool
         Whether the first few results may be all that is wanted, so that nothing should be
         done ahead where that costs what it saves.
+    cancellation : Cancellation
+        Whether it is still wanted; any thread may cancel it.
+    allow_partial : bool
+        Leave out groups that no partition host can do, instead of raising the error of the
+        first.
+    missing : list of Missing
+        Groups that were left out so far; engines append to it.
 
     Raises
     ------
@@ -93,6 +149,9 @@ class Job:
     snapshot: int | None = None
     timeout_s: float | None = None
     may_end_early: bool = False
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    allow_partial: bool = False
+    missing: list[Missing] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         _ = self.request_text
@@ -217,6 +276,7 @@ def run_operation(
     regions: Sequence[int],
     request_text: str,
     tables: Mapping[str, pa.Table],
+    work: Work,
 ) -> pa.Table:
     """Run an operation on one group of regions.
 
@@ -232,6 +292,8 @@ def run_operation(
         The request as JSON.
     tables : mapping of str to pyarrow.Table
         Tables that came along.
+    work : Work
+        What it is a part of; `current_work` finds it.
 
     Returns
     -------
@@ -248,12 +310,16 @@ def run_operation(
         If it failed in any other way.
     """
     operation, _ = _find(name)
+    work.cancellation.check()
+    outer = _WORK.set(work)
     try:
         result = operation(view, list(regions), json.loads(request_text), tables)
     except DvoError:
         raise
     except Exception as err:  # whatever it is, it ends this job and not the process
         raise OperationError(f"operation {name!r} failed: {type(err).__name__}: {err}") from err
+    finally:
+        _WORK.reset(outer)
     if not isinstance(result, pa.Table):
         raise OperationError(
             f"operation {name!r} gave a {type(result).__name__}; it must give a pyarrow.Table"

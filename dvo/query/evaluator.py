@@ -7,7 +7,8 @@ extensions, no settings, no variables of this program.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,9 +17,15 @@ import pyarrow as pa
 from sqlglot import exp
 
 from dvo.errors import QueryCancelledError, QueryError
+from dvo.partition.cancellation import Cancellation
 from dvo.query.functions import DISTANCE
 
-__all__ = ["Evaluator", "evaluator_of_thread", "sql_of"]
+__all__ = ["DEFAULT_MEMORY_BYTES", "Evaluator", "evaluator_of_thread", "sql_of", "too_large"]
+
+DEFAULT_MEMORY_BYTES = 2**31
+"""Memory that a query may take if nobody says."""
+
+_INSIST_S = 0.02
 
 _SETTINGS: dict[str, str] = {
     "temp_directory": "''",
@@ -53,7 +60,7 @@ class Evaluator:
         Threads. With one, sums are the same to the last bit every time.
     """
 
-    def __init__(self, *, memory_bytes: int = 2**31, threads: int = 1) -> None:
+    def __init__(self, *, memory_bytes: int = DEFAULT_MEMORY_BYTES, threads: int = 1) -> None:
         self.memory_bytes = memory_bytes
         self._con = duckdb.connect(":memory:", config={"threads": threads})
         self._mutex = threading.Lock()
@@ -68,7 +75,12 @@ class Evaluator:
                 continue  # the other is what this version calls it
         self._con.execute("SET lock_configuration=true")
 
-    def run(self, sql: str, tables: Mapping[str, pa.Table | pa.RecordBatchReader]) -> pa.Table:
+    def run(
+        self,
+        sql: str,
+        tables: Mapping[str, pa.Table | pa.RecordBatchReader],
+        cancellation: Cancellation | None = None,
+    ) -> pa.Table:
         """Evaluate a query.
 
         Parameters
@@ -77,6 +89,8 @@ class Evaluator:
             What `sql_of` wrote.
         tables : mapping of str to pyarrow.Table
             The tables that it names.
+        cancellation : Cancellation, optional
+            What stops it.
 
         Returns
         -------
@@ -87,30 +101,55 @@ class Evaluator:
         ------
         QueryError
             If it cannot be evaluated.
-        QueryCancelledError
-            If `cancel` came.
+        DvoError
+            The reason of the cancellation.
         """
+        wanted = cancellation or Cancellation()
         with self._mutex:
             try:
                 for name, table in tables.items():
                     self._con.register(name, table)
-                return _plain_types(self._con.sql(sql).to_arrow_table())
+                with self._stopped_by(wanted):
+                    found = self._con.sql(sql).to_arrow_table()
+                return _plain_types(found)
             except duckdb.InterruptException:
+                wanted.check()
                 raise QueryCancelledError("query: cancelled") from None
             except duckdb.OutOfMemoryException:
-                raise QueryError(
-                    "query: needs more memory than it may take; ask for less (fewer columns, a "
-                    "region, LIMIT), or raise the limit"
-                ) from None
+                raise too_large(self.memory_bytes) from None
             except duckdb.Error as err:
                 raise QueryError(f"query: {_first_line(err)}") from None
+            except RuntimeError as err:
+                if str(err) != "Query interrupted":
+                    raise
+                raise KeyboardInterrupt from None  # Ctrl-C, which DuckDB has caught
             finally:
                 for name in tables:
                     self._con.unregister(name)
 
-    def cancel(self) -> None:
-        """Have what is running end with an error; may be called from another thread."""
-        self._con.interrupt()
+    @contextmanager
+    def _stopped_by(self, cancellation: Cancellation) -> Iterator[None]:
+        """Have a cancel interrupt what is running."""
+        is_over = threading.Event()
+        insisting: list[threading.Thread] = []
+
+        def insist() -> None:
+            # An interrupt that comes before DuckDB has begun is of no effect.
+            while not is_over.is_set():
+                self._con.interrupt()
+                is_over.wait(_INSIST_S)
+
+        def stop() -> None:
+            insisting.append(threading.Thread(target=insist, daemon=True))
+            insisting[-1].start()
+
+        try:
+            with cancellation.calling(stop):
+                yield
+        finally:
+            is_over.set()
+            for thread in insisting:
+                thread.join()  # or it would interrupt the next query
 
     def close(self) -> None:
         """Let go of everything; safe to call twice."""
@@ -131,7 +170,7 @@ class Evaluator:
 _LOCAL = threading.local()
 
 
-def evaluator_of_thread(memory_bytes: int = 2**31) -> Evaluator:
+def evaluator_of_thread(memory_bytes: int = DEFAULT_MEMORY_BYTES) -> Evaluator:
     """Find the evaluator of this thread; to make one takes longer than most queries.
 
     Parameters
@@ -150,6 +189,14 @@ def evaluator_of_thread(memory_bytes: int = 2**31) -> Evaluator:
             found.close()
         found = _LOCAL.evaluator = Evaluator(memory_bytes=memory_bytes)
     return found
+
+
+def too_large(memory_bytes: int) -> QueryError:
+    """Make the error of a query that needs more memory than it may take."""
+    return QueryError(
+        f"query: needs more than the {memory_bytes / 1e9:.3g} GB of memory that it may take; ask "
+        "for less (fewer columns, a region, LIMIT), or raise the limit (--memory, memory_bytes)"
+    )
 
 
 def _first_line(err: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,42 +12,55 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from dvo.partition.operations import register
+from dvo.errors import QueryError
+from dvo.partition.operations import Work, current_work, register
 from dvo.partition.view import View
+from dvo.query.analysis import Notes, with_notes
 from dvo.query.evaluator import evaluator_of_thread
 from dvo.query.names import UPLOAD
 from dvo.query.near_joins import Statement
 from dvo.query.plan import Fragment
 from dvo.query.scan import Scan, read_scan
 from dvo.query.tree import tree_from_json, tree_to_json
+from dvo.tables.fits.meter import METER, Meter
 
-__all__ = ["SELECT", "request_of", "select_rows"]
+__all__ = ["LEAST_MEMORY_BYTES", "SELECT", "request_of", "select_rows"]
 
 SELECT = "select"
 """Name of the operation."""
 
+LEAST_MEMORY_BYTES = 2**24
+"""Memory below which nothing can be evaluated."""
 
-def request_of(fragment: Fragment) -> dict[str, Any]:
+
+def request_of(fragment: Fragment, *, memory_bytes: int, is_noted: bool = False) -> dict[str, Any]:
     """Write what a fragment asks of a group of regions as JSON.
 
     Parameters
     ----------
     fragment : Fragment
         The fragment.
+    memory_bytes : int
+        Memory that a group may take while it is evaluated.
+    is_noted : bool
+        Whether what it takes is to be noted beside the result.
 
     Returns
     -------
     dict
-        Two texts, so that who gets them for group after group reads them once.
+        Scans and SELECT are texts, so that who gets them for group after group reads them
+        once.
     """
     return {
         "scans": json.dumps([scan.to_json() for scan in fragment.scans]),
         "select": json.dumps(tree_to_json(fragment.phases.first)),
+        "memory": memory_bytes,
+        "notes": is_noted,
     }
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Asked:
     """A request, read: the columns it wants as they are, or a statement."""
 
     scans: tuple[Scan, ...]
@@ -75,22 +89,48 @@ def select_rows(
     pyarrow.Table
         Its rows, region after region.
     """
-    work = _work(str(request["scans"]), str(request["select"]))
-    found = {scan.alias: _table(view, scan, regions, tables) for scan in work.scans}
-    if work.columns is not None:
+    work, asked = current_work(), _read_request(str(request["scans"]), str(request["select"]))
+    memory_bytes = _memory(request["memory"], work)
+    meter = Meter() if request["notes"] else None
+    begun = time.perf_counter()
+    token = METER.set(meter)
+    try:
+        found = {scan.alias: _table(view, scan, regions, tables) for scan in asked.scans}
+    finally:
+        METER.reset(token)
+    scanned = time.perf_counter()
+    work.cancellation.check()
+    if asked.columns is not None:
         (table,) = found.values()
-        return pa.table(
-            [table.column(n) for n, _ in work.columns], names=[c for _, c in work.columns]
+        result = pa.table(
+            [table.column(n) for n, _ in asked.columns], names=[c for _, c in asked.columns]
         )
-    sql, paired = work.statement.over(found)
-    return evaluator_of_thread().run(sql, paired)
+    else:
+        sql, paired = asked.statement.over(found)
+        evaluator = evaluator_of_thread(memory_bytes)
+        result = evaluator.run(sql, paired, work.cancellation)
+    if meter is None:
+        return result
+    notes = Notes(
+        1, sum(map(len, found.values())), len(result), meter.n_tiles, meter.n_bytes,
+        meter.read_s, max(0.0, meter.fetch_s - meter.read_s),
+        max(0.0, scanned - begun - meter.fetch_s), time.perf_counter() - scanned,
+    )  # fmt: skip
+    return with_notes(result, work.worker, notes)
+
+
+def _memory(asked: object, work: Work) -> int:
+    """Memory that a group may take; who asks may be anybody."""
+    if not isinstance(asked, int) or isinstance(asked, bool) or asked < LEAST_MEMORY_BYTES:
+        raise QueryError(f"query: {asked!r} is no number of bytes of memory")
+    return asked if work.most_bytes is None else min(asked, work.most_bytes)
 
 
 @lru_cache(maxsize=64)
-def _work(scans: str, select: str) -> _Work:
+def _read_request(scans: str, select: str) -> _Asked:
     tree = tree_from_json(json.loads(select))
     found = tuple(Scan.from_json(scan) for scan in json.loads(scans))
-    return _Work(found, _plain_columns(tree), Statement.of(tree))
+    return _Asked(found, _plain_columns(tree), Statement.of(tree))
 
 
 def _plain_columns(tree: exp.Query) -> tuple[tuple[str, str], ...] | None:
@@ -107,6 +147,7 @@ def _plain_columns(tree: exp.Query) -> tuple[tuple[str, str], ...] | None:
 def _table(
     view: View, scan: Scan, regions: Sequence[int], tables: Mapping[str, pa.Table]
 ) -> pa.Table:
+    current_work().cancellation.check()
     if scan.table.startswith(f"{UPLOAD}."):
         return tables[scan.table]
     return read_scan(view, scan, regions)

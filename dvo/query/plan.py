@@ -68,8 +68,6 @@ class Plan:
 
     Parameters
     ----------
-    text : str
-        The query.
     fragments : tuple of Fragment
         What is made first.
     rest : sqlglot.exp.Query or None
@@ -79,7 +77,6 @@ class Plan:
         Names of the columns of the answer.
     """
 
-    text: str
     fragments: tuple[Fragment, ...]
     rest: exp.Query | None
     results: tuple[str, ...]
@@ -197,7 +194,7 @@ def plan_query(text: str, sources: Mapping[str, Source]) -> Plan:
     results = tuple(query.named_selects)
     planner = _Planner(sources)
     rest = planner.plan(query)
-    return Plan(text, tuple(planner.fragments), rest, results)
+    return Plan(tuple(planner.fragments), rest, results)
 
 
 def _tables(scope: Scope, sources: Mapping[str, Source]) -> dict[str, Source]:

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from sqlglot import exp
 
+from dvo.database.arrow import OutputColumn, field_of
+from dvo.errors import HostLostError, JobTimeoutError, QueryError
 from dvo.partition.engines import Engine
-from dvo.partition.operations import Job
+from dvo.partition.operations import Job, Missing
 from dvo.partition.view import View
-from dvo.query.evaluator import evaluator_of_thread
+from dvo.query.analysis import Analysis, take_notes
+from dvo.query.evaluator import DEFAULT_MEMORY_BYTES, evaluator_of_thread, too_large
 from dvo.query.names import upload_sources
 from dvo.query.near_joins import Statement
-from dvo.query.operations import SELECT, request_of
+from dvo.query.operations import LEAST_MEMORY_BYTES, SELECT, request_of
 from dvo.query.phases import PARTS
 from dvo.query.plan import Fragment, Plan, plan_query
 from dvo.query.sources import sources_of
 from dvo.query.watch import Watch
 
-__all__ = ["Running", "groups_of", "make_plan", "run_plan"]
+__all__ = ["MISSING", "Running", "groups_of", "make_plan"]
+
+MISSING = "missing"
+"""What the metadata of an answer call the regions that it lacks, in JSON."""
 
 _GROUP_ROWS = 1_000_000
 
@@ -85,9 +94,9 @@ def groups_of(
     return groups
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Running:
-    """Where a query runs, and what comes with it.
+    """Where a query runs, what comes with it, and what it may take.
 
     Parameters
     ----------
@@ -98,91 +107,169 @@ class Running:
     tables : mapping of str to pyarrow.Table
         Tables that came with the query, by their names in it.
     timeout_s : float or None
-        How long each fragment may take [s].
-    memory_bytes : int
-        What the evaluator may take.
+        How long all of it may take [s].
+    memory_bytes : int, optional
+        What the evaluator may take, and what rows that are brought together may; None for
+        what is usual.
     watch : Watch
         Sees how far it has come, and can stop it.
+    allow_partial : bool
+        Leave out what no partition host can do, and label the answer.
+    analysis : Analysis or None
+        Where to note what each step takes.
+    missing : list of Missing
+        What was left out so far.
+
+    Raises
+    ------
+    QueryError
+        If it may take no time, or next to no memory.
     """
 
     view: View
     engine: Engine
     tables: Mapping[str, pa.Table]
     timeout_s: float | None = None
-    memory_bytes: int = 2**31
+    memory_bytes: int | None = None
     watch: Watch = field(default_factory=Watch)
+    allow_partial: bool = False
+    analysis: Analysis | None = None
+    missing: list[Missing] = field(default_factory=list)
 
-    def parts(self, fragment: Fragment) -> Iterator[pa.Table]:
+    def __post_init__(self) -> None:
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            raise QueryError(f"query: a time limit of {self.timeout_s} s leaves no time")
+        self._most_bytes = self.memory_bytes or DEFAULT_MEMORY_BYTES
+        if self._most_bytes < LEAST_MEMORY_BYTES:
+            raise QueryError(
+                f"query: {self.memory_bytes} bytes of memory are too few; give "
+                f"{LEAST_MEMORY_BYTES} or more"
+            )
+        self._begun = time.monotonic()
+
+    def answer(self, plan: Plan) -> Iterator[pa.Table]:
+        """Answer a query.
+
+        Parameters
+        ----------
+        plan : Plan
+            The plan.
+
+        Yields
+        ------
+        pyarrow.Table
+            Rows of the answer; at least one table, which may have none. If regions are
+            missing the last one is labelled, see `MISSING`.
+        """
+        with self.watch.cancellation.after(self._seconds_left(), self._late):
+            try:
+                yield from _answer(plan, self)
+            except JobTimeoutError:
+                raise self._late() from None
+
+    def _late(self) -> JobTimeoutError:
+        return JobTimeoutError(
+            f"query: was not done in {self.timeout_s:g} s; ask for less, or allow more time"
+        )
+
+    def parts(self, fragment: Fragment) -> Generator[pa.Table]:
         """Results of the first phase of a fragment, in the order of the groups."""
         groups = groups_of(self.view, fragment, self.tables) or [[]]
-        job = Job(SELECT, request_of(fragment), groups, self.tables, self.view.snapshot.id,
-                  self.timeout_s, may_end_early=fragment.phases.limit is not None)  # fmt: skip
-        self.watch.over(evaluator_of_thread(self.memory_bytes))
+        request = request_of(
+            fragment, memory_bytes=self._most_bytes, is_noted=self.analysis is not None
+        )
+        job = Job(
+            SELECT, request, groups, self.tables, self.view.snapshot.id, self._seconds_left(),
+            may_end_early=fragment.phases.limit is not None, cancellation=self.watch.cancellation,
+            allow_partial=self.allow_partial,
+        )  # fmt: skip
         self.watch.expect(len(groups))
-        for part in self.engine.run(job):
-            self.watch.step(len(part))
-            yield part
+        try:
+            for part in self.engine.run(job):
+                self.watch.step(len(part))
+                yield part if self.analysis is None else take_notes(part, fragment, self.analysis)
+        finally:
+            self.missing += job.missing
+        if len(job.missing) == len(groups):
+            raise HostLostError(f"no part of the answer can be had: {job.missing[0].reason}")
 
     def evaluate(self, tree: exp.Query, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Evaluate a query over tables."""
-        evaluator = evaluator_of_thread(self.memory_bytes)
-        self.watch.over(evaluator)
+        begun = time.perf_counter()
+        evaluator = evaluator_of_thread(self._most_bytes)
         sql, paired = Statement.of(tree).over(tables)
-        return evaluator.run(sql, paired)
+        found = evaluator.run(sql, paired, self.watch.cancellation)
+        if self.analysis is not None:
+            self.analysis.merge_s += time.perf_counter() - begun
+        return found
+
+    def gather(self, pieces: Iterable[pa.Table]) -> pa.Table:
+        """Bring rows together, unless they are too many."""
+        found, n_bytes = [], 0
+        for piece in pieces:
+            found.append(piece)
+            n_bytes += piece.nbytes
+            if n_bytes > self._most_bytes:
+                raise too_large(self._most_bytes)
+        # The last is labelled if any is.
+        return pa.concat_tables(found).replace_schema_metadata(found[-1].schema.metadata)
+
+    def label(self, table: pa.Table) -> pa.Table:
+        """Say in the metadata of a table which regions are missing, if any are."""
+        if not self.missing:
+            return table
+        name_of = self.view.sky.region
+        found = [
+            {"regions": [name_of(r).name for r in m.regions], "reason": m.reason}
+            for m in self.missing
+        ]
+        about = dict(table.schema.metadata or {})
+        about[MISSING.encode()] = json.dumps(found).encode()
+        return table.replace_schema_metadata(about)
+
+    def _seconds_left(self) -> float | None:
+        if self.timeout_s is None:
+            return None
+        return max(self.timeout_s - (time.monotonic() - self._begun), 1e-9)
 
 
-def run_plan(plan: Plan, running: Running) -> Iterator[pa.Table]:
-    """Answer a query.
-
-    Parameters
-    ----------
-    plan : Plan
-        The plan.
-    running : Running
-        Where it runs.
-
-    Yields
-    ------
-    pyarrow.Table
-        Rows of the answer; at least one table, which may have none.
-    """
+def _answer(plan: Plan, running: Running) -> Iterator[pa.Table]:
     if plan.rest is None:
-        yield from _finished(plan.fragments[0], running)
+        last = None
+        for last in _finished(plan.fragments[0], running):
+            yield last
+        if running.missing and last is not None and plan.fragments[0].phases.last is None:
+            yield running.label(last.slice(0, 0))
         return
-    tables = {f.name: _whole(f, running) for f in plan.fragments}
-    yield running.evaluate(plan.rest, tables).rename_columns(list(plan.results))
+    tables = {f.name: running.gather(_finished(f, running)) for f in plan.fragments}
+    found = running.evaluate(plan.rest, tables).rename_columns(list(plan.results))
+    yield running.label(found)
 
 
 def _finished(fragment: Fragment, running: Running) -> Iterator[pa.Table]:
     """Both phases of a fragment."""
-    parts = running.parts(fragment)
     if fragment.phases.last is not None:
-        whole = pa.concat_tables(list(parts))
-        yield _described(running.evaluate(fragment.phases.last, {PARTS: whole}), fragment)
+        whole = running.gather(running.parts(fragment))
+        found = running.evaluate(fragment.phases.last, {PARTS: whole})
+        yield running.label(_described(found, fragment))
         return
     left = fragment.phases.limit
-    for part in parts:
-        found = part if left is None else part.slice(0, left)
-        yield _described(found, fragment)
-        if left is not None:
-            left -= len(found)
-            if left <= 0:
-                return  # leaving the iterator behind cancels the rest
-
-
-def _whole(fragment: Fragment, running: Running) -> pa.Table:
-    return pa.concat_tables(list(_finished(fragment, running)))
+    with closing(running.parts(fragment)) as parts:  # which gives up the rest
+        for part in parts:
+            found = part if left is None else part.slice(0, left)
+            yield _described(found, fragment)
+            if left is not None:
+                left -= len(found)
+                if left <= 0:
+                    return
 
 
 def _described(table: pa.Table, fragment: Fragment) -> pa.Table:
     """Give columns their names, and units and meanings where they are columns of tables."""
-    fields = []
-    for name, like, found in zip(fragment.results, fragment.like, table.schema, strict=True):
-        about = (
-            {}
-            if like is None
-            else {"unit": like.unit, "ucd": like.ucd, "description": like.meaning}
-        )
-        metadata = {k: v for k, v in about.items() if v} or None
-        fields.append(pa.field(name, found.type, metadata=metadata))
+    fields = [
+        pa.field(name, found.type)
+        if like is None
+        else field_of(OutputColumn(name, like)).with_type(found.type)
+        for name, like, found in zip(fragment.results, fragment.like, table.schema, strict=True)
+    ]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING
-
-from dvo.errors import QueryCancelledError
-
-if TYPE_CHECKING:
-    from dvo.query.evaluator import Evaluator
+from dvo.partition.cancellation import Cancellation
 
 __all__ = ["Watch"]
 
@@ -24,39 +18,17 @@ class Watch:
         self.groups_done = 0
         self.groups = 0
         self.rows = 0
-        self._is_cancelled = threading.Event()
-        self._evaluators: list[Evaluator] = []
-
-    def over(self, evaluator: Evaluator) -> None:
-        """Take in an evaluator of the query's thread, to be stopped with the query."""
-        if evaluator not in self._evaluators:
-            self._evaluators.append(evaluator)
-        self.check()
+        self.cancellation = Cancellation()
 
     def expect(self, groups: int) -> None:
         """Take note of groups that are to come."""
         self.groups += groups
-        self.check()
 
     def step(self, rows: int) -> None:
         """Take note of a group that is done."""
         self.groups_done += 1
         self.rows += rows
-        self.check()
-
-    def check(self) -> None:
-        """End the query if it has been cancelled.
-
-        Raises
-        ------
-        QueryCancelledError
-            If it has.
-        """
-        if self._is_cancelled.is_set():
-            raise QueryCancelledError("query: cancelled")
 
     def cancel(self) -> None:
-        """Have the query end at the next occasion; from any thread, and as often as wanted."""
-        self._is_cancelled.set()
-        for evaluator in tuple(self._evaluators):
-            evaluator.cancel()
+        """Have the query end with an error; from any thread, and as often as wanted."""
+        self.cancellation.cancel()

@@ -138,11 +138,14 @@ class Shell:
         Parameters
         ----------
         sql : str
-            The query; EXPLAIN before it, or the setting, has it explained.
+            The query; EXPLAIN before it, or the setting, has it explained, EXPLAIN ANALYZE
+            also measured.
         """
-        explained = _without_explain(sql)
-        if explained is not None or self.settings.explain:
-            self.explain(sql if explained is None else explained)
+        from dvo.query.explain_word import split_explain  # noqa: PLC0415 - keeps the start quick
+
+        rest, asked = split_explain(sql)
+        if asked is not None or self.settings.explain:
+            self.explain(rest, analyze=asked == "analyze")
             return
         began = time.perf_counter()
         sink = self.results.sink()
@@ -164,21 +167,26 @@ class Shell:
         if self.settings.timer:
             self.screen.tell(f"{time.perf_counter() - began:.3f} s, {sink.n_rows} rows")
 
-    def explain(self, sql: str) -> None:
-        """Say how a query would be answered; nothing is read.
+    def explain(self, sql: str, *, analyze: bool = False) -> None:
+        """Say how a query would be answered.
 
         Parameters
         ----------
         sql : str
             The query.
+        analyze : bool
+            Whether to answer it, and say what each step took; else nothing is read.
         """
+        engine = self.settings.engine
 
-        def work(database: Database, _watch: Watch) -> str:
-            from dvo.query.explain import explain_plan  # noqa: PLC0415 - keeps the start quick
+        def work(database: Database, watch: Watch) -> str:
+            return str(database.explain(sql, analyze=analyze, engine=engine, watch=watch))
 
-            return explain_plan(database.view, database.plan(sql))
-
-        self.screen.say(self.background.run(work))
+        try:
+            text = self.background.run(work, self.show_progress)
+        finally:
+            self.screen.progress("")
+        self.screen.say(text)
 
     def show(self, table: pa.Table) -> None:
         """Show a table that a word made, as the rows of a query are shown."""
@@ -219,9 +227,3 @@ class Shell:
         """Close the database; safe to call twice."""
         self.results.close()
         self.background.close()
-
-
-def _without_explain(sql: str) -> str | None:
-    word, _, rest = sql.strip().partition(" ")
-    first, _, more = word.partition("\n")
-    return f"{more} {rest}".strip() if first.lower() == "explain" else None

@@ -40,7 +40,7 @@ def address(number: int) -> str:
 
 def start(number: int, catdir: Path, folder: Path) -> subprocess.Popen[str]:
     """A machine with a cable to the bridge, and a host on it."""
-    words = [str(catdir), str(number), f"tcp://{address(number)}:{PORT}",
+    words = [",".join(MODULES), str(catdir), str(number), f"tcp://{address(number)}:{PORT}",
              str(folder / "node.secret"), str(folder / "authorized")]  # fmt: skip
     # It begins when its network is there; it ends when its standard input does.
     machine = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +33,8 @@ class Engine(Protocol):
         pyarrow.Table
             The result of each group, in the order of the groups. A few groups ahead of the
             one asked for are worked on, no more, so that memory stays bounded. Closing the
-            iterator gives up the rest.
+            iterator gives up the rest. Groups that the job allows to be left out are in its
+            `missing` at the end.
 
         Raises
         ------
@@ -40,7 +42,12 @@ class Engine(Protocol):
             What the operation raised for the first group that failed.
         JobTimeoutError
             If the job takes longer than it may.
+        QueryCancelledError
+            If the job is cancelled; the engine can be used for the next one.
         """
+
+    def places_of(self, groups: Sequence[Sequence[int]]) -> list[str]:
+        """Say who would be given each of some groups, in words."""
 
     def close(self) -> None:
         """End what the engine has started; safe to call twice."""
@@ -94,16 +101,17 @@ def in_order(
 
 
 def _next(waiting: deque[F], job: Job, end: float | None) -> pa.Table:
-    try:
-        result = waiting[0].result(None if end is None else max(0.0, end - time.monotonic()))
-    except JobTimeoutError:
-        raise
-    except TimeoutError as err:
-        if waiting[0].done():
-            raise
-        raise time_is_up(job) from err
+    first = waiting[0]
+    if not first.done():
+        bell = threading.Event()
+        first.add_done_callback(lambda _: bell.set())
+        with job.cancellation.calling(bell.set):
+            is_done = bell.wait(None if end is None else max(0.0, end - time.monotonic()))
+        job.cancellation.check()
+        if not is_done:
+            raise time_is_up(job)
     waiting.popleft()
-    return result
+    return first.result()
 
 
 def time_is_up(job: Job) -> JobTimeoutError:

@@ -6,7 +6,6 @@ import itertools
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -21,32 +20,16 @@ from dvo.partition.hosts.client import HostClient
 from dvo.partition.hosts.keys import KeyPair, own_keys
 from dvo.partition.hosts.wire import Message, Payload
 from dvo.partition.layout import HOST_TABLE
-from dvo.partition.operations import Job
+from dvo.partition.operations import Job, Missing
 from dvo.partition.store import Store
 
-__all__ = ["HostEngine", "Missing"]
+__all__ = ["HostEngine"]
 
 _AHEAD = 4
 """Groups that are under way for each host."""
 
 _ROUTED_AT_ONCE = 1000
 """Groups for which hosts are chosen at once: as quick as for one."""
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A group that no host could do.
-
-    Parameters
-    ----------
-    regions : tuple of int
-        Its regions.
-    reason : str
-        Why.
-    """
-
-    regions: tuple[int, ...]
-    reason: str
 
 
 class HostEngine:
@@ -62,9 +45,6 @@ class HostEngine:
         Which state jobs see that do not say which.
     keys : KeyPair, optional
         The keys of this client; None for those that ``DVO_KEY`` names, if a host wants any.
-    allow_partial : bool
-        Leave out groups that no host can do, and list them in `missing`, instead of raising
-        the error of the first.
     times : Times, optional
         How patient to be.
 
@@ -80,7 +60,6 @@ class HostEngine:
         snapshot: int,
         *,
         keys: KeyPair | None = None,
-        allow_partial: bool = False,
         times: Times | None = None,
     ) -> None:
         hosts = read_host_table(store.catdir)
@@ -93,17 +72,14 @@ class HostEngine:
             keys = own_keys()
         self._store = store
         self._snapshot = snapshot
-        self._allow_partial = allow_partial
         self._numbers = [host.number for host in hosts]
         self._assignment = read_assignment(store.catdir)
         self._client = HostClient(hosts, store.db_id, keys=keys, times=times)
-        self.missing: list[Missing] = []
 
     def run(self, job: Job) -> Iterator[pa.Table]:
-        """Run a job; see `Engine.run`. What it leaves out is in `missing` at its end."""
+        """Run a job; see `Engine.run`."""
         query = self._query(job)
         client, end = self._client, _end_of(job)
-        self.missing = []
         client.begin(query)
         routes: list[list[int]] = []
         groups = enumerate(job.groups)
@@ -116,6 +92,7 @@ class HostEngine:
                         routes += self._routes(job.groups[k : k + _ROUTED_AT_ONCE])
                     client.want(query, k, regions, routes[k])
                 while number not in query.results:
+                    job.cancellation.check()
                     left_s = end - time.monotonic()
                     if left_s <= 0:
                         raise time_is_up(job)
@@ -123,8 +100,8 @@ class HostEngine:
                 result = query.results.pop(number)
                 if not isinstance(result, DvoError):
                     yield result
-                elif self._allow_partial and isinstance(result, HostError):
-                    self.missing.append(Missing(tuple(query.groups[number]), str(result)))
+                elif job.allow_partial and isinstance(result, HostError):
+                    job.missing.append(Missing(tuple(query.groups[number]), str(result)))
                 else:
                     raise result
         finally:
@@ -159,6 +136,10 @@ class HostEngine:
             ([one, two] if two else [one]) if one else self._numbers
             for one, two in zip(first.tolist(), second.tolist(), strict=True)
         ]
+
+    def places_of(self, groups: Sequence[Sequence[int]]) -> list[str]:
+        """Say who would be asked for each of some groups first; see `Engine.places_of`."""
+        return [f"host {route[0]}" for route in self._routes(groups)]
 
     def close(self) -> None:
         """Hang up; safe to call twice."""

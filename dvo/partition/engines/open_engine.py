@@ -31,7 +31,6 @@ def open_engine(
     workers: int | None = None,
     modules: Sequence[str] = MODULES,
     keys: KeyPair | None = None,
-    allow_partial: bool = False,
 ) -> Engine:
     """Open an engine.
 
@@ -50,8 +49,6 @@ def open_engine(
         Modules that register operations; hosts have their own list.
     keys : KeyPair, optional
         Keys for hosts that want some; None for those that ``DVO_KEY`` names.
-    allow_partial : bool
-        Leave out what no host can do and list it, see `HostEngine`; others do all.
 
     Returns
     -------
@@ -70,7 +67,7 @@ def open_engine(
         # Most queries need no sockets, and ZeroMQ takes a while to load.
         from dvo.partition.engines.hosts import HostEngine  # noqa: PLC0415
 
-        return HostEngine(store, number, keys=keys, allow_partial=allow_partial)
+        return HostEngine(store, number, keys=keys)
     if kind == "parsl":
         if find_spec("parsl") is None:
             raise EngineError("Parsl is not installed; run: pip install 'dvo[cluster]'")

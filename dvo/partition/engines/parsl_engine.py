@@ -7,10 +7,16 @@ as the user who asks: names, JSON texts and Arrow IPC streams are all that we gi
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
+import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import wait
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Self
@@ -22,17 +28,20 @@ from parsl.errors import ParslError
 from parsl.executors import HighThroughputExecutor
 from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
+from parsl.jobs.states import JobState, JobStatus
 from parsl.launchers import SrunLauncher
 from parsl.providers import LocalProvider, SlurmProvider
 
 from dvo.errors import DvoError, EngineError, UnknownSnapshotError, WorkerLostError, error_of
 from dvo.partition.engines.engine import in_order
-from dvo.partition.operations import MODULES, Job, Views, load_operations, run_operation
+from dvo.partition.operations import MODULES, Job, Views, Work, load_operations, run_operation
 from dvo.partition.store import Store
 
 __all__ = ["ParslEngine", "local_config", "slurm_config"]
 
 _ADDRESS = "127.0.0.1"
+_GRACE_S = 3.0
+"""How long workers may go on with what nobody wants any more before they are replaced."""
 
 
 class ParslEngine:
@@ -66,22 +75,26 @@ class ParslEngine:
         self._snapshot = snapshot
         self._modules = tuple(modules)
         self._ahead = 2 * (workers or 4)
+        self._abandoned: list[Any] = []
         has_slurm = shutil.which("sbatch") is not None
         # What Parsl notes of a run is of no use after it. Nodes of a cluster share the home.
         self._folder = Path(
             tempfile.mkdtemp(prefix=".dvo-parsl-", dir=Path.home() if has_slurm else None)
         )
         try:
-            if config is None:
-                make = slurm_config if has_slurm else local_config
-                config = make(self._folder, workers)
-            self._kernel: DataFlowKernel | None = DataFlowKernel(config)
+            make = slurm_config if has_slurm else local_config
+            # Of a configuration that was given there is no second: Parsl uses it up.
+            self._make = None if config is not None else partial(make, self._folder, workers)
+            self._kernel: DataFlowKernel | None = DataFlowKernel(
+                config or make(self._folder, workers)
+            )
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
 
     def run(self, job: Job) -> Iterator[pa.Table]:
         """Run a job; see `Engine.run`."""
+        self._free_workers()
         if self._kernel is None:
             raise EngineError("the engine is closed; open it again")
         number = self._snapshot if job.snapshot is None else job.snapshot
@@ -95,7 +108,7 @@ class ParslEngine:
         )
         found = in_order(
             partial(self._submit, self._kernel, given), job, look_ahead=self._ahead,
-            give_up=lambda _: None,  # Parsl cannot: it is only a few groups
+            give_up=self._abandoned.append,
         )  # fmt: skip
         for answer in _told(found):
             if isinstance(answer, bytes):
@@ -103,9 +116,25 @@ class ParslEngine:
             else:
                 raise error_of(*answer)
 
+    def _free_workers(self) -> None:
+        """Begin with new workers if the old ones are at what nobody wants any more.
+
+        Parsl cannot call a group back. It is only a few, and soon done as a rule.
+        """
+        _, endless = wait(self._abandoned, _GRACE_S)
+        self._abandoned.clear()
+        if endless and self._make is not None and self._kernel is not None:
+            old, self._kernel = self._kernel, None
+            old.cleanup()
+            self._kernel = DataFlowKernel(self._make())
+
     def _submit(self, kernel: DataFlowKernel, given: tuple[Any, ...], group: Sequence[int]) -> Any:
         words = (*given, [int(r) for r in group])
         return kernel.submit(do_group, words, "all", False, (), {})
+
+    def places_of(self, groups: Sequence[Sequence[int]]) -> list[str]:
+        """Say who would be given each of some groups; see `Engine.places_of`."""
+        return ["a worker of Parsl"] * len(groups)
 
     def close(self) -> None:
         """End the workers; safe to call twice."""
@@ -169,7 +198,9 @@ def do_group(
                 f"{catdir}: is not the same database for workers; give a path of a shared disk"
             )
         given = {name: pa.ipc.open_stream(data).read_all() for name, data in tables.items()}
-        return _to_bytes(run_operation(operation, views.at(row.id), regions, request_text, given))
+        work = Work(f"process {os.getpid()} on {socket.gethostname()}")
+        view = views.at(row.id)
+        return _to_bytes(run_operation(operation, view, regions, request_text, given, work))
     except DvoError as err:
         return err.code, str(err)
 
@@ -203,10 +234,54 @@ def local_config(folder: Path, workers: int | None) -> Config:
     parsl.Config
         The configuration.
     """
-    provider = LocalProvider(  # type: ignore[no-untyped-call]
-        init_blocks=1, max_blocks=1, worker_init=_worker_init()
-    )
+    provider = _LocalProvider(folder)
     return _config(folder, provider, workers, address=_ADDRESS)
+
+
+class _LocalProvider(LocalProvider):
+    """Starts workers on this machine as new programs.
+
+    Parsl's own forks in a thread and runs Python in the child, which crashes as soon as this
+    process has evaluated a query.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(init_blocks=1, max_blocks=1, worker_init=_worker_init())  # type: ignore[no-untyped-call]
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def submit(self, command: str, tasks_per_node: int, job_name: str = "dvo") -> str:
+        """Start workers; see Parsl."""
+        errors = self._folder / f"{job_name}.err"
+        with errors.open("wb") as file:
+            process = subprocess.Popen(
+                ["bash", "-c", f"{self.worker_init}\n{command}"],
+                start_new_session=True, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+            )  # fmt: skip
+        job_id = str(process.pid)
+        self._processes[job_id] = process
+        self.resources[job_id] = {"job_id": job_id, "tasks_per_node": tasks_per_node}
+        return job_id
+
+    def status(self, job_ids: Sequence[Any]) -> list[JobStatus]:
+        """Tell which still work; see Parsl."""
+        codes = [self._processes[job_id].poll() for job_id in job_ids]
+        return [
+            JobStatus(
+                JobState.RUNNING if c is None else JobState.FAILED if c else JobState.COMPLETED,
+                exit_code=c,
+            )
+            for c in codes
+        ]
+
+    def cancel(self, job_ids: Sequence[Any]) -> list[bool]:
+        """End them, whatever they are at; see Parsl."""
+        for job_id in job_ids:
+            process = self._processes[job_id]
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return [True for _ in job_ids]
 
 
 def slurm_config(folder: Path, workers: int | None) -> Config:

@@ -163,6 +163,10 @@ class ProcessEngine:
     def _wants(self, task: _Task) -> bool:
         return task.is_wanted and self._is_open
 
+    def places_of(self, groups: Sequence[Sequence[int]]) -> list[str]:
+        """Say who would be given each of some groups; see `Engine.places_of`."""
+        return ["a worker process"] * len(groups)
+
     def close(self) -> None:
         """End the workers; safe to call twice."""
         with self._changed:

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from dvo.errors import DvoError, OperationError
 from dvo.partition.engines.channel import Message, receive, send
-from dvo.partition.operations import Views, load_operations, run_operation
+from dvo.partition.operations import Views, Work, load_operations, run_operation
 from dvo.partition.store import Store
 
 __all__ = ["Worker", "main"]
@@ -86,7 +86,8 @@ class Worker:
             raise self._fault or OperationError("a worker was given no database")
         job = self._job
         view = self._views.at(job["snapshot"])
-        return run_operation(job["operation"], view, regions, job["request"], self._tables)
+        work = Work(f"process {os.getpid()}")
+        return run_operation(job["operation"], view, regions, job["request"], self._tables, work)
 
 
 def main() -> None:

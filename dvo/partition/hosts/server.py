@@ -36,6 +36,7 @@ from dvo.partition.operations import (
     MODULES,
     Role,
     Views,
+    Work,
     find_role,
     load_operations,
     run_operation,
@@ -52,6 +53,9 @@ _FAREWELL_MS = 200
 _AT_ONCE = 256
 _MOST_KEPT = 1 << 30
 """Bytes of results that wait for their clients above which no group is begun."""
+
+_MOST_MEMORY = 1 << 31
+"""Bytes that a group may take while it is evaluated, whatever a client allows."""
 
 
 class HostServer:
@@ -105,6 +109,7 @@ class HostServer:
             )
         load_operations(modules)
         self._store = store
+        self._host_id = host_id
         self._views = Views(store)
         self._authority = authority
         # Whoever can open a Unix socket of ours is us; a port of this machine is open to all
@@ -253,7 +258,10 @@ class HostServer:
         outcome: list[Payload] | DvoError
         try:
             view = self._view(task.snapshot)
-            result = run_operation(task.operation, view, task.regions, task.request, task.tables)
+            result = run_operation(
+                task.operation, view, task.regions, task.request, task.tables,
+                Work(f"host {self._host_id}", task.cancellation, _MOST_MEMORY),
+            )  # fmt: skip
             outcome = parts_of(result)
         except DvoError as err:
             outcome = err
@@ -276,6 +284,7 @@ class HostServer:
 
     def close(self) -> None:
         """Stop listening and wait for the threads; safe to call twice."""
+        self._serving.drop_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._context.destroy(linger=_FAREWELL_MS)
         with contextlib.suppress(OSError):

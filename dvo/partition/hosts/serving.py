@@ -20,6 +20,7 @@ from dvo.errors import (
     NotAuthorisedError,
     ProtocolError,
 )
+from dvo.partition.cancellation import Cancellation
 from dvo.partition.hosts.wire import Message, Payload
 from dvo.partition.operations import ROLES, Role
 
@@ -62,6 +63,8 @@ class Task:
         Its result, when it is there.
     n_sent : int
         Parts that were sent.
+    cancellation : Cancellation
+        Stops the work on it.
     """
 
     peer: bytes
@@ -77,6 +80,12 @@ class Task:
     is_wanted: bool = True
     parts: list[Payload] | None = None
     n_sent: int = 0
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+    def drop(self) -> None:
+        """Nobody waits for it any more."""
+        self.is_wanted = False
+        self.cancellation.cancel()
 
     @property
     def n_bytes(self) -> int:
@@ -280,7 +289,7 @@ class Serving:
         else:
             tasks = list(queries.pop(name).tasks.values())
         for task in tasks:
-            task.is_wanted = False
+            task.drop()
 
     # ---- what is done
 
@@ -300,10 +309,13 @@ class Serving:
         while self.ready:
             task = self.ready.popleft()
             if task.deadline is not None and now > task.deadline:
-                self.finish(task, JobTimeoutError(f"host {self._host_id} had no time for it"))
+                self.finish(task, self._no_time())
             elif task.is_wanted:
                 return task
         return None
+
+    def _no_time(self) -> JobTimeoutError:
+        return JobTimeoutError(f"host {self._host_id} had no time for it")
 
     @property
     def kept_bytes(self) -> int:
@@ -369,11 +381,11 @@ class Serving:
         found = self._peers.pop(peer, None)
         for query in found.queries.values() if found else ():
             for task in query.tasks.values():
-                task.is_wanted = False
+                task.drop()
         self.outgoing = deque((to, message) for to, message in self.outgoing if to != peer)
 
     def tick(self, now: float) -> None:
-        """Let go of clients that have been silent for too long.
+        """Let go of clients that have been silent for too long, and of what takes too long.
 
         Parameters
         ----------
@@ -382,6 +394,14 @@ class Serving:
         """
         for peer in [p for p, found in self._peers.items() if now - found.heard > self._silence_s]:
             self.forget(peer)
+        for task in list(self._tasks()):
+            if task.parts is None and task.deadline is not None and now > task.deadline:
+                task.cancellation.cancel(self._no_time())
+
+    def drop_all(self) -> None:
+        """Stop what is being worked on, for whomever."""
+        for task in list(self._tasks()):
+            task.drop()
 
     def _tasks(self) -> Iterator[Task]:
         for peer in self._peers.values():

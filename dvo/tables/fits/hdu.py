@@ -6,6 +6,7 @@ Reads by ``pread``, never by mmap: a file cut short under a mapping would end th
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Self
 
 from dvo.errors import CorruptTableError, StorageError
 from dvo.tables.fits.header import BLOCK, Header, find_end
+from dvo.tables.fits.meter import METER
 
 __all__ = ["MAX_ROWS", "FitsFile", "Hdu"]
 
@@ -146,6 +148,15 @@ class FitsFile:
         StorageError
             If the disk fails.
         """
+        meter = METER.get()
+        if meter is None:
+            return self._read(offset, size)
+        begun = time.perf_counter()
+        data = self._read(offset, size)
+        meter.add(n_bytes=size, read_s=time.perf_counter() - begun)
+        return data
+
+    def _read(self, offset: int, size: int) -> bytes:
         if offset + size <= len(self._first):
             return self._first[offset : offset + size]
         try:

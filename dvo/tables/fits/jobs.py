@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 __all__ = ["run_jobs"]
@@ -26,7 +27,8 @@ def run_jobs(work: Callable[[T], None], jobs: Sequence[T], threads: int) -> None
     jobs : sequence
         The jobs.
     threads : int
-        Threads to use; with 1 everything happens in the calling thread, in order.
+        Threads to use, which see the context variables of the caller; with 1 everything
+        happens in the calling thread, in order.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def run_jobs(work: Callable[[T], None], jobs: Sequence[T], threads: int) -> None
                 raise
 
     with ThreadPoolExecutor(threads - 1) as pool:
-        futures = [pool.submit(worker) for _ in range(threads - 1)]
+        futures = [pool.submit(copy_context().run, worker) for _ in range(threads - 1)]
         worker()
     for future in futures:
         future.result()

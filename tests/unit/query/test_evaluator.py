@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import pyarrow as pa
 import pytest
 
-from dvo.errors import QueryCancelledError, QueryError
+from dvo.errors import JobTimeoutError, QueryCancelledError, QueryError
+from dvo.partition.cancellation import Cancellation
 from dvo.query.evaluator import Evaluator
 
 TABLE = pa.table({"x": pa.array([1, 2, None], pa.int32()), "y": [0.5, None, 2.5]})
@@ -77,23 +80,40 @@ def test_what_needs_too_much_memory_fails_with_a_message():
                       "GROUP BY x ORDER BY x", {"t": numbers})  # fmt: skip
 
 
+ENDLESS = "SELECT sum(a.x * b.x * c.x) FROM t a, t b, t c"
+
+
 def test_a_running_query_can_be_cancelled():
     numbers = pa.table({"x": pa.array(range(30_000), pa.int64())})
     with Evaluator() as evaluator:
-        stop = threading.Event()
-
-        def cancel():
-            while not stop.wait(0.05):  # what came before it began is of no effect
-                evaluator.cancel()
-
-        thread = threading.Thread(target=cancel)
-        thread.start()
-        try:
+        for delay_s in (0.0, 0.2):
+            cancellation = Cancellation()
+            timer = threading.Timer(delay_s, cancellation.cancel)
+            timer.start()
             with pytest.raises(QueryCancelledError):
-                evaluator.run("SELECT sum(a.x * b.x * c.x) FROM t a, t b, t c", {"t": numbers})
-        finally:
-            stop.set()
-            thread.join()
-        assert evaluator.run("SELECT count(*) AS n FROM t", {"t": numbers})["n"].to_pylist() == [
-            30_000
-        ]
+                evaluator.run(ENDLESS, {"t": numbers}, cancellation)
+            timer.join()
+            found = evaluator.run("SELECT count(*) AS n FROM t", {"t": numbers}, Cancellation())
+            assert found["n"].to_pylist() == [30_000]
+
+
+def test_it_ends_with_the_reason_of_the_cancellation():
+    cancellation = Cancellation()
+    numbers = pa.table({"x": pa.array(range(30_000), pa.int64())})
+    with (
+        Evaluator() as evaluator,
+        cancellation.after(0.05, lambda: JobTimeoutError("too slow")),
+        pytest.raises(JobTimeoutError, match="too slow"),
+    ):
+        evaluator.run(ENDLESS, {"t": numbers}, cancellation)
+
+
+def test_ctrl_c_ends_a_query_and_not_the_evaluator():
+    numbers = pa.table({"x": pa.array(range(30_000), pa.int64())})
+    with Evaluator() as evaluator:
+        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            evaluator.run(ENDLESS, {"t": numbers})
+        timer.join()
+        assert len(evaluator.run("SELECT * FROM t", {"t": numbers})) == 30_000
