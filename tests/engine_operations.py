@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from dvo.errors import UnknownColumnError
+from dvo.ingest import add_elsewhere
 from dvo.partition import compact
 from dvo.partition.layout import STAGED
 from dvo.partition.operations import register
@@ -91,8 +93,8 @@ def wait(view, regions, request, tables):
     return pa.table({"region": list(regions)})
 
 
-def write(change, regions, request):
-    """Compact, as files beside the database tell: `full` names processes whose disk is full;
+def write(operation, change, regions, request):
+    """Write as files beside the database tell: `full` names processes whose disk is full;
     where `wait` is, leave a mark with the work done and untold, and wait for `go`."""
     folder = change.base.catdir.parent
     has_no_room = str(os.getpid()) in folder.joinpath("full").read_text().split()
@@ -100,7 +102,7 @@ def write(change, regions, request):
     if has_no_room:
         ctypes.CDLL(None).fault_arm(root, ctypes.c_long(3), 4, 1 | 4)  # see tests/fault/shim.c
     try:
-        compact._compact(change, regions, request)
+        facts = operation(change, regions, request)
     finally:
         if has_no_room:
             ctypes.CDLL(None).fault_arm(b"", ctypes.c_long(0), 0, 0)
@@ -108,9 +110,11 @@ def write(change, regions, request):
         (folder / f"begun-{regions[0]}").write_text(str(os.getpid()))
         while not (folder / "go").exists():
             time.sleep(0.01)
+    return facts
 
 
 for _operation in (rows, mean, echo, big, refuse, crash, wrong, die, wait):
     register(f"test-{_operation.__name__}", _operation)
 register("test-secret", echo, role="ingest")
-register_write("test-write", write)
+register_write("test-write", partial(write, compact._compact))
+register_write("test-add", partial(write, add_elsewhere._add))

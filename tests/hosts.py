@@ -28,7 +28,8 @@ from dvo.partition.hosts.keys import Authority, read_keys
 from dvo.partition.hosts.server import HostServer
 from dvo.partition.store import Store
 
-MODULES = ("tests.engine_operations", "dvo.partition.compact", "dvo.partition.deal")
+WRITERS = ("dvo.partition.compact", "dvo.partition.deal", "dvo.ingest.add_elsewhere")
+MODULES = ("tests.engine_operations", *WRITERS)
 
 
 class RunningHost:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dvo.cli.engine_option import engine_option, open_writing_engine, workers_option
 from dvo.cli.ingest_lines import report_lines
 from dvo.cli.main import run_program
 from dvo.cli.output import progress_line
@@ -100,6 +101,8 @@ _MAX_RADIUS = 3600.0  # arcsec; that of AddstarOptions
     show_default=True,
     help="Detections after which is committed.",
 )
+@engine_option
+@workers_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def addstar(
     catdir: Path,
@@ -126,6 +129,8 @@ def addstar(
     satellites: bool,
     accept_astrom: bool,
     batch_rows: int,
+    engine: str,
+    workers: int | None,
     as_json: bool,
 ) -> None:
     """Add catalogs to the database CATDIR: detections find their objects.
@@ -136,6 +141,9 @@ def addstar(
     again: images that are in are skipped. Batches are committed as they are done.
     A reference catalog is known by its photcode and its name (--name). Surveys (--survey)
     bring their photcodes with them; an entry gives a measure in every band it was measured in.
+    With --engine hosts the partition hosts associate and write: each the images of a part of the
+    sky that has nothing to do with the others. Files are read, and replaced images (--replace)
+    done, in this process; a batch is one commit in any case.
 
     \b
     Examples:
@@ -145,6 +153,7 @@ def addstar(
       addstar sky --survey hipparcos --match-epoch 2016
       addstar sky GaiaSource_*.csv.gz --survey gaia
       addstar sky psc_aaa.gz --survey 2mass --bands J,K
+      addstar sky night1/*.smf --engine hosts
     """
     from dvo.ingest.addstar import addstar as add  # noqa: PLC0415 - keeps --help quick
     from dvo.ingest.options import make_options  # noqa: PLC0415
@@ -191,10 +200,15 @@ def addstar(
         if name not in ("catdir", "files", "lists", "as_json")
         and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
-    with Store(catdir, writable=True, command="addstar") as store:
+    with (
+        Store(catdir, writable=True, command="addstar") as store,
+        open_writing_engine(engine, store, workers) as opened,
+    ):
         if known is not None:
             _add_photcodes(store, *known)
-        report = add(store, sources, options, params={"options": given}, progress=tell)
+        report = add(
+            store, sources, options, params={"options": given}, engine=opened, progress=tell
+        )
     show("")
     if as_json:
         click.echo(json.dumps(report.as_dict()))

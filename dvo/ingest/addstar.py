@@ -12,40 +12,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError, DuplicateImageError
-from dvo.ingest import kernels
+from dvo.ingest.add_batch import Added, add_batch
+from dvo.ingest.add_elsewhere import add_elsewhere
 from dvo.ingest.admission import Admission, Admitted
-from dvo.ingest.associate import Associated, associate_batch
-from dvo.ingest.bands import Spread, spread_bands
 from dvo.ingest.batch import Batch
 from dvo.ingest.detections import InputImage, RefSource
 from dvo.ingest.image_rows import ImageNames, image_rows
-from dvo.ingest.limits import widen_motion, widen_pad
-from dvo.ingest.measures import (
-    add_means,
-    add_motions,
-    changed_catalogs,
-    measure_rows,
-)
-from dvo.ingest.object_rows import write_objects
-from dvo.ingest.objects import Grouped, ObjectSet
+from dvo.ingest.objects import ObjectSet
 from dvo.ingest.removal import remove_images
 from dvo.ingest.report import AddstarOptions, AddstarReport
-from dvo.ingest.satellite_rows import add_satellites
-from dvo.ingest.satellites.link import has_satellites, linked_rows
 from dvo.ingest.sources import Source
 from dvo.partition.compact import compact_busy
 from dvo.partition.manifest import ImageRow
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
-from dvo.tables.lensing import LENSING
+from dvo.partition.write_operations import Runner
 
 __all__ = ["AddstarOptions", "AddstarReport", "addstar"]
 
@@ -63,6 +50,7 @@ def addstar(
     options: AddstarOptions,
     *,
     params: dict[str, Any] | None = None,
+    engine: Runner | None = None,
     progress: Callable[[AddstarReport], None] | None = None,
 ) -> AddstarReport:
     """Add catalogs to a database.
@@ -77,6 +65,9 @@ def addstar(
         What to do with them.
     params : dict, optional
         More to record in the log of the database.
+    engine : Runner, optional
+        Where detections are associated, and rows written and compacted; None for the threads
+        of this process, which also do the batches that replace images.
     progress : callable, optional
         Called after every commit with the report so far.
 
@@ -94,7 +85,7 @@ def addstar(
         If an image is in with other content, unless it is to be replaced.
     """
     began = time.perf_counter()
-    run = _Run(store, options, params or {})
+    run = _Run(store, options, params or {}, engine)
     with ThreadPoolExecutor(2, thread_name_prefix="dvo-read") as pool:
         left_out = run.report.left_out if options.skip_bad else None
         for admitted in run.batches(_read_ahead(pool, sources, left_out)):
@@ -142,8 +133,15 @@ def _read_all(source: Source) -> list[InputImage]:
 class _Run:
     """One run: the state that lasts from batch to batch."""
 
-    def __init__(self, store: Store, options: AddstarOptions, params: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        options: AddstarOptions,
+        params: dict[str, Any],
+        engine: Runner | None,
+    ) -> None:
         self.store = store
+        self.engine = engine
         self.options = options
         self.params = params
         self.report = AddstarReport()
@@ -164,94 +162,58 @@ class _Run:
 
     def commit(self, admitted: Admitted) -> None:
         """Associate, write and commit a batch."""
-        batch = Batch(admitted.images)
         n_before = self.view.snapshot.counts["measures"]
         with self.store.begin("addstar", self._log_params(admitted), self.view) as change:
             if admitted.replaced:
                 self.view = remove_images(change, self.view, admitted.replaced)
                 self.objects = ObjectSet(self.view)
-            n_added = self.report.n_measures
-            n_new = self._add(change, batch, may_rewrite=not admitted.replaced)
-            n_added = self.report.n_measures - n_added
+            added = self._add(change, admitted)
             self._write_images(change, admitted)
             change.commit()
-        self.report.n_images += sum(i.meta is not None for i in admitted.images)
-        self.report.n_detections += batch.n
-        self.report.n_new += n_new
-        self.report.n_matched += batch.n - n_new
-        self.report.n_commits += 1
+        self._count(admitted, added)
         self._follow_up()
         n_after = self.view.snapshot.counts["measures"]
-        self.report.n_removed += n_before + n_added - n_after
+        self.report.n_removed += n_before + added.n_measures - n_after
 
-    def _add(self, change: Transaction, batch: Batch, *, may_rewrite: bool) -> int:
-        """Give the detections of a batch their objects and write the rows; counts new objects."""
-        objects, kinds = self.objects, _kinds(batch)
-        found = associate_batch(
-            batch, objects, self.view, one_to_one=self.options.one_to_one, kinds=kinds
-        )
-        has_motion = add_motions(batch, found, objects)
-        filters = add_means(batch, found, objects, self.view.photcodes, kinds)
-        spread = spread_bands(batch, self.view.photcodes)
-        if spread is not None:
-            found, filters = spread.objects_of(found), filters.take(spread.entry)
-        kernels.count_rows(found.objects, objects.n_measure)
-        self.report.n_measures += len(found.objects)
-        if batch.n:
-            groups = objects.group(found.objects)
-            # Gathering the rows is most of the rest; it lets go of the interpreter's lock.
-            change.do(partial(self._write_measures, change, batch, found, groups, spread))
-            change.do(
-                partial(
-                    write_objects, change, objects, found, groups, filters,
-                    with_motion=has_motion, may_rewrite=may_rewrite,
-                )
-            )  # fmt: skip
-            change.set_catalogs(changed_catalogs(groups, objects))
-        if has_satellites(batch):
-            self._write_satellites(change, batch, found)
-        widen_pad(change, found.pad_deg)
-        if has_motion:
-            times = np.array([i.match_time_s for i in batch.images])
-            widen_motion(change, objects, times)
-        return objects.n - found.n_known
+    def _add(self, change: Transaction, admitted: Admitted) -> Added:
+        """Add the detections of a batch, here or where the engine works."""
+        one_to_one = self.options.one_to_one
+        # What is left after images were taken out is known to this process alone.
+        if self.engine is not None and not admitted.replaced:
+            return add_elsewhere(change, admitted.images, one_to_one=one_to_one, engine=self.engine)
+        return add_batch(
+            change, self.view, self.objects, Batch(admitted.images),
+            one_to_one=one_to_one, may_rewrite=not admitted.replaced,
+        )  # fmt: skip
+
+    def _count(self, admitted: Admitted, added: Added) -> None:
+        report = self.report
+        n_detections = sum(len(i.source.detections) for i in admitted.images)
+        report.n_images += sum(i.meta is not None for i in admitted.images)
+        report.n_detections += n_detections
+        report.n_new += added.n_new
+        report.n_matched += n_detections - added.n_new
+        report.n_measures += added.n_measures
+        report.n_commits += 1
+        for name, n in added.n_satellites.items():
+            report.n_satellites[name] = report.n_satellites.get(name, 0) + n
+        for name, n in (+added.n_lost).items():
+            reason = f"rows of {name} whose detection is not in"
+            report.n_dropped[reason] = report.n_dropped.get(reason, 0) + n
 
     def _follow_up(self) -> None:
         """Compact what has become slow to read, and go on from the newest snapshot."""
         at_least = self.options.compact_parts
-        n_compacted = compact_busy(self.store, at_least=at_least) if at_least else 0
+        n_compacted = 0
+        if at_least:
+            n_compacted = compact_busy(self.store, at_least=at_least, engine=self.engine)
         self.view = self.store.view()
-        if n_compacted:
-            # Compaction put rows in another order: load them anew when they are needed.
+        if n_compacted or self.engine is not None:
+            # Rows are in another order, or others have added some: load them when needed.
             self.objects = ObjectSet(self.view)
         else:
             self.objects.follow(self.view)
             self.objects.shed(_MOST_BYTES)
-
-    def _write_measures(
-        self,
-        change: Transaction,
-        batch: Batch,
-        found: Associated,
-        groups: Grouped,
-        spread: Spread | None,
-    ) -> None:
-        rows = measure_rows(batch, found, self.objects, groups, spread)
-        change.add_rows(rows, groups.regions, groups.edges)
-
-    def _write_satellites(self, change: Transaction, batch: Batch, found: Associated) -> None:
-        counts, dropped = self.report.n_satellites, self.report.n_dropped
-        for rows in linked_rows(batch, found, self.objects):
-            name, regions = rows.table.schema.name, rows.groups.regions
-            # LensObj is averaged by the filters of images, which are not stored yet.
-            codes = rows.photcodes if name == LENSING.name else None
-            add_satellites(
-                change, self.view, rows.table, regions, rows.groups.edges, photcodes=codes
-            )
-            counts[name] = counts.get(name, 0) + len(rows.table)
-            if rows.n_lost:
-                reason = f"rows of {name} whose detection is not in"
-                dropped[reason] = dropped.get(reason, 0) + rows.n_lost
 
     def _write_images(self, change: Transaction, admitted: Admitted) -> None:
         rows = image_rows(admitted.images, admitted.parents)
@@ -284,9 +246,3 @@ class _Run:
     def _log_params(self, admitted: Admitted) -> dict[str, Any]:
         inputs = [[i.source.meta.name, i.source.meta.content] for i in admitted.images]
         return self.params | {"radius_arcsec": self.options.radius_arcsec, "images": inputs}
-
-
-def _kinds(batch: Batch) -> list[str]:
-    names = batch.names
-    found = {"psf": "mag", "ap": "m_aper", "kron": "m_kron"}
-    return [kind for kind, column in found.items() if column in names]

@@ -23,7 +23,7 @@ from dvo.ingest.position_error import motion_error2, position_error, unknown_err
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
 
-__all__ = ["Batch", "BatchImage"]
+__all__ = ["Batch", "BatchImage", "matching_positions"]
 
 Array = NDArray[Any]
 
@@ -104,7 +104,7 @@ class Batch:
         of_image = np.repeat(np.arange(len(sizes)), sizes)
         ra = _joined([i.source.detections.ra for i in self.images])
         dec = _joined([i.source.detections.dec for i in self.images])
-        at = [_matching_positions(i) for i in self.images]
+        at = [matching_positions(i) for i in self.images]
         moved_ra = _joined([a[0] for a in at])
         moved_dec = _joined([a[1] for a in at])
         # Sky order within an image keeps association in the cache, and packs better.
@@ -235,8 +235,19 @@ def _sky_order(ra: Array, dec: Array, stops: Array) -> Array:
     return out
 
 
-def _matching_positions(image: BatchImage) -> tuple[Array, Array]:
-    """Positions of a survey at the time of matching, where it gives motions."""
+def matching_positions(image: BatchImage) -> tuple[Array, Array]:
+    """Positions of an image for matching: those of a survey with motions are moved.
+
+    Parameters
+    ----------
+    image : BatchImage
+        The image.
+
+    Returns
+    -------
+    ra, dec : ndarray of float64, shape (n,)
+        Positions at the time of matching, ICRS [deg].
+    """
     found = image.source.detections
     u_ra, u_dec = found.columns.get("u_ra"), found.columns.get("u_dec")
     if image.meta is not None or u_ra is None or u_dec is None:
@@ -256,7 +267,7 @@ def _times_measured(image: BatchImage) -> Array:
 
 
 def _seconds_moved(image: BatchImage) -> Array:
-    """Time by which `_matching_positions` moves each row [s]."""
+    """Time by which `matching_positions` moves each row [s]."""
     found = image.source.detections
     if image.meta is not None or not {"u_ra", "u_dec"} <= found.columns.keys():
         return np.zeros(len(found))

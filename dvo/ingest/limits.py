@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dvo.ingest.objects import ObjectSet
 from dvo.partition.manifest import Reach
-from dvo.partition.transaction import Transaction
+from dvo.partition.writing import Writing
 from dvo.tables.column_table import ColumnTable
 
 __all__ = ["moving_reach", "widen_motion", "widen_pad"]
@@ -20,12 +20,12 @@ __all__ = ["moving_reach", "widen_motion", "widen_pad"]
 Array = NDArray[Any]
 
 
-def widen_pad(change: Transaction, pad_deg: float) -> None:
+def widen_pad(change: Writing, pad_deg: float) -> None:
     """Note how far measures lie outside the region of their object.
 
     Parameters
     ----------
-    change : Transaction
+    change : Writing
         The change that adds them.
     pad_deg : float
         The greatest distance [deg].
@@ -33,12 +33,12 @@ def widen_pad(change: Transaction, pad_deg: float) -> None:
     change.widen(Reach(pad_deg))
 
 
-def widen_motion(change: Transaction, objects: ObjectSet, times: Array) -> None:
+def widen_motion(change: Writing, objects: ObjectSet, times: Array) -> None:
     """Note how fast objects move, and between which times.
 
     Parameters
     ----------
-    change : Transaction
+    change : Writing
         The change that gives objects motions.
     objects : ObjectSet
         The objects as they are now.

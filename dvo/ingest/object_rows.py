@@ -17,7 +17,7 @@ from dvo.ingest import kernels
 from dvo.ingest.associate import Associated
 from dvo.ingest.mean_set import MEAN_COLUMNS
 from dvo.ingest.objects import Grouped, ObjectSet
-from dvo.partition.transaction import Transaction
+from dvo.partition.writing import Writing
 from dvo.tables.average import AVERAGE
 from dvo.tables.secfilt import SECFILT
 
@@ -30,7 +30,7 @@ _FORCED_PATCHES = 48
 
 
 def write_objects(
-    change: Transaction,
+    change: Writing,
     objects: ObjectSet,
     found: Associated,
     groups: Grouped,
@@ -43,7 +43,7 @@ def write_objects(
 
     Parameters
     ----------
-    change : Transaction
+    change : Writing
         Where to write.
     objects : ObjectSet
         The objects as they are now.
@@ -96,7 +96,7 @@ def _count_before(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     return out
 
 
-def _due(change: Transaction, objects: ObjectSet, regions: Sequence[int]) -> list[int]:
+def _due(change: Writing, objects: ObjectSet, regions: Sequence[int]) -> list[int]:
     """Regions with many patches and no column that is not in memory; loads missing means."""
     # Offsets are those of a sorted catalog; with new rows it is sorted no more.
     held = {*objects.average_names(), "off_measure"}
@@ -120,7 +120,7 @@ def _due(change: Transaction, objects: ObjectSet, regions: Sequence[int]) -> lis
     return due
 
 
-def _write_whole(change: Transaction, objects: ObjectSet, regions: list[int]) -> None:
+def _write_whole(change: Writing, objects: ObjectSet, regions: list[int]) -> None:
     """Write Average and SecFilt of some regions whole, in place of all their parts."""
     is_wanted = np.isin(objects.regions, regions)
     rows = np.flatnonzero(is_wanted[objects.slot[: objects.n]])

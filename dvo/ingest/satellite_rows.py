@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from dvo.errors import SchemaError
 from dvo.partition.manifest import ALL_SKY
-from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
+from dvo.partition.writing import Writing
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
@@ -41,7 +41,7 @@ _MOST_PATCHES = 8  # of LensObj of a region; each makes it dearer to read
 
 
 def add_satellites(
-    change: Transaction,
+    change: Writing,
     view: View,
     table: ColumnTable,
     regions: Sequence[int],
@@ -56,7 +56,7 @@ def add_satellites(
 
     Parameters
     ----------
-    change : Transaction
+    change : Writing
         Where to write.
     view : View
         The snapshot that the change builds on.
@@ -168,7 +168,7 @@ class _Places:
         return objects - np.repeat(self.starts[:-1], np.diff(edges)), edges
 
 
-def _patch_counts(change: Transaction, view: View, satellite: Satellite, places: _Places) -> None:
+def _patch_counts(change: Writing, view: View, satellite: Satellite, places: _Places) -> None:
     """Give objects the number of rows that they have now."""
     counts = np.bincount(places.objects, minlength=places.n)
     rows = np.flatnonzero(counts)
@@ -181,7 +181,7 @@ def _patch_counts(change: Transaction, view: View, satellite: Satellite, places:
 
 
 def _renew_means(
-    change: Transaction,
+    change: Writing,
     view: View,
     new: ColumnTable,
     places: _Places,
@@ -241,7 +241,7 @@ def _much_patched(view: View, regions: Sequence[int]) -> list[int]:
 
 
 def _write_known(
-    change: Transaction,
+    change: Writing,
     stored: ColumnTable,
     runs: I64,
     place: I64,

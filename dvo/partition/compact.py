@@ -21,6 +21,7 @@ from dvo.partition.store import Store
 from dvo.partition.view import View
 from dvo.partition.write_operations import (
     GROUP_ROWS,
+    Facts,
     Group,
     Runner,
     register_write,
@@ -194,7 +195,7 @@ def _groups(view: View, regions: Sequence[int]) -> Iterator[Group]:
         yield group, n_rows
 
 
-def _compact(change: Writing, regions: Sequence[int], request: Mapping[str, Any]) -> None:
+def _compact(change: Writing, regions: Sequence[int], request: Mapping[str, Any]) -> Facts:
     """Compact a group of catalogs: a write operation."""
     view, own_file_rows = change.base, request["own_file_rows"]
     counts = view.catalogs(regions)
@@ -206,6 +207,7 @@ def _compact(change: Writing, regions: Sequence[int], request: Mapping[str, Any]
         CatalogRow(r, row.n_average, row.next_obj_id, row.n_measure, is_sorted=True)
         for r, row in counts.items()
     )
+    return {}
 
 
 register_write(_OPERATION, _compact)

@@ -19,7 +19,14 @@ from dvo.partition.partition import Partition, partition_of
 from dvo.partition.sorted_tables import OWN_FILE_ROWS, inside, read_dealt, write_sorted
 from dvo.partition.store import Store
 from dvo.partition.view import View
-from dvo.partition.write_operations import GROUP_ROWS, Group, Runner, register_write, write_groups
+from dvo.partition.write_operations import (
+    GROUP_ROWS,
+    Facts,
+    Group,
+    Runner,
+    register_write,
+    write_groups,
+)
 from dvo.partition.writing import Writing
 from dvo.tables.average import AVERAGE
 from dvo.tables.fits import Level
@@ -234,7 +241,7 @@ def _groups(view: View, partition: Partition, regions: I64) -> Iterator[Group]:
     yield sorted(group), n_rows
 
 
-def _deal(change: Writing, regions: Sequence[int], request: Mapping[str, Any]) -> None:
+def _deal(change: Writing, regions: Sequence[int], request: Mapping[str, Any]) -> Facts:
     """Write the rows of some regions where they belong, and empty these: a write operation."""
     view, own_file_rows = change.base, request["own_file_rows"]
     level, *splits = request["partition"]
@@ -254,6 +261,7 @@ def _deal(change: Writing, regions: Sequence[int], request: Mapping[str, Any]) -
         for r, n_average, n_measure in zip(dealt.regions, *sizes, strict=True)
     )  # fmt: skip
     change.widen(Reach(dealt.pad_deg))
+    return {}
 
 
 register_write(_OPERATION, _deal)

@@ -45,6 +45,7 @@ MODULES: tuple[str, ...] = (
     "dvo.query.operations",
     "dvo.partition.compact",
     "dvo.partition.deal",
+    "dvo.ingest.add_elsewhere",
 )
 """Modules that register operations when they are imported; the one list of them."""
 

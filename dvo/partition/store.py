@@ -24,7 +24,6 @@ import dvo
 from dvo.errors import CatdirExistsError, CatdirLockedError, ConfigError, StorageError
 from dvo.partition import layout
 from dvo.partition.cache import TileCache
-from dvo.partition.draft import clear_staged
 from dvo.partition.lock import WriterLock
 from dvo.partition.manifest import (
     ALL_SKY,
@@ -42,6 +41,7 @@ from dvo.partition.records import write_record
 from dvo.partition.sky_file import renew_sky_file, write_sky_file
 from dvo.partition.sky_table import SkyTable
 from dvo.partition.snapshot_name import SnapshotName
+from dvo.partition.staged import clear_staged
 from dvo.partition.transaction import Transaction, sync_folder
 from dvo.partition.view import View
 from dvo.tables.fits import Field, TableHDU, write_fits

@@ -20,12 +20,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 import dvo
 from dvo.errors import OperationError, StorageError
 from dvo.partition import layout
-from dvo.partition.draft import Drafted, clear_staged
+from dvo.partition.draft_record import Drafted
 from dvo.partition.manifest import (
     ALL_SKY,
     CatalogRow,
@@ -40,6 +41,7 @@ from dvo.partition.manifest import (
 from dvo.partition.part_counts import count_parts
 from dvo.partition.partition import Partition
 from dvo.partition.records import write_record
+from dvo.partition.staged import clear_staged, lent_name
 from dvo.partition.view import View
 from dvo.partition.writing import Writing
 from dvo.tables.column_table import ColumnTable
@@ -203,6 +205,33 @@ class Transaction(Writing):
             raise _storage_error(self._catdir, err) from err
         self._staged = folder
 
+    def lend(self, data: pa.Buffer) -> str:
+        """Put bytes where others find them, for as long as the change is under way.
+
+        Parameters
+        ----------
+        data : pyarrow.Buffer
+            The bytes.
+
+        Returns
+        -------
+        str
+            Their name, see `read_lent`.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be written.
+        """
+        self.stage()
+        assert self._staged is not None
+        name = lent_name(data)
+        try:
+            (self._staged / name).write_bytes(data)
+        except OSError as err:
+            raise _storage_error(self._catdir, err) from err
+        return name
+
     def adopt(self, drafted: Drafted) -> None:
         """Take over what a draft of this change wrote; it is part of the change from now on.
 
@@ -324,13 +353,7 @@ class Transaction(Writing):
         )
 
     def do(self, work: Callable[[], None]) -> None:
-        """Have some rows made and added in a thread; `commit` waits for it.
-
-        Parameters
-        ----------
-        work : callable
-            Calls `add_rows` or `patch_rows` of this change.
-        """
+        """Have some rows made and added in a thread; `commit` waits for it."""
         with self._mutex:
             self._writes.append(self._pool.submit(work))
 

@@ -16,13 +16,22 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from dvo.errors import EngineError, OperationError, StorageError
-from dvo.partition.draft import Draft, read_draft
+from dvo.partition.draft import Draft
+from dvo.partition.draft_record import read_draft
 from dvo.partition.operations import Job, register
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.partition.writing import Writing
 
-__all__ = ["GROUP_ROWS", "Group", "Runner", "WriteOperation", "register_write", "write_groups"]
+__all__ = [
+    "GROUP_ROWS",
+    "Facts",
+    "Group",
+    "Runner",
+    "WriteOperation",
+    "register_write",
+    "write_groups",
+]
 
 GROUP_ROWS = 500_000
 """Rows of catalogs that are worked on together; the small ones of them share a file."""
@@ -33,8 +42,11 @@ _WAITING = 32
 Group = tuple[list[int], int]
 """Regions that are worked on together, and how many rows they have."""
 
-WriteOperation = Callable[[Writing, Sequence[int], Mapping[str, Any]], None]
-"""Change (with the snapshot it builds on), regions (ascending), request in JSON types."""
+Facts = Mapping[str, Any]
+"""What there is to say of what was written, in JSON types."""
+
+WriteOperation = Callable[[Writing, Sequence[int], Mapping[str, Any]], Facts]
+"""Change (with the snapshot it builds on), regions (ascending), request in JSON types -> facts."""
 
 
 class Runner(Protocol):
@@ -80,8 +92,8 @@ def _draft(
         raise OperationError("a write operation was asked for without the token of a commit")
     try:
         with Draft(view, token, regions) as draft:
-            operation(draft, regions, wanted)
-            return draft.record()
+            facts = operation(draft, regions, wanted)
+            return draft.record(facts)
     except StorageError:
         raise
     except OSError as err:
@@ -96,7 +108,7 @@ def write_groups(
     *,
     engine: Runner | None,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> list[Facts]:
     """Run a write operation on groups of regions, as a part of a change.
 
     Memory stays bounded: a few groups are under way, or one that is huge.
@@ -116,6 +128,11 @@ def write_groups(
     progress : callable, optional
         Called with regions done and regions in all.
 
+    Returns
+    -------
+    list of Facts
+        What the operation said of each group.
+
     Raises
     ------
     DvoError
@@ -123,26 +140,30 @@ def write_groups(
     """
     n_all = sum(len(regions) for regions, _ in groups)
     done: list[int] = []
+    facts: list[Facts] = [{}] * len(groups)
     works = _here if engine is None else partial(_elsewhere, engine)
     with closing(works(change, name, request, groups)) as pieces:
-        for (regions, n_rows), work in zip(groups, pieces, strict=True):
+        for k, ((regions, n_rows), work) in enumerate(zip(groups, pieces, strict=True)):
             change.wait(at_most=_WAITING if n_rows < 2 * GROUP_ROWS else 0)
-            change.do(partial(_do, work, regions, done))
+            change.do(partial(_do, work, k, facts, regions, done))
             if progress is not None:
                 progress(len(done), n_all)
     change.wait()
     if progress is not None:
         progress(len(done), n_all)
+    return facts
 
 
-def _do(work: Callable[[], None], regions: Sequence[int], done: list[int]) -> None:
-    work()
+def _do(
+    work: Callable[[], Facts], k: int, facts: list[Facts], regions: Sequence[int], done: list[int]
+) -> None:
+    facts[k] = work()
     done += regions
 
 
 def _here(
     change: Transaction, name: str, request: Mapping[str, Any], groups: Sequence[Group]
-) -> Generator[Callable[[], None]]:
+) -> Generator[Callable[[], Facts]]:
     for regions, _ in groups:
         yield partial(_OPERATIONS[name], change, regions, request)
 
@@ -153,7 +174,7 @@ def _elsewhere(
     name: str,
     request: Mapping[str, Any],
     groups: Sequence[Group],
-) -> Generator[Callable[[], None]]:
+) -> Generator[Callable[[], Facts]]:
     change.stage()
     job = Job(
         name,
@@ -166,5 +187,7 @@ def _elsewhere(
         yield partial(_adopt, change, record, regions)
 
 
-def _adopt(change: Transaction, record: pa.Table, regions: Sequence[int]) -> None:
-    change.adopt(read_draft(record, change.base, regions))
+def _adopt(change: Transaction, record: pa.Table, regions: Sequence[int]) -> Facts:
+    drafted = read_draft(record, change.base, regions)
+    change.adopt(drafted)
+    return drafted.facts

@@ -198,6 +198,16 @@ class Writing(ABC):
         with self._mutex:
             self._reach = self._reach.joined(reach)
 
+    @abstractmethod
+    def do(self, work: Callable[[], None]) -> None:
+        """Have some rows made and added, now or later in a thread.
+
+        Parameters
+        ----------
+        work : callable
+            Calls `add_rows` or `patch_rows` of this change.
+        """
+
     # ---- inside
 
     @abstractmethod

@@ -11,7 +11,8 @@ import pytest
 from dvo.errors import CorruptTableError, OperationError, StorageError
 from dvo.partition import compact, layout
 from dvo.partition.check import check
-from dvo.partition.draft import Draft, read_draft
+from dvo.partition.draft import Draft
+from dvo.partition.draft_record import read_draft
 from dvo.partition.store import Store
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
