@@ -25,6 +25,7 @@ from dvo.query.tokens import assert_complete, pointed_at
 
 __all__ = ["ADQL", "parse_query"]
 
+_LARGEST = 2**63 - 1
 _MOST_CHARACTERS = 100_000
 
 
@@ -159,6 +160,11 @@ def parse_query(text: str) -> exp.Query:
             )
     for node in list(query.find_all(exp.HexString)):
         node.replace(exp.Literal.number(int(node.this, 16)))
+    for node in query.find_all(exp.Literal):
+        if not node.is_string and node.name.isdigit() and int(node.name) > _LARGEST:
+            raise QueryError(
+                f"query: {node.name} does not fit into 64 bits; write it with a point: {node.name}."
+            )
     assert_allowed(query)
     return query
 

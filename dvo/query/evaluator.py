@@ -209,5 +209,12 @@ def _plain_types(table: pa.Table) -> pa.Table:
     for i, field in enumerate(table.schema):
         if pa.types.is_decimal(field.type):
             kind: Any = pa.int64() if field.type.scale == 0 else pa.float64()
-            table = table.set_column(i, field.name, table.column(i).cast(kind))
+            try:
+                values = table.column(i).cast(kind)
+            except pa.ArrowInvalid:
+                raise QueryError(
+                    f"query: column {i + 1} of the result does not fit into 64 bits; add up "
+                    "numbers with a point, as SUM(CAST(x AS DOUBLE))"
+                ) from None
+            table = table.set_column(i, field.name, values)
     return table

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
@@ -85,6 +86,7 @@ class Plan:
 @dataclass
 class _Planner:
     sources: Mapping[str, Source]
+    taken: frozenset[str]
     fragments: list[Fragment] = field(default_factory=list)
 
     def plan(self, query: exp.Query) -> exp.Query | None:
@@ -163,7 +165,9 @@ class _Planner:
         within: tuple[Area, ...],
         near: tuple[NearUpload, ...],
     ) -> str:
-        name = f"fragment_{len(self.fragments)}"
+        made = {fragment.name for fragment in self.fragments}
+        names = (f"fragment_{k}" for k in count())
+        name = next(n for n in names if n not in made and n not in self.taken)
         scans = tuple(_scan(alias, source, phases, places) for alias, source in here.items())
         is_global = all(source.is_global for source in here.values())
         self.fragments.append(Fragment(name, scans, phases, results, like, within, near, is_global))
@@ -192,7 +196,7 @@ def plan_query(text: str, sources: Mapping[str, Source]) -> Plan:
     """
     query = resolve_names(parse_query(text), sources)
     results = tuple(query.named_selects)
-    planner = _Planner(sources)
+    planner = _Planner(sources, frozenset(i.name.lower() for i in query.find_all(exp.Identifier)))
     rest = planner.plan(query)
     return Plan(tuple(planner.fragments), rest, results)
 

@@ -126,6 +126,7 @@ _NO_FUNCTIONS = "getenv read_text version current_setting nextval pg_sleep repea
 THEIRS = {
     rf"\b({_NO_FUNCTIONS.replace(' ', '|')})\(": "any function may be one of the user",
     r"PERCENT|ra, FROM": "a column called PERCENT or FROM: few words are its own",
+    r"\d{16}": "numbers of any size",
     r"5ra": "no space between a number and a name",
     r"[][{}#$\0@]": "characters of no meaning are passed over",
 }

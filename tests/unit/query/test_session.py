@@ -127,6 +127,29 @@ def test_names_of_uploads_are_checked(db):
         db.sql("SELECT 1", uploads={"a": pa.table({"x": [1], "X": [2]})})
 
 
+def test_names_of_the_user_are_no_names_of_ours(db):
+    n = db.snapshot.counts["objects"]
+    texts = [
+        "WITH fragment_0 AS (SELECT 1 AS x) SELECT COUNT(a.dec) AS n FROM fragment_0 f, average a",
+        (
+            "WITH parts AS (SELECT 1 AS c0) SELECT p.c0 * COUNT(a.dec) AS n FROM parts p, average a "
+            "GROUP BY p.c0"
+        ),
+        "SELECT COUNT(parts.ra) AS n FROM average AS parts",
+        (
+            "SELECT SUM(c0) AS n FROM (SELECT COUNT(fragment_0.ra) AS c0 FROM average AS fragment_0 "
+            "GROUP BY fragment_0.obj_id) AS fragment_1"
+        ),
+    ]
+    for text in texts:
+        assert db.sql(text)["n"].to_pylist() == [n], text
+
+
+def test_a_sum_that_is_too_large_is_an_error(db):
+    with pytest.raises(QueryError, match="does not fit into 64 bits"):
+        db.sql("SELECT SUM(9223372036854775807) FROM average")
+
+
 def test_a_limit_ends_the_work(db, monkeypatch):
     monkeypatch.setattr(run, "_GROUP_ROWS", 1)
     seen = []
