@@ -160,10 +160,11 @@ def parse_query(text: str) -> exp.Query:
             )
     for node in list(query.find_all(exp.HexString)):
         node.replace(exp.Literal.number(int(node.this, 16)))
-    for node in query.find_all(exp.Literal):
-        if not node.is_string and node.name.isdigit() and int(node.name) > _LARGEST:
+    for number in query.find_all(exp.Literal):
+        digits = "" if number.is_string else number.name
+        if digits.isdigit() and int(digits) > _LARGEST:
             raise QueryError(
-                f"query: {node.name} does not fit into 64 bits; write it with a point: {node.name}."
+                f"query: {digits} does not fit into 64 bits; write it with a point: {digits}."
             )
     assert_allowed(query)
     return query

@@ -131,15 +131,9 @@ def test_names_of_the_user_are_no_names_of_ours(db):
     n = db.snapshot.counts["objects"]
     texts = [
         "WITH fragment_0 AS (SELECT 1 AS x) SELECT COUNT(a.dec) AS n FROM fragment_0 f, average a",
-        (
-            "WITH parts AS (SELECT 1 AS c0) SELECT p.c0 * COUNT(a.dec) AS n FROM parts p, average a "
-            "GROUP BY p.c0"
-        ),
+        "WITH parts AS (SELECT 1 AS c) SELECT c * COUNT(dec) AS n FROM parts, average GROUP BY c",
         "SELECT COUNT(parts.ra) AS n FROM average AS parts",
-        (
-            "SELECT SUM(c0) AS n FROM (SELECT COUNT(fragment_0.ra) AS c0 FROM average AS fragment_0 "
-            "GROUP BY fragment_0.obj_id) AS fragment_1"
-        ),
+        "SELECT SUM(c0) AS n FROM (SELECT COUNT(ra) AS c0 FROM average GROUP BY dec) AS fragment_0",
     ]
     for text in texts:
         assert db.sql(text)["n"].to_pylist() == [n], text
