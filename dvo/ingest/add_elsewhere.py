@@ -17,7 +17,7 @@ from dvo.ingest.add_batch import Added, add_batch
 from dvo.ingest.batch import Batch, BatchImage, matching_positions
 from dvo.ingest.batch_file import pack_images, unpack_images
 from dvo.ingest.objects import ObjectSet
-from dvo.partition.nearby import regions_near
+from dvo.partition.nearby import regions_near_each
 from dvo.partition.staged import read_lent
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
@@ -94,7 +94,7 @@ def sky_groups(
     """
     enough = GROUP_ROWS if least_rows is None else least_rows
     filled = [image for image in images if len(image.source.detections)]
-    near = [set(regions) for regions in _regions_of(filled, view)]
+    near = _regions_of(filled, view)
     pieces: list[tuple[set[int], list[int]]] = []
     for k, regions in enumerate(near):
         # What touches the regions of an image is one with it, and with all that touches these.
@@ -113,14 +113,16 @@ def sky_groups(
         yield sorted(of), [filled[i] for i in sorted(some)]
 
 
-def _regions_of(images: Sequence[BatchImage], view: View) -> Iterator[list[int]]:
+def _regions_of(images: Sequence[BatchImage], view: View) -> list[set[int]]:
     """Regions that may hold objects of the detections of each image."""
+    if not images:
+        return []
     times = np.array([image.match_time_s for image in images])
-    radius = max((image.radius_arcsec for image in images), default=0.0)
+    radius = max(image.radius_arcsec for image in images)
     reach_deg = radius / 3600.0 + view.pad_deg + view.motion_pad_deg(times)
-    for image in images:
-        ra, dec = matching_positions(image)
-        yield regions_near(ra, dec, view.partition.locate(ra, dec), view, reach_deg)
+    ra, dec = (np.concatenate(c) for c in zip(*map(matching_positions, images), strict=True))
+    stops = np.cumsum([len(image.source.detections) for image in images])
+    return regions_near_each(ra, dec, stops, view, reach_deg)
 
 
 def _add(change: Writing, regions: Sequence[int], request: Mapping[str, Any]) -> dict[str, Any]:

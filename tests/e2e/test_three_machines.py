@@ -1,4 +1,7 @@
-"""Three real hosts with keys in three network namespaces; each loses its network in turn."""
+"""Three real hosts with keys in three network namespaces; each loses its network in turn.
+
+They read, and they write: for keys that may.
+"""
 
 from __future__ import annotations
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from dvo.errors import NotAuthorisedError
+from dvo.partition import compact
+from dvo.partition.check import check
 from dvo.partition.engines import open_engine
 from dvo.partition.engines.hosts import HostEngine
 from dvo.partition.host_table import HostEntry, write_host_table
@@ -24,6 +28,7 @@ from dvo.partition.hosts.keys import KeyPair, make_keys
 from dvo.partition.operations import Job
 from dvo.partition.store import Store
 from tests.hosts import MODULES
+from tests.synth import assert_same, contents, ordered
 
 NUMBERS = (1, 2, 3)
 PORT = 5780
@@ -98,11 +103,31 @@ def ask(store: Store, keys: KeyPair) -> None:
                 expect_same(answers(engine, jobs[0]), wanted[0])
 
 
+def write(store: Store, reader: KeyPair, writer: KeyPair) -> None:
+    """Catalogs are compacted by the hosts that have them, while one of these has no network."""
+    before, number = ordered(contents(store.view())), store.view().snapshot.id
+    compact.GROUP_ROWS = 1
+    with (
+        HostEngine(store, number, keys=reader, times=Times(0.2, 2.0)) as engine,
+        suppress(NotAuthorisedError),
+    ):
+        compact.resort(store, engine=engine)
+        raise AssertionError("a key that may only read has written")
+    assert store.view().snapshot.id == number
+    ip("link", "set", "v2", "down")
+    with HostEngine(store, number, keys=writer, times=Times(0.2, 2.0)) as engine:
+        assert compact.resort(store, engine=engine) == len(store.view().regions())
+    ip("link", "set", "v2", "up")
+    assert store.view().snapshot.id == number + 1
+    assert_same(ordered(contents(store.view())), before)
+    assert check(store.catdir, deep=True).ok
+
+
 def main(catdir: Path, folder: Path) -> None:
     """All of it."""
-    node, alice = make_keys(folder / "node"), make_keys(folder / "alice")
+    node, alice, ian = (make_keys(folder / name) for name in ("node", "alice", "ian"))
     listed = folder / "authorized"
-    listed.write_text(f"read {alice.public} alice\n")
+    listed.write_text(f"read {alice.public} alice\ningest {ian.public} ian\n")
     listed.chmod(0o600)
     ip("link", "set", "lo", "up")
     ip("link", "add", "br0", "type", "bridge")
@@ -119,6 +144,8 @@ def main(catdir: Path, folder: Path) -> None:
         with Store(catdir) as store:
             assign(store, NUMBERS, rng=np.random.default_rng(1))
             ask(store, alice)
+        with Store(catdir, writable=True) as store:
+            write(store, alice, ian)
     finally:
         for machine in machines:
             machine.kill()
