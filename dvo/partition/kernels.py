@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.jit import kernel
+from dvo.jit import kernel, kernel_part
 from dvo.kernels.sphere import separation_one, wrap_ra_one
 
 __all__ = [
@@ -37,7 +37,7 @@ Words = NDArray[np.unsignedinteger]
 _SLACK = 1e-9
 
 
-@kernel
+@kernel_part
 def _bounds_one(
     row: int, start: I64, ra_slot: I64, ra_slots: I64, dec_min: F64, dec_step: F64
 ) -> tuple[float, float, float, float]:

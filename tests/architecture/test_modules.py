@@ -35,30 +35,37 @@ def is_package(name: str) -> bool:
     return MODULES[name].name == "__init__.py"
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_is_at_most_600_lines(name):
-    n_lines = len(MODULES[name].read_text(encoding="utf-8").splitlines())
-    assert n_lines <= MAX_LINES, f"{name} has {n_lines} lines: split it by what it holds"
+def test_modules_are_at_most_600_lines():
+    n_lines = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
+    long = {name: n for name, n in n_lines.items() if n > MAX_LINES}
+    assert not long, "split them by what they hold"
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_is_named_by_what_it_holds(name):
-    assert name.rsplit(".", 1)[-1] not in BANNED_NAMES
+def test_modules_are_named_by_what_they_hold():
+    assert not [name for name in MODULES if name.rsplit(".", 1)[-1] in BANNED_NAMES]
 
 
-@pytest.mark.parametrize("name", [n for n in PUBLIC if not is_package(n)])
-def test_a_public_module_says_what_it_exports(name):
-    exported = [
-        node
-        for node in tree(name).body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
+def says_what_it_exports(name):
+    return any(
+        isinstance(node, ast.Assign | ast.AnnAssign)
         and "__all__" in {getattr(t, "id", "") for t in getattr(node, "targets", [])}
-    ]
-    assert exported, f"{name} has no __all__"
+        for node in tree(name).body
+    )
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_every_exported_name_exists(name):
+def test_public_modules_say_what_they_export():
+    modules = [name for name in PUBLIC if not is_package(name)]
+    assert modules
+    assert not [name for name in modules if not says_what_it_exports(name)], "have no __all__"
+
+
+def test_every_exported_name_exists():
+    missing = {name: found for name in MODULES if (found := missing_exports(name))}
+    assert not missing, "modules export names that they do not have"
+
+
+def missing_exports(name):
+    """Names that a module exports and does not have."""
     module = tree(name)
     exported: list[str] = []
     defined: set[str] = set()
@@ -78,11 +85,10 @@ def test_every_exported_name_exists(name):
                     exported = list(ast.literal_eval(node.value))
                 except (TypeError, ValueError):
                     is_lazy = True
-    if not is_lazy:
-        missing = [e for e in exported if e not in defined]
-        # a package may export its own modules
-        missing = [e for e in missing if f"{name}.{e}" not in MODULES]
-        assert not missing, f"{name} exports names that it does not have: {missing}"
+    if is_lazy:
+        return []
+    # a package may export its own modules
+    return [e for e in exported if e not in defined and f"{name}.{e}" not in MODULES]
 
 
 @pytest.mark.parametrize("third_party", HOMES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -20,14 +22,22 @@ from tests.synth import filled_database
 from tests.synth_satellites import add_to_measures
 
 
-@pytest.fixture(params=["loose", "sorted"])
-def store(tmp_path, request):
-    with Store(filled_database(tmp_path / "sky", n_images=4), writable=True) as found:
+@pytest.fixture(scope="module", params=["loose", "sorted"])
+def sound(tmp_path_factory, request):
+    """A database with satellite tables and without faults; tests spoil copies of it."""
+    path = filled_database(tmp_path_factory.mktemp("sound") / "sky", n_images=4)
+    with Store(path, writable=True) as store:
         for schema in (GALPHOT, LENSING, STARPAR):
-            add_to_measures(found, schema, [1, 2, 3])
+            add_to_measures(store, schema, [1, 2, 3])
         if request.param == "sorted":
-            resort(found)
-        assert check(found, deep=True).faults == []
+            resort(store)
+        assert check(store, deep=True).faults == []
+    return path
+
+
+@pytest.fixture
+def store(tmp_path, sound):
+    with Store(shutil.copytree(sound, tmp_path / "sky"), writable=True) as found:
         yield found
 
 
