@@ -28,7 +28,7 @@ FORMATS = ("table", "csv", "json", "fits", "votable", "parquet")
 _ENDINGS = {".csv": "csv", ".json": "json", ".fits": "fits", ".fit": "fits", ".vot": "votable",
             ".xml": "votable", ".parquet": "parquet"}  # fmt: skip
 _PIECEMEAL = ("csv", "json", "parquet")
-_MOST_HELD = 1 << 25
+_MOST_HELD = 1 << 22
 _BINARY = ("fits", "votable", "parquet")
 
 format_option = click.option(

@@ -17,7 +17,7 @@ from dvo.cli.snapshot_option import snapshot_option
 
 __all__ = ["query"]
 
-_CACHE_BYTES = 1 << 27
+_CACHE_BYTES = 1 << 24
 _MOST_NAMED = 10
 
 

@@ -84,7 +84,7 @@ def groups_of(
     rows = np.cumsum(counts.n_measure + counts.n_average)
     before = np.concatenate([[0], rows[:-1]]) if len(rows) else rows
     # Where the next group begins, if one began here: in steps of whole groups, not of regions.
-    after = (np.searchsorted(rows, before + _GROUP_ROWS) + 1).tolist()
+    after = (np.searchsorted(rows, before + _most_rows(fragment)) + 1).tolist()
     regions = counts.regions.tolist()
     groups = []
     start = 0
@@ -92,6 +92,15 @@ def groups_of(
         groups.append(regions[start : after[start]])
         start = after[start]
     return groups
+
+
+def _most_rows(fragment: Fragment) -> int:
+    """Rows of a group: fewer where the rows of groups are handed on as they are.
+
+    A few groups are in memory at a time, and whoever goes through very many rows wants little
+    of it.
+    """
+    return _GROUP_ROWS if fragment.phases.last is not None else max(_GROUP_ROWS // 8, 1)
 
 
 @dataclass(eq=False)

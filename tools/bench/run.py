@@ -34,6 +34,7 @@ import programs
 import scale
 import scans
 import sizes
+import streaming
 from figures import Figure, as_table
 from stage import Stage
 from timing import load
@@ -49,6 +50,7 @@ MEASURES: dict[str, Callable[[Stage], list[Figure]]] = {
     "growth": growth.measure,
     "sizes": sizes.measure,
     "cones": cones.measure,
+    "streaming": streaming.measure,
     "scans": scans.measure,
     "hosting": hosting.measure,
     "merging": merging.measure,
