@@ -33,13 +33,20 @@ def one_by_one(regions, rows, most):
     return groups
 
 
-@given(st.lists(st.tuples(st.integers(1, 2_000_000), st.integers(0, 2_000_000)), max_size=60))
-def test_groups_are_those_of_one_region_after_the_other(sizes):
+@given(
+    st.lists(st.tuples(st.integers(1, 2_000_000), st.integers(0, 2_000_000)), max_size=60),
+    st.sampled_from([(None, 125_000), ("SELECT ...", 1_000_000)]),
+)
+def test_groups_are_those_of_one_region_after_the_other(sizes, phase):
+    last, most = phase
     n_average, n_measure = np.array(sizes, np.int64).reshape(-1, 2).T
     regions = np.arange(100, 100 + len(sizes))
     view = SimpleNamespace(counts=lambda _: CatalogCounts(regions, n_average, n_measure))
-    found = run.groups_of(view, SimpleNamespace(is_global=False, within=(), near=()))
-    assert found == one_by_one(regions.tolist(), [a + m for a, m in sizes], 1_000_000)
+    fragment = SimpleNamespace(
+        is_global=False, within=(), near=(), phases=SimpleNamespace(last=last)
+    )
+    found = run.groups_of(view, fragment)
+    assert found == one_by_one(regions.tolist(), [a + m for a, m in sizes], most)
 
 
 @pytest.fixture(scope="module")
