@@ -77,7 +77,7 @@ class Known:
     variables: Sequence[str] = ()
 
 
-def candidates(text: str, known: Known) -> list[Candidate]:
+def candidates(text: str, known: Known, after: str = "") -> list[Candidate]:
     """List what could come next.
 
     Parameters
@@ -86,6 +86,8 @@ def candidates(text: str, known: Known) -> list[Candidate]:
         The text before the cursor, all lines of it.
     known : Known
         What names there are.
+    after : str
+        The text behind the cursor, which may name the tables of a query.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def candidates(text: str, known: Known) -> list[Candidate]:
     if begun.startswith("$"):
         return _matching(begun, {f"${name}": "variable" for name in known.variables})
     if statement_kind(statement) == "sql" and statement.strip() != begun:
-        return _in_sql(text, begun, known)
+        return _in_sql(text, begun, known, after)
     if statement.strip() == begun:
         first = known.dots if begun.startswith(".") else {
             **known.words, "SELECT": "query", "WITH": "query", "EXPLAIN": "how a query is answered",
@@ -126,13 +128,13 @@ def _matching(begun: str, names: Mapping[str, str] | Iterable[str]) -> list[Cand
     ]
 
 
-def _in_sql(text: str, begun: str, known: Known) -> list[Candidate]:
+def _in_sql(text: str, begun: str, known: Known, after: str) -> list[Candidate]:
     before = text[: len(text) - len(begun)].rstrip()
     last = re.split(r"\s+", before)[-1].lower() if before else ""
     if last in ("from", "join"):
         return _matching(begun, dict.fromkeys(known.tables, "table"))
     named = {}
-    for table, alias in _TABLE.findall(text):
+    for table, alias in _TABLE.findall(text + after):
         if table.lower() in known.tables:
             named[table.lower()] = known.tables[table.lower()]
             if alias and alias.upper() not in _SQL_WORDS:

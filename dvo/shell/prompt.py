@@ -66,7 +66,8 @@ class _Completer(Completer):
             yield from self._paths.get_completions(Document(part, len(part)), complete_event)
             return
         known = self._find()
-        for found in candidates(text, known) if known is not None else ():
+        after = document.text_after_cursor
+        for found in candidates(text, known, after) if known is not None else ():
             yield Completion(found.text, found.start, display_meta=found.about)
 
 

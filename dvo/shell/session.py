@@ -99,13 +99,10 @@ class Shell:
         pyarrow.Table
             The rows.
         """
-        import pyarrow as pa  # noqa: PLC0415 - keeps the start quick
-
         engine = self.settings.engine
 
         def work(database: Database, watch: Watch) -> pa.Table:
-            batches = database.sql_batches(sql, uploads=uploads, engine=engine, watch=watch)
-            return pa.concat_tables(list(batches))
+            return database.sql(sql, uploads=uploads, engine=engine, watch=watch)
 
         try:
             return self.background.run(work, self.show_progress)
