@@ -19,6 +19,7 @@ from dvo.database.given_table import as_given
 from dvo.database.lightcurve import read_lightcurve
 from dvo.database.match import MatchRule, collect, find_matches
 from dvo.database.match_sides import ObjectSide, Side, TableSide
+from dvo.database.numbered_rows import read_numbered
 from dvo.database.satellites import read_satellites_in
 from dvo.errors import QueryError
 from dvo.partition.bounds import Area, Box, Cone
@@ -33,13 +34,12 @@ from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
 from dvo.tables.satellites import SATELLITES, find_satellite
-from dvo.tables.schema import Column, TableSchema
+from dvo.tables.schema import TableSchema
 
 __all__ = ["Database"]
 
 Array = NDArray[Any]
 
-_ROW = Column("row", "i8", "row in its catalog")
 _TABLES: dict[str, TableSchema] = {
     "average": AVERAGE,
     "measure": MEASURE,
@@ -440,7 +440,7 @@ class Database:
     def _read(self, request: Request, region: int, area: Area | None) -> ColumnTable:
         if request.words and request.schema.name == AVERAGE.name:
             # Magnitude words on objects need to know which row each object is.
-            return self.view.read_numbered(request.schema, region, request.stored, area, _ROW)
+            return read_numbered(self.view, request.schema, region, request.stored, area)
         if find_satellite(request.schema.name) is not None:
             return read_satellites_in(self.view, request.schema, region, request.stored, area)
         return self.view.read_area(request.schema, region, request.stored, area)

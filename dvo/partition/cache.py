@@ -40,7 +40,11 @@ _PIECES_AT_ONCE = 128
 
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
+_MAX_BOUNDS = 1 << 13
+"""Columns of files of which the bounds of tiles are remembered."""
+
 _Key = tuple[str, str, int]  # path, column, number of the tile
+_Bounds = tuple[int, tuple[Array, Array] | None]  # rows of a tile, minima and maxima
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class TileCache:
         self._made: dict[_Key, Any] = {}  # of some of the tiles
         self._n_bytes = 0
         self._mutex = threading.Lock()
+        self._bounds: OrderedDict[tuple[str, str], _Bounds] = OrderedDict()
         self._bounds_mutex = threading.Lock()
 
     def close(self) -> None:
@@ -136,12 +141,21 @@ class TileCache:
             record them.
         """
         # One thread at a time: the bounds follow the table, and are looked for once.
-        with self._bounds_mutex, self._files.use(path) as file:
-            found = [file.tile_bounds(name) for name in names]
-            bounds = [b for b in found if b is not None]
-            if len(bounds) < len(found) or not file.tile_rows:
-                return None
-            return file.tile_rows, bounds
+        with self._bounds_mutex:
+            found = []
+            for name in names:
+                bounds = self._bounds.get((path, name))
+                if bounds is None:
+                    with self._files.use(path) as file:
+                        bounds = file.tile_rows, file.tile_bounds(name)
+                    self._bounds[path, name] = bounds
+                    if len(self._bounds) > _MAX_BOUNDS:
+                        self._bounds.popitem(last=False)
+                found.append(bounds)
+        known = [of_column for _, of_column in found if of_column is not None]
+        if len(known) < len(found) or not found[0][0]:
+            return None
+        return found[0][0], known
 
     def rows(self, path: str, names: Sequence[str], start: int, stop: int) -> dict[str, Array]:
         """Read some columns of a run of rows.

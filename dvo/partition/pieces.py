@@ -7,7 +7,7 @@ works on once, and then only pointed at.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.partition.cache import PieceRun, TileCache
+from dvo.partition.column_range import ColumnRange, kept_runs, tiles_that_may_hold
 from dvo.partition.manifest import FileRow, PartTable
 from dvo.tables.schema import Column, TableSchema
 
@@ -30,7 +31,12 @@ _LEAST_ROWS = 1000
 
 
 def column_pieces(
-    cache: TileCache, schema: TableSchema, names: Sequence[str], parts: PartTable, make: Make
+    cache: TileCache,
+    schema: TableSchema,
+    names: Sequence[str],
+    parts: PartTable,
+    make: Make,
+    ranges: Sequence[ColumnRange] = (),
 ) -> dict[str, list[Any]] | None:
     """Find the pieces of some columns.
 
@@ -46,6 +52,9 @@ def column_pieces(
         The parts of the table in some regions, in the order of regions and numbers.
     make : callable
         Makes pieces; always the same for a column.
+    ranges : sequence of ColumnRange
+        Ranges of columns that no overlay changes: tiles without a row in all of them are
+        left out.
 
     Returns
     -------
@@ -60,6 +69,8 @@ def column_pieces(
         return None
     found: dict[str, list[Any]] = {name: [] for name in names}
     stretches = _stretches(schema, names, parts)
+    if ranges:
+        stretches = [kept for s in stretches for kept in _cut(cache, s, names, ranges)]
     runs = [stretch.run(schema, make) for stretch in stretches]
     for stretch, made in zip(stretches, cache.pieces(runs), strict=True):
         for name in stretch.names:
@@ -81,6 +92,21 @@ class _Stretch:
     def run(self, schema: TableSchema, make: Make) -> PieceRun:
         makes = {n: partial(make, schema[n]) for n in self.names if n in self.file.columns}
         return PieceRun(self.file.path, self.start, self.stop, makes)
+
+
+def _cut(
+    cache: TileCache, stretch: _Stretch, names: Sequence[str], ranges: Sequence[ColumnRange]
+) -> list[_Stretch]:
+    """Cut a stretch to the tiles that may hold rows in all ranges."""
+    # Of columns from different files the tiles do not begin at the same rows.
+    whole = stretch.names is names
+    found = tiles_that_may_hold(cache, stretch.file.path, ranges) if whole else None
+    if found is None:
+        return [stretch]
+    return [
+        replace(stretch, start=start, stop=stop)
+        for start, stop in kept_runs(stretch.start, stretch.stop, *found)
+    ]
 
 
 def _stretches(schema: TableSchema, names: Sequence[str], parts: PartTable) -> list[_Stretch]:

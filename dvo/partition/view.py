@@ -8,7 +8,6 @@ callers see plain tables.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property, partial, reduce
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from dvo.partition.bounds import Area
 from dvo.partition.cache import TileCache
+from dvo.partition.column_range import ColumnRange, parts_that_may_hold, unchanged_ranges
 from dvo.partition.detection_ids import DetectionIds
 from dvo.partition.gather import gather_rows, patched_rows
 from dvo.partition.manifest import (
@@ -40,7 +40,7 @@ from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
-from dvo.tables.schema import Column, TableSchema
+from dvo.tables.schema import TableSchema
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["View"]
@@ -315,6 +315,7 @@ class View:
         regions: Sequence[int],
         columns: Iterable[str],
         *,
+        ranges: Sequence[ColumnRange] = (),
         once: bool = False,
     ) -> tuple[ColumnTable, Array]:
         """Read a table of many regions at once, all their rows.
@@ -329,6 +330,8 @@ class View:
             Which regions, ascending.
         columns : iterable of str
             Which columns, of those that are stored.
+        ranges : sequence of ColumnRange
+            Rows outside of any may be left out; some are where that saves reading.
         once : bool
             Whether nobody will ask for these rows again, as in `TileCache.deal_out`.
 
@@ -352,6 +355,7 @@ class View:
             sizes = np.array([known[r].n_average if r in known else 0 for r in regions], np.int64)
             sizes *= 1 if schema.name == AVERAGE.name else self.n_secfilt
         else:
+            parts = parts_that_may_hold(self._cache, parts, ranges)
             is_rows = parts.are(table=schema.name, kind="rows")
             sizes = np.zeros(len(of), np.int64)
             np.add.at(sizes, np.searchsorted(of, parts.regions[is_rows]), parts.sizes[is_rows])
@@ -359,7 +363,12 @@ class View:
         return gather_rows(self._cache, schema, names, parts, of, edges, once=once), edges
 
     def pieces(
-        self, schema: TableSchema, regions: Sequence[int], names: Sequence[str], make: Make
+        self,
+        schema: TableSchema,
+        regions: Sequence[int],
+        names: Sequence[str],
+        make: Make,
+        ranges: Sequence[ColumnRange] = (),
     ) -> dict[str, list[Any]] | None:
         """Find columns of many regions as they lie in memory, without a copy.
 
@@ -373,6 +382,8 @@ class View:
             Which columns, of those that are stored.
         make : callable
             What to make of each tile; it is made once.
+        ranges : sequence of ColumnRange
+            Rows outside of any may be left out, and are in whole tiles.
 
         Returns
         -------
@@ -385,7 +396,9 @@ class View:
             return None
         parts = self.part_table(regions)
         parts = parts.take(parts.are(table=schema.name))
-        return column_pieces(self._cache, schema, names, parts, make)
+        ranges = unchanged_ranges(parts, ranges)
+        parts = parts_that_may_hold(self._cache, parts, ranges)
+        return column_pieces(self._cache, schema, names, parts, make, ranges)
 
     def read_area(
         self, schema: TableSchema, region: int, columns: Sequence[str], area: Area | None
@@ -458,42 +471,6 @@ class View:
                 table = self._rows(schema, part, names, start, stop, [])
                 pieces.append(table if len(rows) == len(table) else table.take(rows))
         return pieces
-
-    def read_numbered(
-        self,
-        schema: TableSchema,
-        region: int,
-        columns: Sequence[str],
-        area: Area | None,
-        number: Column,
-    ) -> ColumnTable:
-        """Read the rows of a region that lie in an area, with their row numbers.
-
-        Parameters
-        ----------
-        schema : TableSchema
-            Which table; it has ra and dec.
-        region : int
-            Which region.
-        columns : sequence of str
-            Which columns.
-        area : Area or None
-            Which area; None for all rows.
-        number : Column
-            Column to hold the row numbers; added to the schema of the result.
-
-        Returns
-        -------
-        ColumnTable
-            The rows in the area.
-        """
-        table = self.read(schema, region, [*columns, "ra", "dec"])
-        rows = np.arange(len(table))
-        if area is not None:
-            rows = np.flatnonzero(area.holds(table["ra"], table["dec"]))
-        found = table.take(rows)
-        wider = replace(schema, columns=(*schema.columns, number))
-        return ColumnTable(wider, {**found.columns, number.name: rows}, len(rows))
 
     def read_rows(
         self, schema: TableSchema, region: int, columns: Sequence[str], start: int, stop: int

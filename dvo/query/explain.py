@@ -133,6 +133,7 @@ def _scan(view: View, scan: Scan, regions: Sequence[int]) -> Tree:
         "alias": scan.alias,
         "columns": list(scan.columns),
         "area": None if scan.area is None else _area_text(scan.area),
+        "ranges": [f"{r.name} {r.low:.8g} to {r.high:.8g}" for r in scan.ranges],
         "marks": {mark: _area_text(area) for mark, area in scan.marks},
         "rows": None,
         "parts": None,
@@ -219,6 +220,8 @@ def _scan_lines(scan: Tree) -> Iterator[str]:
     yield f"read {name}: {', '.join(scan['columns'])}"
     if scan["area"] is not None:
         yield f"  rows in {scan['area']}"
+    for wanted in scan["ranges"]:
+        yield f"  tiles with {wanted}"
     for mark, area in scan["marks"].items():
         yield f"  marked in {area}: {mark}"
     if scan["rows"] is not None:

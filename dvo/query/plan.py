@@ -22,6 +22,7 @@ from dvo.query.names import resolve_names
 from dvo.query.near_regions import NearUpload, near_uploads
 from dvo.query.phases import Phases, split
 from dvo.query.places import Places, conjuncts, rewrite_geometry
+from dvo.query.ranges import ranges_of
 from dvo.query.scan import Scan
 from dvo.query.sources import KEYS, Source
 from dvo.tables.schema import Column
@@ -250,7 +251,11 @@ def _scan(alias: str, source: Source, phases: Phases, places: Places) -> Scan:
         names = [_least(source)]
     areas = places.areas.get(alias)
     area = areas[0] if areas else None
-    return Scan(alias, source.name, tuple(names), area, tuple(wanted.items()))
+    where = phases.first.args.get("where")
+    is_required = alias in required_aliases(phases.first)
+    conditions = conjuncts(where.this if where is not None and is_required else None)
+    ranges = ranges_of(conditions, alias, source)
+    return Scan(alias, source.name, tuple(names), area, tuple(wanted.items()), ranges)
 
 
 def _least(source: Source) -> str:

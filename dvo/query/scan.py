@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from dvo.database.arrow import OutputColumn, array_of, field_of, to_arrow
 from dvo.database.fields import Request, resolve
+from dvo.database.numbered_rows import read_numbered
 from dvo.database.wide import read_wide, wide_columns
 from dvo.partition.bounds import Area, Box, Cone
+from dvo.partition.column_range import ColumnRange
 from dvo.partition.polygon import Polygon
 from dvo.partition.view import View
 from dvo.query.sources import Source, read_global, sources_of
@@ -30,7 +32,6 @@ __all__ = ["Scan", "area_from_json", "area_to_json", "read_scan"]
 
 Array = NDArray[Any]
 
-_ROW = Column("row", "i8", "row in its catalog")
 _IS_IN = Column("is_in", "b1", "whether the place lies in an area")
 
 
@@ -54,6 +55,11 @@ def area_from_json(given: dict[str, Any]) -> Area:
     return Polygon(tuple((float(ra), float(dec)) for ra, dec in numbers))
 
 
+def _end_to_json(value: float) -> float | None:
+    """An end of a range; JSON has no infinity."""
+    return value if np.isfinite(value) else None
+
+
 @dataclass(frozen=True)
 class Scan:
     """What is read of a table.
@@ -70,6 +76,8 @@ class Scan:
         Where rows have to lie.
     marks : tuple of (str, Area)
         Columns to add: whether each row lies in an area.
+    ranges : tuple of ColumnRange
+        Stored columns and where their values have to lie: other rows may be left out.
     """
 
     alias: str
@@ -77,6 +85,7 @@ class Scan:
     columns: tuple[str, ...]
     area: Area | None = None
     marks: tuple[tuple[str, Area], ...] = ()
+    ranges: tuple[ColumnRange, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Write as JSON."""
@@ -86,6 +95,7 @@ class Scan:
             "columns": list(self.columns),
             "area": None if self.area is None else area_to_json(self.area),
             "marks": [[name, area_to_json(area)] for name, area in self.marks],
+            "ranges": [[r.name, _end_to_json(r.low), _end_to_json(r.high)] for r in self.ranges],
         }
 
     @staticmethod
@@ -97,6 +107,14 @@ class Scan:
             tuple(given["columns"]),
             None if given["area"] is None else area_from_json(given["area"]),
             tuple((name, area_from_json(area)) for name, area in given["marks"]),
+            tuple(
+                ColumnRange(
+                    str(name),
+                    -np.inf if low is None else float(low),
+                    np.inf if high is None else float(high),
+                )
+                for name, low, high in given["ranges"]
+            ),
         )
 
 
@@ -151,7 +169,9 @@ def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int])
         if whole is not None:
             return whole
     if scan.area is None and not request.words:
-        table, _ = view.read_many(source.schema, regions, request.stored)
+        table, _ = view.read_many(
+            source.schema, regions, request.stored, ranges=() if of_filters else scan.ranges
+        )
         values = request.values(view, -1, table)
         if regions:
             values |= read_wide(view, regions, of_filters) if of_filters else {}
@@ -173,7 +193,7 @@ def _as_it_lies(
     view: View, schema: TableSchema, request: Request, scan: Scan, regions: Sequence[int]
 ) -> pa.Table | None:
     """Columns as they are in memory, if they need not be put together."""
-    found = view.pieces(schema, regions, request.stored, array_of)
+    found = view.pieces(schema, regions, request.stored, array_of, scan.ranges)
     if found is None:
         return None
     outputs = {o.name: o for o in request.outputs}
@@ -191,7 +211,7 @@ def _of_region(
 ) -> dict[str, Array]:
     """Columns of the rows of one region that lie in an area."""
     if request.schema.name == AVERAGE.name and (request.words or of_filters):
-        table = view.read_numbered(AVERAGE, region, request.stored, area, _ROW)
+        table = read_numbered(view, AVERAGE, region, request.stored, area)
         values = request.values(view, region, table)
         found = read_wide(view, [region], of_filters) if of_filters else {}
         return values | {n: v[table["row"]] for n, v in found.items()}
