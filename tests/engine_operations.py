@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -93,19 +94,31 @@ def wait(view, regions, request, tables):
     return pa.table({"region": list(regions)})
 
 
-def write(operation, change, regions, request):
-    """Write as files beside the database tell: `full` names processes whose disk is full;
-    where `wait` is, leave a mark with the work done and untold, and wait for `go`."""
-    folder = change.base.catdir.parent
-    has_no_room = str(os.getpid()) in folder.joinpath("full").read_text().split()
+def arm(change, number, mode):
+    """Have a call of this process fail that writes into the folder of a commit, see shim.c."""
     root = os.fsencode(change.base.catdir / STAGED)
+    writes, names = 1, 4
+    ctypes.CDLL(None).fault_arm(root, ctypes.c_long(number), mode, writes | names)
+
+
+def write(operation, change, regions, request):
+    """Write as files beside the database tell.
+
+    `full` names processes whose disk is full. Who finds `dying` is killed in the middle of its
+    first file. Where `wait` is, leave a mark with the work done and untold, and wait for `go`.
+    """
+    folder = change.base.catdir.parent
+    with suppress(FileNotFoundError):
+        (folder / "dying").unlink()
+        arm(change, 2, 1)
+    has_no_room = str(os.getpid()) in folder.joinpath("full").read_text().split()
     if has_no_room:
-        ctypes.CDLL(None).fault_arm(root, ctypes.c_long(3), 4, 1 | 4)  # see tests/fault/shim.c
+        arm(change, 3, 4)
     try:
         facts = operation(change, regions, request)
     finally:
         if has_no_room:
-            ctypes.CDLL(None).fault_arm(b"", ctypes.c_long(0), 0, 0)
+            arm(change, 0, 0)
     if (folder / "wait").exists():
         (folder / f"begun-{regions[0]}").write_text(str(os.getpid()))
         while not (folder / "go").exists():

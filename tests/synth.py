@@ -21,6 +21,7 @@ from dvo.ingest.detections import Detections, ImageMeta, InputImage
 from dvo.ingest.report import AddstarOptions, AddstarReport
 from dvo.partition.store import Store, create_store
 from dvo.partition.view import View
+from dvo.partition.write_operations import Runner
 from dvo.tables.average import AVERAGE
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
@@ -122,11 +123,17 @@ def make_database(path: Path, level: int = 4) -> Path:
 
 
 def add_images(
-    store: Store, images: Iterable[InputImage], *, compact_parts: int = 0, **options: Any
+    store: Store,
+    images: Iterable[InputImage],
+    *,
+    compact_parts: int = 0,
+    engine: Runner | None = None,
+    **options: Any,
 ) -> AddstarReport:
     """Add exposures to an open database."""
     sources = [partial(_copies, image) for image in images]
-    return addstar(store, sources, AddstarOptions(compact_parts=compact_parts, **options))
+    chosen = AddstarOptions(compact_parts=compact_parts, **options)
+    return addstar(store, sources, chosen, engine=engine)
 
 
 def _copies(image: InputImage) -> list[InputImage]:

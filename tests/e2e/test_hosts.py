@@ -15,7 +15,7 @@ import pytest
 
 from dvo.partition.host_table import HostEntry, read_host_table, write_host_table
 from tests.hosts import free_port
-from tests.synth import filled_database
+from tests.synth import filled_database, make_images, write_exposure_files
 
 COUNT = "SELECT COUNT(*) AS n FROM measure"
 
@@ -186,9 +186,19 @@ def test_wrong_use(catdir):
 
 
 @pytest.mark.slow
-def test_local_hosts_write(catdir):
-    """Catalogs are compacted, and dealt out to another level, by the hosts that have them."""
+def test_local_hosts_write(catdir, tmp_path):
+    """Images are added, catalogs compacted and dealt out to another level by hosts."""
     dvo("host", "start-local", catdir, "-n", "2")
+    images = write_exposure_files(tmp_path / "in", make_images(1, 200, 2, "wrap", first=10))
+    done = subprocess.run(
+        [sys.executable, "-c", "from dvo.cli.addstar import main; main()", str(catdir), *images,
+         "--engine", "hosts", "--json"],
+        capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["n_images"], found["n_commits"]) == (2, 1)
+    assert 150 < found["n_new"] <= 200 < found["n_measures"]
     before = dvo("query", catdir, COUNT, "-f", "json")
     n_catalogs = json.loads(dvo("info", catdir, "--json"))["n_catalogs"]
     assert f"{n_catalogs} catalogs compacted" in dvo("resort", catdir, "--engine", "hosts")

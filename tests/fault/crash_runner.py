@@ -103,11 +103,10 @@ def run_resort(catdir: Path) -> None:
 
 
 def run_staged(catdir: Path) -> None:
-    """The same, written as partition hosts do it: beside, and then taken over."""
-    with Store(catdir, writable=True) as store:
-        number = store.view().snapshot.id
-        with open_engine("inline", store, snapshot=number) as engine:
-            resort(store, engine=engine, own_file_rows=8)
+    """Images and a compaction, written as partition hosts do it: beside, and then taken over."""
+    with Store(catdir, writable=True) as store, open_engine("inline", store) as engine:
+        add_images(store, IMAGES, batch_rows=1000, engine=engine)
+        resort(store, engine=engine, own_file_rows=8)
 
 
 def run_rollback(catdir: Path) -> None:
@@ -207,7 +206,7 @@ def prepare(catdir: Path, scenario: str) -> None:
     make_database(catdir)
     assert [p.name for p in photcodes()][-1] == "SYNTH.r.C00"
     with Store(catdir, writable=True) as store:
-        images = IMAGES[:1] if scenario == "addstar" else IMAGES[:2]
+        images = IMAGES[:1] if scenario in ("addstar", "staged") else IMAGES[:2]
         if scenario == "missing":
             images = [with_astrometry(image) for image in images]
         if scenario == "satellites":

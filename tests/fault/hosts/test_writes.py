@@ -102,6 +102,26 @@ def test_a_host_that_dies_at_its_write(place, command, wanted, backups):
     expect_new(catdir, wanted)
 
 
+@pytest.mark.parametrize("backups", [True, False], ids=["backups", "no backups"])
+def test_a_host_that_dies_in_the_middle_of_a_file(
+    place, command, wanted, shim, monkeypatch, backups
+):
+    catdir = place / "sky"
+    monkeypatch.setenv("LD_PRELOAD", str(shim))
+    with Hosts(catdir, 2, backups=backups, private=True) as hosts:
+        monkeypatch.delenv("LD_PRELOAD")
+        (place / "dying").touch()
+        if not backups:
+            with pytest.raises(HostLostError):
+                through_hosts(command, catdir)
+            expect_old(catdir)
+            (number,) = (k for k, h in hosts.running.items() if h.process.poll() is not None)
+            hosts.restart(number)
+        through_hosts(command, catdir)
+        assert not (place / "dying").exists()
+    expect_new(catdir, wanted)
+
+
 def test_a_host_that_wakes_up_too_late(place, command, wanted):
     """Taken for dead with its files written, it goes on after the commit."""
     catdir = place / "sky"

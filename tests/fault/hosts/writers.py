@@ -10,17 +10,15 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from dvo.ingest import add_elsewhere
-from dvo.ingest.addstar import AddstarOptions, addstar
 from dvo.partition import compact
 from dvo.partition.engines.hosts import HostEngine
 from dvo.partition.store import Store
 from dvo.partition.write_operations import Runner
 from tests.fault.hosts.asking import QUICK
-from tests.synth import FIELDS, _copies, make_images
+from tests.synth import FIELDS, add_images, make_images
 
 SETTINGS = (
     (compact, "_OPERATION", "test-write"),
@@ -38,8 +36,7 @@ def run_resort(store: Store, engine: Runner | None) -> None:
 def run_addstar(store: Store, engine: Runner | None) -> None:
     """An image each of fields that are far apart, in one commit."""
     images = [make_images(9, 30, 1, f, first=50 + k)[0] for k, f in enumerate(FIELDS)]
-    sources = [partial(_copies, image) for image in images]
-    assert addstar(store, sources, AddstarOptions(compact_parts=0), engine=engine).n_images == 4
+    assert add_images(store, images, engine=engine).n_images == 4
 
 
 COMMANDS: dict[str, Callable[[Store, Runner | None], None]] = {
