@@ -16,7 +16,7 @@ import enum
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,16 +161,26 @@ class Photcode:
                 "airmass and colour terms at 0, or make it a DEP"
             )
 
-    def _key(self) -> tuple[object, ...]:
+    def key(self) -> tuple[object, ...]:
+        """All that it is, with a word for NaN, so that equal photcodes have equal keys."""
         values = (getattr(self, f.name) for f in fields(self))
         return tuple("nan" if v != v else v for v in values)
 
     # NaN equals NaN here: a table read back is equal to the one written.
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Photcode) and self._key() == other._key()
+        return isinstance(other, Photcode) and self.key() == other.key()
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return hash(self.key())
+
+
+_Keys = tuple[tuple[object, ...], ...]
+
+
+@lru_cache(maxsize=64)
+def _first_alike(keys: _Keys) -> _Keys:
+    """What was given first of all that are equal: what is the same object needs no comparison."""
+    return keys
 
 
 _NUMBERS = (
@@ -249,14 +259,23 @@ class PhotcodeTable:
                 "name one of the average filters: " + ", ".join(p.name for p in self.sec)
             )
 
-    # Every query looks up what it knows of the tables by their photcodes: of 300 of them the
-    # hash takes longer to make than the rest of its plan.
+    # Every query looks up what it knows of the tables by their photcodes. To compare 300 of them
+    # one by one, each time, would take longer than the rest of its plan.
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PhotcodeTable):
+            return NotImplemented
+        return self._keys is other._keys or self._keys == other._keys
+
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:
-        return hash(self.photcodes)
+        return hash(self._keys)
+
+    @cached_property
+    def _keys(self) -> _Keys:
+        return _first_alike(tuple(photcode.key() for photcode in self.photcodes))
 
     def __len__(self) -> int:
         return len(self.photcodes)

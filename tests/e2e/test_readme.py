@@ -61,6 +61,7 @@ def test_quickstart(after_quickstart):
         "docs/reshaping.md",
         "docs/satellites.md",
         "docs/exchange.md",
+        "docs/scale.md",
     ],
 )
 def test_pages_that_go_on_from_the_quickstart(page, after_quickstart, tmp_path):

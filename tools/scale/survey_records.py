@@ -89,7 +89,7 @@ def make_records(catdir: Path, survey: Survey) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        Seconds of each step [s], and bytes of what was made.
+        Seconds of each step [s], number of files that are named, bytes of what was made.
     """
     rng = np.random.default_rng(survey.seed)
     seconds = {}
@@ -105,6 +105,7 @@ def make_records(catdir: Path, survey: Survey) -> dict[str, float]:
             here = slice(start, start + _COMMIT_CATALOGS)
             _commit(store, regions[here], {name: n[here] for name, n in rows.items()})
     seconds["commits_s"] = time.perf_counter() - begin
+    seconds["files"] = float(len(regions) * len(TABLES))
     if survey.n_hosts:
         begin = time.perf_counter()
         write_host_table(catdir, list(_hosts(survey.n_hosts)))

@@ -342,8 +342,13 @@ class Manifest:
             f"SELECT region, n_average, n_measure FROM {source} "
             f"WHERE n_average > 0 AND {VISIBLE} ORDER BY region"
         )
-        rows = self._visible(snapshot, sql, **given)
-        flat = np.fromiter(chain.from_iterable(rows), np.int64, 3 * len(rows))
+        try:
+            # Row by row into one array: 150,000 of them at once would keep the collector busy.
+            rows = self._db.execute(sql, given | {"s": snapshot})
+            flat = np.fromiter(chain.from_iterable(rows), np.int64)
+        except sqlite3.Error as err:
+            raise unreadable(self.catdir, err) from err
+        self._assert_kept(snapshot)
         return CatalogCounts(*flat.reshape(-1, 3).T.copy())
 
     def catalogs(self, snapshot: int, regions: Iterable[int] | None = None) -> list[CatalogRow]:

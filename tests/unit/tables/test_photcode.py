@@ -133,6 +133,20 @@ def test_alternates_share_the_code_of_their_average() -> None:
         survey().extend([Photcode(4, "alt", PhotClass.ALT)])
 
 
+def test_equal_tables_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def table(zero_point: float) -> PhotcodeTable:
+        plain = PhotcodeTable().add("g", PhotClass.SEC)
+        return plain.add("X.g", PhotClass.DEP, filter_name="g", zero_point=zero_point)
+
+    one, two, other = table(25.0), table(25.0), table(25.1)
+    assert (one == two, one == other, hash(one) == hash(two)) == (True, False, True)
+    assert {one: "found"}[two] == "found"
+    assert one != "g"
+    monkeypatch.setattr(Photcode, "__eq__", None)
+    monkeypatch.setattr(Photcode, "key", None)
+    assert (one == two, one == other, hash(one) == hash(two)) == (True, False, True)
+
+
 def test_columns_round_trip() -> None:
     table = survey().extend(
         [
