@@ -19,6 +19,7 @@ from dvo.partition.layout import STAGED
 from dvo.partition.operations import register
 from dvo.partition.write_operations import register_write
 from dvo.tables.average import AVERAGE
+from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 
 
@@ -94,6 +95,16 @@ def wait(view, regions, request, tables):
     return pa.table({"region": list(regions)})
 
 
+def overlay(change, regions, request):
+    """New values for all measures of each region, as calibration writes them."""
+    for region in regions:
+        parts = [p for p in change.base.parts(MEASURE, region) if p.kind == "rows"]
+        values = [np.arange(p.n_rows, dtype=np.float32) + p.id + request["shift"] for p in parts]
+        tables = [ColumnTable(MEASURE, {"airmass": v}) for v in values]
+        change.overlay(MEASURE, list(zip(parts, tables, strict=True)))
+    return {"n": len(regions)}
+
+
 def arm(change, number, mode):
     """Have a call of this process fail that writes into the folder of a commit, see shim.c."""
     root = os.fsencode(change.base.catdir / STAGED)
@@ -130,4 +141,5 @@ for _operation in (rows, mean, echo, big, refuse, crash, wrong, die, wait):
     register(f"test-{_operation.__name__}", _operation)
 register("test-secret", echo, role="ingest")
 register_write("test-write", partial(write, compact._compact))
+register_write("test-overlay", overlay)
 register_write("test-add", partial(write, add_elsewhere._add))

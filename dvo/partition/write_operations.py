@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from dvo.errors import EngineError, OperationError, StorageError
+from dvo.errors import EngineError, OperationError, StorageError, UnknownOperationError
 from dvo.partition.draft import Draft
 from dvo.partition.draft_record import read_draft
 from dvo.partition.operations import Job, register
@@ -164,8 +164,13 @@ def _do(
 def _here(
     change: Transaction, name: str, request: Mapping[str, Any], groups: Sequence[Group]
 ) -> Generator[Callable[[], Facts]]:
+    operation = _OPERATIONS.get(name)
+    if operation is None:
+        raise UnknownOperationError(
+            f"no write operation {name!r}; there are {', '.join(sorted(_OPERATIONS))}"
+        )
     for regions, _ in groups:
-        yield partial(_OPERATIONS[name], change, regions, request)
+        yield partial(operation, change, regions, request)
 
 
 def _elsewhere(

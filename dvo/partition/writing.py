@@ -68,6 +68,7 @@ class Writing(ABC):
         self._catalogs: dict[int, CatalogRow] = {}
         self._reach = base.snapshot.reach
         self._next_part = 1
+        self._n_overlays = 0
         self._packings = Packings()
         self._kinds: dict[str, tuple[str, str]] = {}  # table and kind of each file
         # Parts of a change may be written from several threads.
@@ -171,7 +172,9 @@ class Writing(ABC):
                     f"overlay of part {part.id} ({part.kind}, {part.n_rows} rows) "
                     f"with {len(table)} rows; it needs whole rows, one for one"
                 )
-        path = self._shared_path(schema, f"o{len(self._kinds)}")
+        with self._mutex:
+            path = self._shared_path(schema, f"o{self._n_overlays}")
+            self._n_overlays += 1
         joined = ColumnTable.concatenate(schema, [table for _, table in changes])
         self._write(path, joined, "overlay")
         edges = np.cumsum([0, *(len(table) for _, table in changes)])

@@ -7,14 +7,17 @@ from contextlib import ExitStack
 
 import pytest
 
+from dvo.errors import UnknownOperationError
 from dvo.partition import compact, deal
 from dvo.partition.check import check
 from dvo.partition.compact import resort
 from dvo.partition.deal import deal_out
 from dvo.partition.engines import open_engine
 from dvo.partition.layout import STAGED
+from dvo.partition.operations import load_operations
 from dvo.partition.partition import Partition
 from dvo.partition.store import Store
+from dvo.partition.write_operations import write_groups
 from tests.hosts import MODULES, Hosts
 from tests.synth import add_images, assert_same, contents, make_database, make_images
 from tests.synth_satellites import rows_by_object, with_satellites
@@ -48,8 +51,15 @@ def said(store):
 
 
 def work(store, engine):
-    """Compact, then deal all out to a coarser partition; gives what is said after each."""
+    """Overlay, compact, deal all out to a coarser partition; gives what is said after each."""
     out = []
+    with store.begin("test", {}) as change:
+        groups = [([r], 1) for r in store.view().regions()]
+        request = {"shift": 0.5}
+        facts = write_groups(change, "test-overlay", request, groups, engine=engine)
+        assert facts == [{"n": 1}] * len(groups)
+        change.commit()
+    out.append(said(store))
     assert resort(store, engine=engine, own_file_rows=OWN_FILE_ROWS) >= 4
     out.append(said(store))
     view = store.view()
@@ -62,6 +72,7 @@ def work(store, engine):
 def expected(loose, tmp_path_factory):
     """What this process makes of it without an engine."""
     catdir = shutil.copytree(loose, tmp_path_factory.mktemp("expected") / "sky")
+    load_operations(MODULES)
     with pytest.MonkeyPatch.context() as patch, Store(catdir, writable=True) as store:
         for module in (compact, deal):
             patch.setattr(module, "GROUP_ROWS", 50)
@@ -79,8 +90,18 @@ def test_an_engine_writes_what_this_process_writes(name, loose, expected, tmp_pa
         before = store.view().snapshot.id
         engine = open_engine(kind, store, workers=workers, modules=MODULES)
         found = work(store, stack.enter_context(engine))
-        assert store.view().snapshot.id == before + 2
+        assert store.view().snapshot.id == before + 3
     for one, two in zip(found, expected, strict=True):
         assert_same(one, two)
+    assert all((t["airmass"] % 1 == 0.5).all() for k, t in found[0].items() if "Measure" in k)
     assert check(catdir, deep=True).ok
     assert not any((catdir / STAGED).iterdir())
+
+
+def test_an_operation_that_there_is_not(loose, tmp_path):
+    catdir = shutil.copytree(loose, tmp_path / "sky")
+    with Store(catdir, writable=True) as store:
+        groups = [(store.view().regions(), 1)]
+        for engine in (None, open_engine("inline", store)):
+            with store.begin("test", {}) as change, pytest.raises(UnknownOperationError):
+                write_groups(change, "overlya", {}, groups, engine=engine)
