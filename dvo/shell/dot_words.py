@@ -21,7 +21,7 @@ from dvo.shell.figures import (
     small_density_figure,
 )
 from dvo.shell.language_words import QuitError
-from dvo.shell.picture_words import PICTURES, free_picture, show_figure
+from dvo.shell.picture_words import PICTURES, picture_path, show_figure
 from dvo.shell.settings import ENGINES, FORMS
 from dvo.shell.sky_selection import box_about
 
@@ -136,7 +136,7 @@ def _schema(call: Call) -> None:
 def _take_file(call: Call) -> Path | None:
     """The file for a picture, if the last part names one."""
     if call.parts and call.parts[-1].text.lower().endswith(PICTURES):
-        return free_picture(Path(call.parts.pop().text))
+        return picture_path(Path(call.parts.pop().text))
     return None
 
 
@@ -194,7 +194,6 @@ def _lightcurve(call: Call) -> None:
         f"object {fact['cat_id']}.{fact['obj_id']} at RA {float(fact['obj_ra']):.6f}, "
         f"Dec {float(fact['obj_dec']):+.6f}"
     )
-    call.shell.last = found
     figure = lightcurve_figure(found, title, photcodes=call.shell.database.photcodes)
     show_figure(call.shell, figure, path)
 

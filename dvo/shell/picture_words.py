@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dvo.shell.arithmetic import Array
     from dvo.shell.session import Shell
 
-__all__ = ["PICTURES", "WORDS", "free_picture", "show_display", "show_figure"]
+__all__ = ["PICTURES", "WORDS", "picture_path", "show_display", "show_figure"]
 
 PICTURES = (".png", ".pdf", ".svg")
 """Endings of files that pictures can be written to."""
@@ -35,8 +35,8 @@ _STYLE = "[-c COLOUR] [-x 0|1|2] [-pt MARK] [-sz SIZE] [-lw WIDTH]"
 _MOST_POINTS = 2_000_000
 
 
-def free_picture(path: Path) -> Path:
-    """Give the place of a new picture.
+def picture_path(path: Path) -> Path:
+    """Give the place of a picture; one that is there is replaced, as a script run again does.
 
     Parameters
     ----------
@@ -53,12 +53,10 @@ def free_picture(path: Path) -> Path:
     QueryError
         If it is no file for pictures.
     StorageError
-        If it is there already, or its folder is not.
+        If its folder is not there.
     """
     if path.suffix.lower() not in PICTURES:
         raise QueryError(f"{path}: give a file that ends in {', '.join(PICTURES)}")
-    if path.exists():
-        raise StorageError(f"{path}: exists already; take another name")
     if not path.parent.is_dir():
         raise StorageError(f"{path}: there is no folder {path.parent}; make it first")
     return path
@@ -355,7 +353,7 @@ def _png(call: Call) -> None:
     parts = call.need(0, 1)
     if (given is None) == (not parts):
         raise call.misuse()
-    path = free_picture(Path((given or parts)[0].text))
+    path = picture_path(Path((given or parts)[0].text))
     show_figure(call.shell, call.shell.display.figure(), path)
     call.shell.display.is_new = False
 

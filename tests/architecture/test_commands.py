@@ -29,7 +29,9 @@ def heavy_modules_after(statement: str) -> set[str]:
     return HEAVY & set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("module", ["dvo", "ipp_pipeline", *PRESENT.values()])
+@pytest.mark.parametrize(
+    "module", ["dvo", "ipp_pipeline", "dvo.shell.prompt", "dvo.shell.background", *PRESENT.values()]
+)
 def test_import_is_light(module):
     assert not heavy_modules_after(f"import {module}")
 

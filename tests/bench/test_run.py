@@ -26,7 +26,7 @@ def test_tiny_bench_reports_every_measure(tmp_path):
     found = {figure["key"]: figure for figure in report["figures"]}
     goals = {"fits_read_all", "fits_read_four", "fits_write", "measure_bytes", "association",
              "addstar", "batch_growth", "cone_arcmin_warm", "cone_arcmin_cold",
-             "cone_degree_warm", "help_seconds", "scale_open", "scale_cone",
+             "cone_degree_warm", "help_seconds", "shell_prompt", "scale_open", "scale_cone",
              "scale_full_sky"}  # fmt: skip
     assert goals <= found.keys()
     assert report["sizes"] == ["tiny"]

@@ -55,6 +55,7 @@ def test_quickstart(after_quickstart):
     [
         "docs/python.md",
         "docs/queries.md",
+        "docs/shell.md",
         "docs/operators.md",
         "docs/fits.md",
         "docs/merging.md",

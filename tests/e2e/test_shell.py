@@ -261,4 +261,6 @@ def test_pictures_are_written(catdir, tmp_path):
     assert "<svg" in (tmp_path / "c.svg").read_text()
     assert "└──" in done.stdout
     done = shell(catdir, "-c", "SELECT ra, dec FROM average;\n.plot ra dec b.png", cwd=tmp_path)
-    assert "exists already" in done.stderr
+    assert done.returncode == 0  # the same script again
+    done = shell(catdir, "-c", "SELECT ra, dec FROM average;\n.plot ra dec b.txt", cwd=tmp_path)
+    assert done.returncode == 1

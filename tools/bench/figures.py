@@ -75,6 +75,8 @@ GOALS = {
     "scale_cone": Goal(2, 1, at_least=False),
     "scale_full_sky": Goal(300, 200, at_least=False),
     "help_seconds": Goal(0.3, 0.2, at_least=False),
+    "shell_prompt": Goal(0.6, 0.3, at_least=False),
+    "shell_answer": Goal(2.0, 0.6, at_least=False),
 }
 """By key of `Figure`; figures without a goal are for information."""
 

@@ -44,6 +44,7 @@ __all__ = ["MEASURES", "main"]
 
 MEASURES: dict[str, Callable[[Stage], list[Figure]]] = {
     "help": programs.measure,
+    "shell": programs.measure_shell,
     "codec": codec.measure,
     "association": association.measure,
     "ingest": ingest.measure,
