@@ -9,17 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dvo.database import to_astropy
+    from dvo.database import to_astropy, to_duckdb
+    from dvo.partition.bounds import Box, Cone
     from dvo.query.session import Database
     from dvo.query.session import open_database as open  # noqa: A004 - dvo.open is the name
 
 __version__ = "0.1.0"
-__all__ = ["Database", "__version__", "open", "to_astropy"]
+__all__ = ["Box", "Cone", "Database", "__version__", "open", "to_astropy", "to_duckdb"]
 
 _HOMES = {
+    "Box": ("dvo.partition.bounds", "Box"),
+    "Cone": ("dvo.partition.bounds", "Cone"),
     "Database": ("dvo.query.session", "Database"),
     "open": ("dvo.query.session", "open_database"),
     "to_astropy": ("dvo.database", "to_astropy"),
+    "to_duckdb": ("dvo.database", "to_duckdb"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Results as astropy tables."""
+"""Results as tables of astropy, and as relations of DuckDB."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from astropy.table import QTable
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-__all__ = ["to_astropy"]
+__all__ = ["to_astropy", "to_duckdb"]
 
 
 def to_astropy(table: pa.Table) -> QTable:
@@ -55,3 +56,23 @@ def to_astropy(table: pa.Table) -> QTable:
         out[field.name].info.description = about.get("description", "")
         out[field.name].info.meta = {"ucd": about["ucd"]} if "ucd" in about else {}
     return out
+
+
+def to_duckdb(table: pa.Table, connection: DuckDBPyConnection | None = None) -> DuckDBPyRelation:
+    """Make a relation of DuckDB, for those who go on in SQL.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        A result of a query; its memory is used as it is.
+    connection : duckdb.DuckDBPyConnection, optional
+        Where to make it; None for DuckDB's own default.
+
+    Returns
+    -------
+    duckdb.DuckDBPyRelation
+        The rows; ``found.query("t", "SELECT ... FROM t")`` asks them.
+    """
+    import duckdb  # noqa: PLC0415 - slow to import
+
+    return duckdb.from_arrow(table, connection=connection or duckdb.default_connection())

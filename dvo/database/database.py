@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,28 +13,29 @@ from numpy.typing import NDArray
 
 from dvo.database.arrow import OutputColumn, to_arrow
 from dvo.database.changes import diff_table, table_name
-from dvo.database.derived import distances
-from dvo.database.fields import Request, resolve
+from dvo.database.fields import resolve
 from dvo.database.given_table import as_given
 from dvo.database.lightcurve import read_lightcurve
 from dvo.database.match import MatchRule, collect, find_matches
 from dvo.database.match_sides import ObjectSide, Side, TableSide
-from dvo.database.numbered_rows import read_numbered
-from dvo.database.satellites import read_satellites_in
+from dvo.database.quantities import area_of, cone_of, mjd_of, number_in
+from dvo.database.rows import image_values, read_region, values_in
 from dvo.errors import QueryError
-from dvo.partition.bounds import Area, Box, Cone
+from dvo.partition.bounds import Box
 from dvo.partition.history import SnapshotDiff, diff, diff_rows
 from dvo.partition.manifest import ALL_SKY, SnapshotRow
 from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import DEFAULT_CACHE_BYTES, Store
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
-from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE, PhotcodeTable
-from dvo.tables.satellites import SATELLITES, find_satellite
+from dvo.tables.satellites import SATELLITES
 from dvo.tables.schema import TableSchema
+
+if TYPE_CHECKING:
+    from dvo.database.quantities import Angle, Epoch, Place, SkyArea
 
 __all__ = ["Database"]
 
@@ -100,9 +101,9 @@ class Database:
 
     def cone(
         self,
-        ra: float,
-        dec: float,
-        radius_arcsec: float,
+        ra: Place,
+        dec: Angle | None = None,
+        radius_arcsec: Angle | None = None,
         *,
         table: str = "average",
         columns: Sequence[str] | None = None,
@@ -112,9 +113,9 @@ class Database:
 
         Parameters
         ----------
-        ra, dec : float
-            Centre, ICRS [deg].
-        radius_arcsec : float
+        ra, dec : float or Quantity
+            Centre, ICRS [deg]; or the centre as a SkyCoord, and then the radius.
+        radius_arcsec : float or Quantity
             Radius [arcsec]; rows at just that distance are in.
         table : {'average', 'measure', 'image', 'galphot', 'lensing', 'lensobj', ...}
             Which table; images are those whose field the circle touches. Rows of satellite
@@ -138,7 +139,7 @@ class Database:
         QueryError
             If the position, radius, table or order is not one.
         """
-        area = _cone(ra, dec, radius_arcsec)
+        area = cone_of(ra, dec, radius_arcsec)
         place = (area.ra, area.dec)
         schema = self._schema(table)
         request = resolve(self.view.photcodes, schema, columns, place)
@@ -148,7 +149,9 @@ class Database:
                 self.view.photcodes, schema, [*(o.name for o in outputs), "distance"], place
             )
         values = (
-            self._image_values(request, area) if schema is IMAGE else self._values(request, area)
+            image_values(self.view, request, area)
+            if schema is IMAGE
+            else values_in(self.view, request, area)
         )
         if _by_distance(sort, outputs):
             order = np.argsort(values["distance"], kind="stable")
@@ -157,10 +160,10 @@ class Database:
 
     def box(
         self,
-        ra_min: float,
-        ra_max: float,
-        dec_min: float,
-        dec_max: float,
+        ra_min: Angle,
+        ra_max: Angle,
+        dec_min: Angle,
+        dec_max: Angle,
         *,
         table: str = "average",
         columns: Sequence[str] | None = None,
@@ -169,9 +172,9 @@ class Database:
 
         Parameters
         ----------
-        ra_min, ra_max : float
+        ra_min, ra_max : float or Quantity
             Right ascension [deg]; ra_min above ra_max means across RA 0.
-        dec_min, dec_max : float
+        dec_min, dec_max : float or Quantity
             Declination [deg].
         table : {'average', 'measure', 'galphot', 'lensing', 'lensobj', 'starpar', 'missing'}
             Which table.
@@ -186,9 +189,10 @@ class Database:
         schema = self._schema(table)
         if schema is IMAGE:
             raise QueryError("no boxes of images; ask for a cone of them, or images()")
-        area = Box(*_numbers(ra_min=ra_min, ra_max=ra_max, dec_min=dec_min, dec_max=dec_max))
+        edges = {"ra_min": ra_min, "ra_max": ra_max, "dec_min": dec_min, "dec_max": dec_max}
+        area = Box(*(number_in(value, "deg", name) for name, value in edges.items()))
         request = resolve(self.view.photcodes, schema, columns)
-        return to_arrow(request.outputs, self._values(request, area))
+        return to_arrow(request.outputs, values_in(self.view, request, area))
 
     def scan(
         self,
@@ -196,7 +200,7 @@ class Database:
         columns: Sequence[str] | None = None,
         *,
         where: Any = None,
-        area: Area | None = None,
+        area: SkyArea | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Go through a table, region by region.
 
@@ -208,8 +212,9 @@ class Database:
             Columns and magnitude words; None for all columns.
         where : pyarrow.compute.Expression, optional
             Which rows, as a condition on the columns asked for.
-        area : Area, optional
-            Only rows in a `Cone` or `Box`.
+        area : Area or tuple, optional
+            Only rows in a `dvo.Cone` or `dvo.Box`, or in the circle (SkyCoord, radius) or
+            (ra, dec, radius), the radius in arcseconds or a Quantity.
 
         Yields
         ------
@@ -219,16 +224,17 @@ class Database:
         schema = PHOTCODE if table == "photcode" else self._schema(table)
         request = resolve(self.view.photcodes, schema, columns)
         is_global = schema.name in (IMAGE.name, PHOTCODE.name)
+        area = area_of(area)
         for region in [ALL_SKY] if is_global else self.view.regions(area):
-            rows = self._read(request, region, None if is_global else area)
+            rows = read_region(self.view, request, region, None if is_global else area)
             found = to_arrow(request.outputs, request.values(self.view, region, rows))
             yield from (found if where is None else found.filter(where)).to_batches()
 
     def images(
         self,
-        ra: float | None = None,
-        dec: float | None = None,
-        radius_arcsec: float = 0.0,
+        ra: Place | None = None,
+        dec: Angle | None = None,
+        radius_arcsec: Angle | None = None,
         *,
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
@@ -236,10 +242,11 @@ class Database:
 
         Parameters
         ----------
-        ra, dec : float, optional
-            Position, ICRS [deg]; None for all images.
-        radius_arcsec : float
-            Images whose circle of measurements comes this near to the position [arcsec].
+        ra, dec : float or Quantity, optional
+            Position, ICRS [deg], or a SkyCoord, and then the radius; None for all images.
+        radius_arcsec : float or Quantity, optional
+            Images whose circle of measurements comes this near to the position [arcsec]; 0 if
+            not given.
         columns : sequence of str, optional
             Columns; None for all. Near a position there is ``distance``, too: from it to
             the centre of the image [arcsec].
@@ -249,18 +256,18 @@ class Database:
         pyarrow.Table
             Rows of Image.
         """
-        if ra is None or dec is None:
+        if ra is None:
             request = resolve(self.view.photcodes, IMAGE, columns)
-            return to_arrow(request.outputs, self._image_values(request, None))
-        area = _cone(ra, dec, radius_arcsec)
+            return to_arrow(request.outputs, image_values(self.view, request, None))
+        area = cone_of(ra, dec, radius_arcsec, least_arcsec=0.0)
         request = resolve(self.view.photcodes, IMAGE, columns, (area.ra, area.dec))
-        return to_arrow(request.outputs, self._image_values(request, area))
+        return to_arrow(request.outputs, image_values(self.view, request, area))
 
     def lightcurve(
         self,
-        ra: float,
-        dec: float,
-        radius_arcsec: float = 1.0,
+        ra: Place,
+        dec: Angle | None = None,
+        radius_arcsec: Angle | None = None,
         *,
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
@@ -268,10 +275,10 @@ class Database:
 
         Parameters
         ----------
-        ra, dec : float
-            Position, ICRS [deg].
-        radius_arcsec : float
-            How far the object may be [arcsec].
+        ra, dec : float or Quantity
+            Position, ICRS [deg], or a SkyCoord, and then the radius.
+        radius_arcsec : float or Quantity, optional
+            How far the object may be [arcsec]; 1 if not given.
         columns : sequence of str, optional
             Columns and magnitude words of Measure; None for times (MJD), names of
             photcodes, calibrated magnitudes, positions, flags and what identifies them.
@@ -283,12 +290,13 @@ class Database:
             which object it is: cat_id, obj_id, ext_id, obj_ra and obj_dec [deg], and its
             distance from the position [arcsec].
         """
-        return read_lightcurve(self.view, _cone(ra, dec, radius_arcsec), columns)
+        area = cone_of(ra, dec, radius_arcsec, least_arcsec=1.0)
+        return read_lightcurve(self.view, area, columns)
 
     def match(
         self,
         other: Any,
-        radius_arcsec: float,
+        radius_arcsec: Angle,
         *,
         mode: str = "nearest",
         join: str = "inner",
@@ -296,16 +304,17 @@ class Database:
         other_columns: Sequence[str] | None = None,
         position: tuple[str | None, str | None] | None = None,
         suffix: str = "_other",
-        epoch_mjd: float | None = None,
+        epoch_mjd: Epoch | None = None,
     ) -> pa.Table:
         """Cross-match: find the objects that the rows of another table, or database, are.
 
         Parameters
         ----------
-        other : table, pair of arrays, or Database
+        other : table, pair of arrays, SkyCoord, or Database
             What asks: a table of pyarrow, pandas or astropy, a mapping of arrays, the two
-            arrays ra and dec [deg], or another database, whose objects ask.
-        radius_arcsec : float
+            arrays ra and dec [deg], the places of a SkyCoord, or another database, whose
+            objects ask.
+        radius_arcsec : float or Quantity
             How far apart a pair may be, at most 3600; the edge counts [arcsec].
         mode : {'nearest', 'all', 'mutual'}
             What a row finds: its nearest object; all objects within the radius; its nearest
@@ -317,10 +326,11 @@ class Database:
         other_columns : sequence of str, optional
             Columns of `other`; None for all of a table, ids and positions of objects.
         position : tuple of str, optional
-            Columns of right ascension and declination in a table [deg]; None for ra and dec.
+            Columns of right ascension and declination in a table [deg, unless they say which
+            unit]; None for ra and dec.
         suffix : str
             What a column of `other` is called besides if the objects have one of its name.
-        epoch_mjd : float, optional
+        epoch_mjd : float or Time, optional
             Time at which places are compared, MJD [d]: objects whose proper motion is known
             are moved there; a table is taken to be of that time. None moves nothing.
 
@@ -354,7 +364,7 @@ class Database:
         return collect(*asked)
 
     def match_batches(
-        self, other: Any, radius_arcsec: float, **options: Any
+        self, other: Any, radius_arcsec: Angle, **options: Any
     ) -> Iterator[pa.RecordBatch]:
         """Cross-match as `match` does, in pieces that fit into memory.
 
@@ -362,7 +372,7 @@ class Database:
         ----------
         other : table, pair of arrays, or Database
             What asks.
-        radius_arcsec : float
+        radius_arcsec : float or Quantity
             How far apart a pair may be [arcsec].
         **options
             As for `match`.
@@ -378,7 +388,7 @@ class Database:
     def _match(
         self,
         other: Any,
-        radius_arcsec: float,
+        radius_arcsec: Angle,
         *,
         mode: str = "nearest",
         join: str = "inner",
@@ -386,11 +396,12 @@ class Database:
         other_columns: Sequence[str] | None = None,
         position: tuple[str | None, str | None] | None = None,
         suffix: str = "_other",
-        epoch_mjd: float | None = None,
+        epoch_mjd: Epoch | None = None,
     ) -> tuple[Side, ObjectSide, MatchRule]:
         """What a cross-match takes: who asks, this database, and the rule."""
-        rule = MatchRule(radius_arcsec, mode, join, suffix)
-        epoch_s = None if epoch_mjd is None else (epoch_mjd - _MJD_1970) * 86400.0
+        rule = MatchRule(number_in(radius_arcsec, "arcsec", "radius_arcsec"), mode, join, suffix)
+        mjd = mjd_of(epoch_mjd)
+        epoch_s = None if mjd is None else (mjd - _MJD_1970) * 86400.0
 
         def side(view: View, names: Sequence[str] | None) -> ObjectSide:
             request = resolve(view.photcodes, AVERAGE, _MATCH_COLUMNS if names is None else names)
@@ -406,44 +417,6 @@ class Database:
         if found is None:
             raise QueryError(f"no table {table!r}; there are {', '.join(_TABLES)}")
         return found
-
-    def _image_values(self, request: Request, area: Cone | None) -> dict[str, Array]:
-        table = self.view.images
-        if area is not None:
-            place = (area.ra, area.dec)
-            far = distances(place, table["ra_center"], table["dec_center"]) / 3600.0
-            table = table.take(np.flatnonzero(far <= table["radius"] + area.radius_deg))
-        return request.values(self.view, ALL_SKY, table)
-
-    def _values(self, request: Request, area: Area | None) -> dict[str, Array]:
-        pieces: dict[str, list[Array]] = {o.name: [] for o in request.outputs}
-        for region in self.view.regions(area):
-            for rows in self._read_pieces(request, region, area):
-                for name, piece in request.values(self.view, region, rows).items():
-                    pieces[name].append(piece)
-        values: dict[str, Array] = {}
-        for output in request.outputs:
-            found = pieces[output.name]
-            values[output.name] = (
-                np.concatenate(found) if len(found) > 1 else found[0] if found
-                else output.like.nulls(0)
-            )  # fmt: skip
-        return values
-
-    def _read_pieces(self, request: Request, region: int, area: Area | None) -> list[ColumnTable]:
-        """Rows of a region as they come; magnitude words cost less for all rows at once."""
-        if request.words or find_satellite(request.schema.name) is not None:
-            rows = self._read(request, region, area)
-            return [rows] if len(rows) else []
-        return self.view.area_pieces(request.schema, region, request.stored, area)
-
-    def _read(self, request: Request, region: int, area: Area | None) -> ColumnTable:
-        if request.words and request.schema.name == AVERAGE.name:
-            # Magnitude words on objects need to know which row each object is.
-            return read_numbered(self.view, request.schema, region, request.stored, area)
-        if find_satellite(request.schema.name) is not None:
-            return read_satellites_in(self.view, request.schema, region, request.stored, area)
-        return self.view.read_area(request.schema, region, request.stored, area)
 
     @property
     def tags(self) -> dict[str, int]:
@@ -542,30 +515,6 @@ class Database:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _cone(ra: float, dec: float, radius_arcsec: float) -> Cone:
-    ra, dec, radius = _numbers(ra=ra, dec=dec, radius_arcsec=radius_arcsec)
-    return Cone(ra, dec, radius / 3600.0)
-
-
-def _numbers(**values: Any) -> list[float]:
-    """Numbers as floats; text, or a Quantity, is refused rather than guessed at."""
-    for name, value in values.items():
-        if isinstance(value, str | bytes) or np.ndim(value) != 0 or not _is_number(value):
-            raise QueryError(
-                f"{name} is {value!r}; give one number: positions in degrees (ICRS), "
-                "radii in arcseconds"
-            )
-    return [float(value) for value in values.values()]
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _by_distance(sort: str | None, outputs: Sequence[OutputColumn]) -> bool:

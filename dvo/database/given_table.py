@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dvo.database.quantities import icrs_of
 from dvo.errors import QueryError
 
 __all__ = ["GivenTable", "arrow_of", "as_given", "table_of"]
@@ -40,9 +41,9 @@ def as_given(given: Any, position: tuple[str | None, str | None] | None = None) 
 
     Parameters
     ----------
-    given : pyarrow.Table, DataFrame, astropy Table, mapping of arrays, or pair of arrays
+    given : pyarrow.Table, DataFrame, astropy Table, SkyCoord, mapping or pair of arrays
         The table; anything that hands out Arrow streams will do. A pair is ra and dec,
-        ICRS [deg].
+        ICRS [deg], or in the units that they have.
     position : tuple of str, optional
         The columns of right ascension and declination; None, of both or either, for
         ``ra`` and ``dec``, in lower or upper case.
@@ -77,8 +78,8 @@ def arrow_of(given: Any) -> pa.Table:
 
     Parameters
     ----------
-    given : pyarrow.Table, DataFrame, astropy Table, mapping of arrays, or pair of arrays
-        The table.
+    given : pyarrow.Table, DataFrame, astropy Table, SkyCoord, mapping or pair of arrays
+        The table; of a SkyCoord it is ra and dec, ICRS [deg].
 
     Returns
     -------
@@ -95,8 +96,11 @@ def arrow_of(given: Any) -> pa.Table:
             return given
         if isinstance(given, pa.RecordBatch):
             return pa.Table.from_batches([given])
+        place = icrs_of(given)
+        if place is not None:
+            return table_of(dict(zip(("ra", "dec"), map(np.atleast_1d, place), strict=True)))
         if isinstance(given, Mapping):
-            return table_of(given)
+            return table_of(given, {name: _unit(column) for name, column in given.items()})
         if hasattr(given, "colnames") and hasattr(given, "columns"):  # astropy's
             columns = {name: given[name] for name in given.colnames}
             units = {name: _unit(column) for name, column in columns.items()}
@@ -104,12 +108,13 @@ def arrow_of(given: Any) -> pa.Table:
         if hasattr(given, "__arrow_c_stream__"):  # pandas, polars, DuckDB
             return pa.table(given).replace_schema_metadata(None)
         if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
-            return table_of({"ra": np.asarray(given[0]), "dec": np.asarray(given[1])})
+            units = {"ra": _unit(given[0]), "dec": _unit(given[1])}
+            return table_of({"ra": given[0], "dec": given[1]}, units)
     except (pa.ArrowException, ValueError, TypeError) as err:
         raise QueryError(f"cannot make a table of this {type(given).__name__}: {err}") from err
     raise QueryError(
         f"cannot match with a {type(given).__name__}; give a database, a table (pyarrow, pandas, "
-        "astropy), a mapping of arrays, or a pair of arrays (ra, dec) in degrees"
+        "astropy), a SkyCoord, a mapping of arrays, or a pair of arrays (ra, dec) in degrees"
     )
 
 
@@ -180,10 +185,21 @@ def _degrees(table: pa.Table, name: str) -> F64:
             f"the table has no single column {name!r}; it has {', '.join(table.column_names)}"
         )
     unit = (table.schema.field(name).metadata or {}).get(b"unit", b"").decode()
-    if unit.lower() not in ("", "deg", "degree", "degrees"):
-        raise QueryError(f"column {name!r} is in {unit}; positions are needed in degrees")
+    scale = 1.0 if unit.lower() in ("", "deg", "degree", "degrees") else _scale(unit, name)
     column = table[name]
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise QueryError(f"column {name!r} holds {column.type}; positions are numbers in degrees")
-    values = column.cast(pa.float64()).to_numpy()
+    values = column.cast(pa.float64()).to_numpy() * scale
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _scale(unit: str, name: str) -> float:
+    """Degrees of a unit of angles."""
+    from astropy.units import Unit  # noqa: PLC0415 - slow to import
+
+    try:
+        return float(Unit(unit).to("deg"))
+    except (TypeError, ValueError):
+        raise QueryError(
+            f"column {name!r} is in {unit}, which is no angle; positions are needed in degrees"
+        ) from None

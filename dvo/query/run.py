@@ -15,6 +15,7 @@ from sqlglot import exp
 from dvo.database.arrow import OutputColumn, field_of
 from dvo.errors import HostLostError, JobTimeoutError, QueryError
 from dvo.partition.engines import Engine
+from dvo.partition.manifest import CatalogCounts
 from dvo.partition.operations import Job, Missing
 from dvo.partition.view import View
 from dvo.query.analysis import Analysis, take_notes
@@ -27,7 +28,7 @@ from dvo.query.plan import Fragment, Plan, plan_query
 from dvo.query.sources import sources_of
 from dvo.query.watch import Watch
 
-__all__ = ["MISSING", "Running", "groups_of", "make_plan"]
+__all__ = ["MISSING", "Running", "groups_by_rows", "groups_of", "make_plan"]
 
 MISSING = "missing"
 """What the metadata of an answer call the regions that it lacks, in JSON."""
@@ -81,10 +82,28 @@ def groups_of(
     for near in fragment.near:
         found = near.regions(view, tables or {})
         counts = counts if found is None else counts.of(np.array(found, np.int64))
+    return groups_by_rows(counts, _most_rows(fragment))
+
+
+def groups_by_rows(counts: CatalogCounts, most_rows: int) -> list[list[int]]:
+    """Put regions that follow each other into groups.
+
+    Parameters
+    ----------
+    counts : CatalogCounts
+        The regions, and how many objects and measures each has.
+    most_rows : int
+        Rows after which a group is full.
+
+    Returns
+    -------
+    list of list of int
+        Regions, ascending.
+    """
     rows = np.cumsum(counts.n_measure + counts.n_average)
     before = np.concatenate([[0], rows[:-1]]) if len(rows) else rows
     # Where the next group begins, if one began here: in steps of whole groups, not of regions.
-    after = (np.searchsorted(rows, before + _most_rows(fragment)) + 1).tolist()
+    after = (np.searchsorted(rows, before + most_rows) + 1).tolist()
     regions = counts.regions.tolist()
     groups = []
     start = 0

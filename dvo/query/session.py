@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import pyarrow as pa
 
 from dvo.database import Database as PlainDatabase
+from dvo.database.quantities import area_of
 from dvo.errors import QueryError
+from dvo.partition.bounds import Area
 from dvo.partition.engines import Engine, open_engine
+from dvo.partition.operations import MODULES, Job
 from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import DEFAULT_CACHE_BYTES
 
 if TYPE_CHECKING:
+    from dvo.database.quantities import SkyArea
     from dvo.query.analysis import Analysis
     from dvo.query.explain import Explanation
+    from dvo.query.mapping import RegionFunction
     from dvo.query.plan import Plan
     from dvo.query.run import Running
     from dvo.query.watch import Watch
 
 __all__ = ["Database", "QueryOptions", "open_database"]
+
+
+_MAP_ROWS = 250_000
+_MAP_MODULE = "dvo.query.mapping"
 
 
 class QueryOptions(TypedDict, total=False):
@@ -235,6 +244,82 @@ class Database(PlainDatabase):
 
         return make_plan(self.view, text, upload_tables(uploads))
 
+    def map(
+        self,
+        function: RegionFunction,
+        area: SkyArea | None = None,
+        *,
+        table: str = "average",
+        columns: Sequence[str] | None = None,
+        engine: str = "inline",
+        workers: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Iterator[pa.Table]:
+        """Call a function with the rows of one region after the other.
+
+        Parameters
+        ----------
+        function : callable
+            Gets the rows of a region as a pyarrow.Table, and gives a table (of pyarrow,
+            pandas or astropy), or a mapping of columns or of single values. With engine
+            ``processes`` a function of a module that worker processes can import.
+        area : Area or tuple, optional
+            Only rows there, as for `scan`; None for the whole sky.
+        table : {'average', 'object', 'measure', 'secfilt', 'galphot', 'lensing', ...}
+            Which table, as in queries.
+        columns : sequence of str, optional
+            Its columns and magnitude words; None for all columns.
+        engine : {'inline', 'processes'}
+            In this thread, one region after the other, or in worker processes. Partition hosts
+            run nobody's functions.
+        workers : int, optional
+            How many processes; None for as many as there are processors.
+        timeout_s : float, optional
+            How long all of it may take in processes [s].
+
+        Returns
+        -------
+        iterator of pyarrow.Table
+            What the function gave for each region that has rows, in the order of the regions.
+            In processes all must have the same columns.
+
+        Raises
+        ------
+        QueryError
+            If the table or a column is not known, or other processes cannot import the
+            function.
+
+        Examples
+        --------
+        >>> with dvo.open("sky") as db:  # doctest: +SKIP
+        ...     counts = pa.concat_tables(db.map(lambda rows: {"n": len(rows)}))
+        """
+        from dvo.query.mapping import map_regions, request_of, scan_of  # noqa: PLC0415
+
+        if engine not in ("inline", "processes"):
+            raise QueryError(
+                f"map: engine {engine!r} runs nobody's functions; use 'inline' or 'processes'"
+            )
+        where = area_of(area)
+        scan = scan_of(self.view, table, columns, where)
+        if engine == "inline":
+            return map_regions(function, self.view, self.view.regions(where), scan)
+        return self._map_in_processes(request_of(function, scan), where, workers, timeout_s)
+
+    def _map_in_processes(
+        self, request: dict[str, Any], area: Area | None, workers: int | None,
+        timeout_s: float | None,
+    ) -> Iterator[pa.Table]:  # fmt: skip
+        from dvo.query.mapping import MAP, results_of  # noqa: PLC0415
+        from dvo.query.run import groups_by_rows  # noqa: PLC0415
+        from dvo.query.watch import Watch  # noqa: PLC0415
+
+        groups = groups_by_rows(self.view.counts([] if area is None else [area]), _MAP_ROWS)
+        with self._watched(Watch()) as watch:
+            job = Job(MAP, request, groups, timeout_s=timeout_s, cancellation=watch.cancellation)
+            for found in self._engine("processes", workers).run(job):
+                yield from results_of(found)
+
     def cancel(self) -> None:
         """End all queries of this database that are under way; any thread may.
 
@@ -269,14 +354,19 @@ class Database(PlainDatabase):
             )
         tables = upload_tables(options.get("uploads"))
         plan = make_plan(self.view, text, tables)
-        watch = options.get("watch") or Watch()
-        self._running.add(watch)
-        try:
+        with self._watched(options.get("watch") or Watch()) as watch:
             yield plan, Running(
                 self.view, self._engine(kind, options.get("workers")), tables,
                 options.get("timeout_s"), options.get("memory_bytes"), watch,
                 options.get("allow_partial", False), analysis,
             )  # fmt: skip
+
+    @contextmanager
+    def _watched(self, watch: Watch) -> Iterator[Watch]:
+        """In the block `cancel` ends what the watch goes along with."""
+        self._running.add(watch)
+        try:
+            yield watch
         finally:
             self._running.discard(watch)
 
@@ -286,7 +376,11 @@ class Database(PlainDatabase):
             self._engines = {}
         found = self._engines.get((kind, workers))
         if found is None:
-            found = open_engine(kind, self._store, snapshot=self.view.snapshot.id, workers=workers)
+            found = open_engine(
+                kind, self._store, snapshot=self.view.snapshot.id, workers=workers,
+                # Only processes of our own run functions of the user's.
+                modules=(*MODULES, _MAP_MODULE) if kind == "processes" else MODULES,
+            )  # fmt: skip
             self._engines[kind, workers] = found
         return found
 

@@ -14,7 +14,7 @@ BANNED_NAMES = {"common", "core", "helpers", "manager", "misc", "util", "utils"}
 # Modules (with all below them) that may import a third party.
 HOMES = {
     "click": ("dvo.cli", "ipp_pipeline.cli"),
-    "duckdb": ("dvo.query.evaluator",),
+    "duckdb": ("dvo.query.evaluator", "dvo.database.convert"),
     "fitsio": ("dvo.tables.fits", "dvo.ingest", "ipp_pipeline"),
     "lark": ("dvo.shell.expression",),
     "numba": ("dvo.jit",),

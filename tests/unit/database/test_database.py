@@ -179,7 +179,7 @@ def test_impossible_areas_are_refused(catdir: Path) -> None:
         Box(10, 20, 30, 20)
 
 
-@pytest.mark.parametrize("bad", ["a", "10", None, [10.0], 3 * units.deg])
+@pytest.mark.parametrize("bad", ["a", "10", None, [10.0], [3] * units.deg])
 def test_what_is_no_number_is_named(catdir: Path, bad: object) -> None:
     with dvo.open(catdir) as db:
         with pytest.raises(QueryError, match=r"^ra is .*give one number"):

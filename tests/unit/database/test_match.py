@@ -215,7 +215,7 @@ def test_tables_of_all_kinds_are_taken(catdirs: list[Path]) -> None:
         ({"ra": [1.0], "RA ": [1.0], "dec": ["2"]}, "holds string"),
         ({"ra": [1.0], "dec": [91.0]}, "declination 91.0 is not within"),
         ({"ra": [1.0, 2.0], "dec": [2.0]}, "cannot make a table"),
-        (Table({"ra": [1.0] * units.hourangle, "dec": [1.0]}), "positions are needed in degrees"),
+        (Table({"ra": [1.0] * units.mag, "dec": [1.0]}), "positions are needed in degrees"),
         (3, "cannot match with a int"),
         ("sky", "cannot match with a str"),
     ],
