@@ -16,11 +16,11 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from dvo.errors import QueryCancelledError, QueryError
+from dvo.errors import DvoError, QueryCancelledError, QueryError
 from dvo.partition.cancellation import Cancellation
 from dvo.query.functions import DISTANCE
 
-__all__ = ["DEFAULT_MEMORY_BYTES", "Evaluator", "evaluator_of_thread", "sql_of", "too_large"]
+__all__ = ["DEFAULT_MEMORY_BYTES", "Evaluator", "borrowed_evaluator", "sql_of", "too_large"]
 
 DEFAULT_MEMORY_BYTES = 2**31
 """Memory that a query may take if nobody says."""
@@ -167,28 +167,48 @@ class Evaluator:
         self.close()
 
 
-_LOCAL = threading.local()
+_IDLE: list[Evaluator] = []
+"""Evaluators that nobody uses, the last used last."""
+
+_IDLE_MUTEX = threading.Lock()
+_MAX_IDLE = 8
 
 
-def evaluator_of_thread(memory_bytes: int = DEFAULT_MEMORY_BYTES) -> Evaluator:
-    """Find the evaluator of this thread; to make one takes longer than most queries.
+@contextmanager
+def borrowed_evaluator(memory_bytes: int = DEFAULT_MEMORY_BYTES) -> Iterator[Evaluator]:
+    """Have an evaluator for oneself; to make one takes longer than most queries.
 
     Parameters
     ----------
     memory_bytes : int
         Memory that it may take.
 
-    Returns
-    -------
+    Yields
+    ------
     Evaluator
-        It stays open; do not close it.
+        For the block; do not close it.
     """
-    found: Evaluator | None = getattr(_LOCAL, "evaluator", None)
-    if found is None or found.memory_bytes != memory_bytes:
-        if found is not None:
-            found.close()
-        found = _LOCAL.evaluator = Evaluator(memory_bytes=memory_bytes)
-    return found
+    with _IDLE_MUTEX:
+        good = [k for k, idle in enumerate(_IDLE) if idle.memory_bytes == memory_bytes]
+        found = _IDLE.pop(good[-1]) if good else None
+    evaluator = found or Evaluator(memory_bytes=memory_bytes)
+    try:
+        yield evaluator
+    except BaseException as err:
+        if not isinstance(err, DvoError):
+            evaluator.close()  # who knows what it is in the middle of
+            raise
+        _give_back(evaluator)
+        raise
+    _give_back(evaluator)
+
+
+def _give_back(evaluator: Evaluator) -> None:
+    with _IDLE_MUTEX:
+        _IDLE.append(evaluator)
+        oldest = _IDLE.pop(0) if len(_IDLE) > _MAX_IDLE else None
+    if oldest is not None:
+        oldest.close()
 
 
 def too_large(memory_bytes: int) -> QueryError:

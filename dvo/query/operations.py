@@ -16,7 +16,7 @@ from dvo.errors import QueryError
 from dvo.partition.operations import Work, current_work, register
 from dvo.partition.view import View
 from dvo.query.analysis import Notes, with_notes
-from dvo.query.evaluator import evaluator_of_thread
+from dvo.query.evaluator import borrowed_evaluator
 from dvo.query.names import UPLOAD
 from dvo.query.near_joins import Statement
 from dvo.query.plan import Fragment
@@ -107,8 +107,8 @@ def select_rows(
         )
     else:
         sql, paired = asked.statement.over(found)
-        evaluator = evaluator_of_thread(memory_bytes)
-        result = evaluator.run(sql, paired, work.cancellation)
+        with borrowed_evaluator(memory_bytes) as evaluator:
+            result = evaluator.run(sql, paired, work.cancellation)
     if meter is None:
         return result
     notes = Notes(

@@ -19,7 +19,7 @@ from dvo.partition.manifest import CatalogCounts
 from dvo.partition.operations import Job, Missing
 from dvo.partition.view import View
 from dvo.query.analysis import Analysis, take_notes
-from dvo.query.evaluator import DEFAULT_MEMORY_BYTES, evaluator_of_thread, too_large
+from dvo.query.evaluator import DEFAULT_MEMORY_BYTES, borrowed_evaluator, too_large
 from dvo.query.names import upload_sources
 from dvo.query.near_joins import Statement
 from dvo.query.operations import LEAST_MEMORY_BYTES, SELECT, request_of
@@ -224,9 +224,9 @@ class Running:
     def evaluate(self, tree: exp.Query, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Evaluate a query over tables."""
         begun = time.perf_counter()
-        evaluator = evaluator_of_thread(self._most_bytes)
         sql, paired = Statement.of(tree).over(tables)
-        found = evaluator.run(sql, paired, self.watch.cancellation)
+        with borrowed_evaluator(self._most_bytes) as evaluator:
+            found = evaluator.run(sql, paired, self.watch.cancellation)
         if self.analysis is not None:
             self.analysis.merge_s += time.perf_counter() - begun
         return found

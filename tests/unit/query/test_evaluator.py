@@ -11,7 +11,8 @@ import pytest
 
 from dvo.errors import JobTimeoutError, QueryCancelledError, QueryError
 from dvo.partition.cancellation import Cancellation
-from dvo.query.evaluator import Evaluator
+from dvo.query import evaluator as module
+from dvo.query.evaluator import Evaluator, borrowed_evaluator
 
 TABLE = pa.table({"x": pa.array([1, 2, None], pa.int32()), "y": [0.5, None, 2.5]})
 
@@ -117,3 +118,29 @@ def test_ctrl_c_ends_a_query_and_not_the_evaluator():
             evaluator.run(ENDLESS, {"t": numbers})
         timer.join()
         assert len(evaluator.run("SELECT * FROM t", {"t": numbers})) == 30_000
+
+
+def test_evaluators_are_used_again(monkeypatch):
+    monkeypatch.setattr(module, "_IDLE", [])
+    with borrowed_evaluator(2**27) as one, borrowed_evaluator(2**27) as two:
+        assert one is not two
+    with pytest.raises(QueryError), borrowed_evaluator(2**27) as again:
+        again.run("SELECT nothing", {})
+    with borrowed_evaluator(2**28) as larger:
+        assert larger.memory_bytes == 2**28
+    assert again in (one, two)
+    assert {id(e) for e in module._IDLE} == {id(one), id(two), id(larger)}
+    for k in range(module._MAX_IDLE):
+        with borrowed_evaluator(2**26 + k * 2**20):
+            pass
+    assert len(module._IDLE) == module._MAX_IDLE
+    assert one not in module._IDLE
+    for idle in module._IDLE:
+        idle.close()
+
+
+def test_an_evaluator_that_failed_in_an_unknown_way_is_not_used_again(monkeypatch):
+    monkeypatch.setattr(module, "_IDLE", [])
+    with pytest.raises(ZeroDivisionError), borrowed_evaluator(2**27):
+        _ = 1 // 0
+    assert module._IDLE == []
