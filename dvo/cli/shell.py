@@ -104,9 +104,10 @@ def _carry_out(made: Shell, commands: tuple[str, ...], files: tuple[Path, ...]) 
 
 def _stdin() -> str:
     from dvo.errors import StorageError  # noqa: PLC0415
+    from dvo.shell.script import MOST_CHARACTERS  # noqa: PLC0415
 
     try:
-        return sys.stdin.buffer.read().decode("utf-8")
+        return sys.stdin.buffer.read(MOST_CHARACTERS * 4).decode("utf-8")  # more is refused
     except UnicodeDecodeError as err:
         raise StorageError("stdin: is no text in UTF-8") from err
 

@@ -239,13 +239,22 @@ def _nearest(shell: Shell, ra: Array, dec: Array, radius: float, columns: list[s
     """The nearest object of each position, one row a position, null where there is none."""
     places = {"ra": ra, "dec": dec, "place": np.arange(len(ra))}
 
-    def work(database: Database, _watch: Watch) -> pa.Table:
-        return database.match(
-            places, radius, join="left", columns=columns, other_columns=["place"],
-            suffix="_of_place",
-        )  # fmt: skip
+    def work(database: Database, watch: Watch) -> pa.Table:
+        options: dict[str, Any] = {"join": "left", "columns": columns, "other_columns": ["place"],
+                                   "suffix": "_of_place"}  # fmt: skip
+        found = []
+        for batch in database.match_batches(places, radius, **options):
+            found.append(batch)
+            watch.rows += len(batch)
+            watch.cancellation.check()
+        if not found:  # no places
+            return database.match(places, radius, **options)
+        return pa.Table.from_batches(found)
 
-    return shell.background.run(work, shell.show_progress).sort_by("place")
+    try:
+        return shell.background.run(work, shell.show_progress).sort_by("place")
+    finally:
+        shell.screen.progress("")
 
 
 def _avmatch(call: Call) -> None:

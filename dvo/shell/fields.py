@@ -93,7 +93,6 @@ _IMAGE = {
     "satlim": "i.saturation_limit", **_places("i.ra_center", "i.dec_center"),
 }  # fmt: skip
 _KNOWN = {"a": _AVERAGE, "m": _MEASURE, "i": _IMAGE}
-_TEXTS = ("i.name", "i.ctype", "i.content", "m.photcode_name", "p.name")
 _JOINS = {
     ("m", "a"): "JOIN average AS a ON a.cat_id = m.cat_id AND a.obj_id = m.obj_id",
     ("m", "i"): "LEFT JOIN image AS i ON i.image_id = m.image_id",
@@ -167,10 +166,6 @@ class Fields:
         if known is not None:
             return self._noted(known)
         return self._column(name)
-
-    def is_text(self, sql: str) -> bool:
-        """Whether what `sql` gave is text."""
-        return sql.replace('"', "") in _TEXTS
 
     def _column(self, name: str) -> str:
         schema = _SCHEMAS[self.alias]

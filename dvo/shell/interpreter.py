@@ -109,9 +109,11 @@ class Interpreter:
             If it cannot be read.
         """
         try:
-            if path.stat().st_size > _MOST_BYTES:
+            with path.open("rb") as file:
+                data = file.read(_MOST_BYTES + 1)  # a device may have no end
+            if len(data) > _MOST_BYTES:
                 raise StorageError(f"{path}: has more than {_MOST_BYTES} bytes; this is no script")
-            text = path.read_bytes().decode("utf-8")
+            text = data.decode("utf-8")
         except UnicodeDecodeError as err:
             raise StorageError(f"{path}: is no text in UTF-8") from err
         except (OSError, ValueError) as err:

@@ -16,6 +16,7 @@ from dvo.errors import ScriptError
 from dvo.shell.place import Place, error_at
 
 __all__ = [
+    "MOST_CHARACTERS",
     "Block",
     "Command",
     "Dot",
@@ -28,7 +29,9 @@ __all__ = [
     "statement_kind",
 ]
 
-_MOST_CHARACTERS = 10_000_000
+MOST_CHARACTERS = 10_000_000
+"""Characters that a script can have."""
+
 _DEEPEST = 50
 _SQL = ("select", "with", "explain")
 _BLOCKS = ("if", "for", "foreach", "while", "macro")
@@ -129,10 +132,8 @@ def parse_script(text: str, name: str = "") -> list[Statement]:
     ScriptError
         If it cannot be read; the message shows where.
     """
-    if len(text) > _MOST_CHARACTERS:
-        raise ScriptError(
-            f"{name}: has {len(text)} characters, at most {_MOST_CHARACTERS} are read"
-        )
+    if len(text) > MOST_CHARACTERS:
+        raise ScriptError(f"{name}: has {len(text)} characters, at most {MOST_CHARACTERS} are read")
     if "\0" in text:
         raise ScriptError(f"{name or 'the text'}: is no text: it has a NUL character")
     parser = _Parser()

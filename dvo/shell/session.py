@@ -122,7 +122,10 @@ class Shell:
         if seconds < 0.5:
             return
         done, groups = watch.groups_done, watch.groups
-        share = done / groups if groups else 0.0
+        if not groups:
+            self.screen.progress(f"{watch.rows} rows, {seconds:.0f} s (Ctrl-C stops)")
+            return
+        share = done / groups
         bar = ("#" * round(20 * share)).ljust(20, ".")
         self.screen.progress(
             f"[{bar}] {done}/{groups} groups of regions, {watch.rows} rows, {seconds:.0f} s "

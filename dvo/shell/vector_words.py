@@ -12,6 +12,8 @@ from dvo.shell.scope import MOST_ELEMENTS
 
 __all__ = ["WORDS"]
 
+_MOST_CHARACTERS = 500_000_000
+
 
 def _create(call: Call) -> None:
     name, first, last, *steps = call.need(3, 4)
@@ -165,10 +167,14 @@ def _read(call: Call) -> None:
         raise call.error("columns are counted from 1")
     try:
         with Path(path.text).open(encoding="utf-8") as file:
-            rows = [line.split() for line in file if line.strip() and not line.startswith("#")]
+            text = file.read(_MOST_CHARACTERS + 1)  # a device may have no end
     except (OSError, ValueError) as err:
         reason = getattr(err, "strerror", None) or "is no text"
         raise StorageError(f"{path.text}: cannot be read ({reason})") from err
+    if len(text) > _MOST_CHARACTERS:
+        raise StorageError(f"{path.text}: has more than {_MOST_CHARACTERS} characters; use SQL")
+    lines = text.split("\n")
+    rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
     for part, number in zip(pairs[::2], numbers, strict=True):
         k = int(number) - 1
         words = [row[k] if k < len(row) else "nan" for row in rows]

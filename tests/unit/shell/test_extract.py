@@ -213,6 +213,8 @@ def test_matching(session, tables):
     v = session.vectors
     assert len(v["k"]) == o["nmeasure"].sum()
     np.testing.assert_array_equal(want["objid"][v["k"]], v["objid"])
+    session.run("subset N = R if (R < 0); avmatch N N 1 nmeas; mmatch N N 1 mag -index none")
+    assert len(session.vectors["nmeas"]) == len(session.vectors["none"]) == 0
     session.run("set far = D * 0 - 89; avmatch R far 1 ra")
     assert np.isnan(session.vectors["ra"]).all()
 

@@ -245,6 +245,7 @@ def test_input_runs_a_file_and_names_it_in_errors(session, tmp_path):
         ("create x 0 3; set x = 5", "is a vector of 3 elements"),
         ("input /nowhere/at/all", "cannot be read"),
         ("input /", "cannot be read"),
+        ("input /dev/zero", "this is no script"),
         ("help nope", "there is no word 'nope'"),
         ("vstat", "write: vstat"),
         ("sort -zz x", "has no option -zz"),
@@ -261,6 +262,16 @@ def test_what_is_wrong_is_said(session, text, message):
 def test_a_line_that_grows_without_end_is_refused(session):
     with pytest.raises(ScriptError, match="grows without end"):
         session.run("$a = b\nfor i 0 60\n  $a = $a $a\nend")
+
+
+def test_a_long_line_is_no_danger(session):
+    session.run("$a = " + "1 + " * 100 + "1")
+    assert session.variables["a"] == "101"
+    with pytest.raises(DvoError) as caught:
+        session.run("foo " + "x" * 1_000_000)
+    assert len(str(caught.value)) < 1000
+    with pytest.raises(DvoError, match="at most"):
+        session.run("set x = " + "1 +" * 100_000)
 
 
 def test_an_error_ends_a_script_and_what_was_done_stays(session):
