@@ -33,7 +33,7 @@ def read_key(path: Path | None) -> KeyPair | None:
 
 @click.group(cls=CommandGroup)
 def host() -> None:
-    """Run partition hosts: processes that read catalogs for queries.
+    """Run partition hosts: processes that read and write catalogs for commands (--engine hosts).
 
     On one machine start-local does all. For several, write CATDIR/HostTable.dat, make keys,
     and run serve on each machine (see the operators' guide).
