@@ -4,6 +4,8 @@
 
 PYTHON  ?= python3
 WORKERS ?= 2
+# Each process has a run of neighbouring tests, which share what they need; who is done takes over from others.
+XDIST   := -n $(WORKERS) --dist worksteal
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -70,14 +72,14 @@ lint-docs: $(STAMP)
 	$(BIN)/python tools/docs_faults.py --check
 
 test: $(STAMP)  ## all fast tests
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' --doctest-modules dvo ipp_pipeline \
+	$(BIN)/python -m pytest $(XDIST) -m 'not slow' --doctest-modules dvo ipp_pipeline \
 	  $(wildcard tests/unit tests/property tests/architecture tests/e2e)
 
 fault: $(STAMP)  ## crashes, full disks, hostile files
-	$(BIN)/python -m pytest -n $(WORKERS) tests/fault
+	$(BIN)/python -m pytest $(XDIST) tests/fault
 
 interop: $(STAMP)  ## other FITS readers open our files, and we open theirs
-	$(BIN)/python -m pytest -n $(WORKERS) tests/interop
+	$(BIN)/python -m pytest $(XDIST) tests/interop
 
 $(LSDB_STAMP): $(LSDB_LOCK)
 	test -x $(LSDB_VENV)/bin/pip || $(PYTHON) -m venv $(LSDB_VENV) || $(PYTHON) -m venv --clear --without-pip $(LSDB_VENV)
@@ -89,8 +91,8 @@ interop-lsdb: $(STAMP) $(LSDB_STAMP)  ## LSDB opens the HATS catalogs we write, 
 	DVO_LSDB_PYTHON=$(abspath $(LSDB_VENV)/bin/python) $(BIN)/python -m pytest tests/interop_lsdb
 
 e2e: $(STAMP)  ## the commands on a synthetic sky whose truth is known, the bench, all slow tests
-	$(BIN)/python -m pytest -n $(WORKERS) $(wildcard tests/e2e tests/bench)
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow tests/unit tests/property
+	$(BIN)/python -m pytest $(XDIST) $(wildcard tests/e2e tests/bench)
+	$(BIN)/python -m pytest $(XDIST) -m slow tests/unit tests/property
 
 bench: $(STAMP)  ## measure speeds and sizes; writes bench/report.json
 	$(BIN)/python tools/bench/run.py
