@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from dvo.errors import DvoError, ProtocolError, UnknownColumnError
+from dvo.errors import DvoError, ProtocolError, StorageError, UnknownColumnError
 from dvo.partition.hosts.asking import Asking, Query, Times
 from dvo.partition.hosts.serving import Serving
 from dvo.partition.hosts.wire import Message, Payload, from_frames, to_frames
@@ -37,6 +38,12 @@ class Weather:
     deaths: int
     lies: float
     replicas: bool
+    bad_disk: int  # a host that can read nothing; 0 for none
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether all arrives soon, though perhaps twice and in another order."""
+        return self.drop == self.damage == self.lies == 0 and self.delay_s < 0.3
 
 
 def weather(rng: np.random.Generator) -> Weather:
@@ -47,7 +54,7 @@ def weather(rng: np.random.Generator) -> Weather:
 
     return Weather(
         some(0.2), some(0.3), some(0.1), some(2.0), int(rng.integers(0, 3)), some(0.2),
-        bool(rng.random() < 0.7),
+        bool(rng.random() < 0.7), int(rng.choice([0, 0, 0, rng.integers(1, 4)])),
     )  # fmt: skip
 
 
@@ -72,6 +79,7 @@ class World:
         self.hosts = {k: self.new_host(k) for k in (1, 2, 3)}
         self.life = dict.fromkeys(self.hosts, 0)
         self.frozen: set[int] = set()
+        self.worked: Counter[tuple[str, int]] = Counter()
         self.client = Asking({k: f"host {k}" for k in self.hosts}, DB, Times(BEAT_S, DEAD_S))
         for _ in range(self.weather.deaths):
             host = int(self.rng.integers(1, 4))
@@ -151,6 +159,10 @@ class World:
         if self.life[number] != life:
             return
         (group,) = task.regions
+        self.worked[task.query, group] += 1
+        if number == self.weather.bad_disk:
+            self.hosts[number].finish(task, StorageError("n0000/0001.cpm: cannot be read"))
+            return
         if self.rng.random() < self.weather.lies:
             task.snapshot = OTHER  # it looks at another state than it was asked for
         if task.request == "refuse" and group == REFUSED:
@@ -192,12 +204,19 @@ class World:
                 self.step()
                 assert self.now < end, "neither an answer nor an error in two minutes"
             found[group] = query.results.pop(group)
+        if self.weather.is_quiet and not self.weather.deaths:
+            kept = [task for host in self.hosts.values() for task in host._tasks()]
+            assert not kept, "a host keeps what it has sent"
         self.client.cancel(query)
         self.deliver()
         return found
 
-    def rest(self) -> None:
-        """Let time pass until hosts have given up clients that are silent."""
-        end = self.now + 3 * SILENCE_S
+    def pass_time(self, seconds: float) -> None:
+        """Let things happen for some time."""
+        end = self.now + seconds
         while self.now < end:
             self.step()
+
+    def rest(self) -> None:
+        """Let time pass until hosts have given up clients that are silent."""
+        self.pass_time(3 * SILENCE_S)
