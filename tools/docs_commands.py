@@ -20,6 +20,7 @@ PROGRAMS = {
     "dvo": "dvo.cli.main",
     "addstar": "dvo.cli.addstar",
     "dvomerge": "dvo.cli.dvomerge",
+    "relphot": "dvo.cli.relphot",
     "ipp-sim": "ipp_pipeline.cli",
 }
 INTRODUCTION = """\

@@ -40,8 +40,11 @@ class Block:
         Which are known and not solved for; none if left out.
     is_level : bool
         Whether a constant added to all of them can be taken up by the stars. Then the
-        measures alone do not tell it: where no prior and no frozen parameter does, their
-        mean is made 0, in each set of parameters that stars connect.
+        measures alone do not tell it: where no prior and no frozen parameter does, it is
+        that of `level`, in each set of parameters that stars connect.
+    level : ndarray of float64, shape (n,), optional
+        What the mean of such a set is made equal to, over those that are not NaN; 0 where
+        all are, or if left out.
     """
 
     name: str
@@ -50,9 +53,10 @@ class Block:
     expected: F64 | None = None
     frozen: Bool | None = None
     is_level: bool = False
+    level: F64 | None = None
 
     def __post_init__(self) -> None:
-        for what in ("prior", "expected", "frozen"):
+        for what in ("prior", "expected", "frozen", "level"):
             values = getattr(self, what)
             if values is not None and values.shape != self.start.shape:
                 raise ShapeError(
@@ -132,6 +136,11 @@ class Parameters:
     def frozen(self) -> Bool:
         """Which are not solved for, shape (n,)."""
         return self._joined("frozen", False).astype(np.bool_)
+
+    @property
+    def level(self) -> F64:
+        """What means of parameters that nothing tells are made equal to; NaN where unknown."""
+        return self._joined("level", np.nan)
 
     @property
     def is_level(self) -> Bool:

@@ -38,7 +38,7 @@ class JointOptions:
         out when its own exceeds twice the median of all.
     """
 
-    most_rounds: int = 10
+    most_rounds: int = 20
     still: float = 0.01
     is_robust: bool = True
     star_chi2: float = 10.0
@@ -79,8 +79,8 @@ class JointResult:
         The last one.
     error : ndarray of float64, shape (n_parameters,)
         Error of each, with all correlations; 0 if frozen, NaN if no star tells it.
-    n_measures : ndarray of int64, shape (n_parameters,)
-        Measures with a term in each.
+    equations : NormalEquations
+        Those of the last round.
     rounds : list of Round
         What was done.
     is_converged : bool
@@ -90,9 +90,14 @@ class JointResult:
     parameters: Parameters
     solution: Solution
     error: F64
-    n_measures: NDArray[np.int64]
+    equations: NormalEquations
     rounds: list[Round] = field(default_factory=list)
     is_converged: bool = False
+
+    @property
+    def n_measures(self) -> NDArray[np.int64]:
+        """Measures with a term in each parameter, shape (n_parameters,)."""
+        return self.equations.counts
 
 
 def solve_jointly(
@@ -153,7 +158,7 @@ def solve_jointly(
         if is_last or len(rounds) >= options.most_rounds or n_free == 0:
             error = np.sqrt(solution.variance() * scale)
             error[parameters.frozen] = 0.0
-            return JointResult(parameters, solution, error, total.counts, rounds, is_still)
+            return JointResult(parameters, solution, error, total, rounds, is_still)
         if options.is_robust:
             weighing = Weighing(is_robust=True, most_chi2=_chi2_limit(chi2, options))
 

@@ -41,8 +41,8 @@ class Solution:
     component : ndarray of int32, shape (n_parameters,)
         Set of parameters that stars connect; -1 for those not solved for.
     n_floating : int
-        Sets in which neither a prior nor a frozen parameter tells the level: the mean of
-        the parameters in a set is made 0.
+        Sets in which neither a prior nor a frozen parameter tells the level: their mean is
+        made that of the block's `level`.
     variance : callable
         Gives the variance of each parameter, shape (n_parameters,), NaN for those not
         solved for; under the gauge, with all correlations; before the scale of errors.
@@ -117,12 +117,15 @@ def _connected(equations: NormalEquations, is_free: Bool, frozen: Bool) -> I32:
 class _Gauge:
     """The levels that nothing tells: in each such set one parameter is held, and then the mean.
 
-    ``pins`` are the parameters held, ``members`` the level parameters of each set, both
-    counted among the free ones.
+    ``pins`` are the parameters held, ``members`` the level parameters of each set,
+    ``anchors`` those whose mean is held, and ``levels`` what it is; parameters are counted
+    among the free ones.
     """
 
     pins: list[int]
     members: list[NDArray[np.int64]]
+    anchors: list[NDArray[np.int64]]
+    levels: list[float]
 
     @classmethod
     def of(
@@ -135,13 +138,17 @@ class _Gauge:
         told = set(of[is_level & (parameters.weight[free] > 0)].tolist())
         told |= _with_frozen(parameters, free, of, equations)
         diagonal = equations.matrix.diagonal()[free]
-        pins, members = [], []
+        level = parameters.level[free]
+        gauge = cls([], [], [], [])
         for label in np.unique(of[is_level]).tolist():
             if label not in told:
                 some = np.flatnonzero(is_level & (of == label))
-                pins.append(int(some[np.argmax(diagonal[some])]))
-                members.append(some)
-        return cls(pins, members)
+                known = some[np.isfinite(level[some])]
+                gauge.pins.append(int(some[np.argmax(diagonal[some])]))
+                gauge.members.append(some)
+                gauge.anchors.append(known if len(known) else some)
+                gauge.levels.append(float(level[known].mean()) if len(known) else 0.0)
+        return gauge
 
     def held(self, matrix: sparse.csc_array) -> sparse.csc_array:
         """The matrix with the pins tied to 0 by weights of their own size."""
@@ -159,10 +166,10 @@ class _Gauge:
         return out
 
     def levelled(self, step: F64, values: F64) -> F64:
-        """The step that makes the mean of each set 0."""
+        """The step that makes the mean of each set what it is to be."""
         out = step.copy()
-        for some in self.members:
-            out[some] -= (values[some] + step[some]).mean()
+        for some, anchors, level in zip(self.members, self.anchors, self.levels, strict=True):
+            out[some] += level - (values[anchors] + step[anchors]).mean()
         return out
 
     def variance(self, matrix: sparse.csc_array, inverse: Callable[[F64], F64]) -> F64:
@@ -175,13 +182,13 @@ class _Gauge:
         else:
             out = _probed_diagonal(n, inverse)
         out[self.pins] = 0.0
-        for pin, some in zip(self.pins, self.members, strict=True):
+        for pin, some, anchors in zip(self.pins, self.members, self.anchors, strict=True):
             ones = np.zeros(n)
-            ones[some] = 1.0 / len(some)
+            ones[anchors] = 1.0 / len(anchors)
             ones[pin] = 0.0
             with_mean = inverse(ones)
             with_mean[pin] = 0.0
-            out[some] += with_mean[some] @ ones[some] - 2.0 * with_mean[some]
+            out[some] += with_mean @ ones - 2.0 * with_mean[some]
         return out
 
 

@@ -52,7 +52,7 @@ _COMMANDS = {
     "vacuum": "dvo.cli.vacuum",
 }
 
-_PROGRAMS = ("addstar", "dvomerge", "ipp-sim")
+_PROGRAMS = ("addstar", "dvomerge", "relphot", "ipp-sim")
 
 
 class _LazyGroup(CommandGroup):

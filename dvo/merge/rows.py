@@ -14,13 +14,7 @@ from dvo.ingest.measures import changed_catalogs
 from dvo.ingest.object_rows import write_objects
 from dvo.ingest.objects import Grouped, ObjectSet
 from dvo.ingest.position_error import DEFAULT_POS_ERR_ARCSEC
-from dvo.ingest.stored import (
-    STORED_MAGS,
-    averaged_filters,
-    mean_magnitudes,
-    measured_times,
-    weights,
-)
+from dvo.ingest.stored import measured_times, weights
 from dvo.merge.images import ImageMap
 from dvo.merge.photcodes import PhotcodeMap
 from dvo.merge.satellites import add_coming
@@ -29,6 +23,7 @@ from dvo.partition.nearby import marked
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
+from dvo.tables.averages import STORED_MAGS, averaged_filters, mean_magnitudes
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
 from dvo.tables.satellites import SATELLITES

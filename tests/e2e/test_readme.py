@@ -59,6 +59,7 @@ def test_quickstart(after_quickstart):
         "docs/operators.md",
         "docs/fits.md",
         "docs/merging.md",
+        "docs/calibration.md",
         "docs/reshaping.md",
         "docs/satellites.md",
         "docs/exchange.md",

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dvo.calib.photometry.relphot import RelphotOptions, relphot
 from dvo.errors import StorageError
 from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.detections import ImageMeta, InputImage
@@ -159,6 +160,12 @@ def run_relevel(catdir: Path) -> None:
         deal_out(store, view, Partition(view.sky, 3), "relevel", {}, own_file_rows=8)
 
 
+def run_relphot(catdir: Path) -> None:
+    """Overlays of images and measures, patches of means."""
+    with Store(catdir, writable=True) as store:
+        relphot(store, RelphotOptions(("g", "r")))
+
+
 def run_missing(catdir: Path) -> None:
     """Two commits of an image each."""
     with Store(catdir, writable=True) as store:
@@ -188,6 +195,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "missing": run_missing,
     "split": run_split,
     "relevel": run_relevel,
+    "relphot": run_relphot,
     **RESHAPE,
 }
 
@@ -207,6 +215,8 @@ def prepare(catdir: Path, scenario: str) -> None:
     assert [p.name for p in photcodes()][-1] == "SYNTH.r.C00"
     with Store(catdir, writable=True) as store:
         images = IMAGES[:1] if scenario in ("addstar", "staged") else IMAGES[:2]
+        if scenario == "relphot":
+            images = IMAGES
         if scenario == "missing":
             images = [with_astrometry(image) for image in images]
         if scenario == "satellites":

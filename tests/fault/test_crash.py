@@ -28,6 +28,7 @@ TURNS = [
     ("merge", "eio"),
     ("satellites", "eio"),
     ("missing", "kill"),
+    ("relphot", "kill"),
     *((name, mode) for name in ("split", "relevel") for mode in ("kill", "eio")),
     *((name, "kill") for name in RESHAPE),
 ]

@@ -32,7 +32,9 @@ def test_images_are_counted_and_the_check_says_how_it_ended(merged):
     assert again.stdout == f"{merged[1]}: nothing new; 3 images are in already\n"
 
 
-@pytest.mark.parametrize("words", ["dvo.cli.main cone", "dvo.cli.addstar", "dvo.cli.dvomerge"])
+@pytest.mark.parametrize(
+    "words", ["dvo.cli.main cone", "dvo.cli.addstar", "dvo.cli.dvomerge", "dvo.cli.relphot"]
+)
 def test_short_help(words):
     module, *rest = words.split()
     program = f"import sys; from {module} import main; sys.argv = ['it', *{rest}, '-h']; main()"

@@ -1,0 +1,165 @@
+"""Measures from which zero points are solved: which count, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.calib.normal import StarBatch
+from dvo.calib.photometry.images import PhotImages
+from dvo.partition.view import View
+from dvo.tables.averages import averaged_filters, nominal_shift
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.flags import MeasureFlag
+from dvo.tables.kernels import rows_by_object
+from dvo.tables.measure import MEASURE
+from dvo.tables.photcode import PhotcodeTable
+
+__all__ = [
+    "LEAST_ERROR",
+    "UNKNOWN_ERROR",
+    "StarLimits",
+    "photometric_error",
+    "photometric_masks",
+    "star_batch",
+]
+
+F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+LEAST_ERROR, UNKNOWN_ERROR = 0.001, 0.1
+"""Least error of a magnitude, as in the original, and that of one without [mag]."""
+
+_COLUMNS = ("mag", "mag_err", "m_kron", "m_flat", "airmass", "photcode", "image_id", "time",
+            "ave_ref", "psf_qf", "psf_qf_perfect", "phot_flags", "db_flags")  # fmt: skip
+_CODES = 65536
+
+
+@dataclass(frozen=True)
+class StarLimits:
+    """Which measures count for zero points.
+
+    Parameters
+    ----------
+    most_error : float
+        Greatest error of a magnitude [mag].
+    least_qf : float
+        Least psf_qf and psf_qf_perfect, where they are known.
+    most_kron : float
+        Greatest difference of PSF and Kron magnitude, where both are known [mag]; galaxies
+        have a greater one.
+    least_measures : int
+        Measures that a star needs in a filter.
+    """
+
+    most_error: float = 0.1
+    least_qf: float = 0.95
+    most_kron: float = 1.0
+    least_measures: int = 2
+
+
+def photometric_error(error: NDArray[np.float32], code: NDArray[np.uint16],
+                      codes: PhotcodeTable) -> F64:  # fmt: skip
+    """Errors of magnitudes, with what the photcode says of its systematic error.
+
+    Parameters
+    ----------
+    error : ndarray of float32, shape (n,)
+        Stated errors [mag].
+    code : ndarray of uint16, shape (n,)
+        Photcodes.
+    codes : PhotcodeTable
+        The photcodes.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        ``hypot(max(error, 0.001), sys)`` [mag], with an error of 0.1 where none is stated.
+    """
+    system = np.zeros(_CODES)
+    for photcode in codes:
+        system[photcode.code] = photcode.photom_err_sys
+    stated = np.where(error > 0, np.maximum(error, LEAST_ERROR), UNKNOWN_ERROR)
+    return np.asarray(np.hypot(stated.astype(np.float64), system[code]))
+
+
+def photometric_masks(measure: ColumnTable, codes: PhotcodeTable) -> tuple[Bool, Bool]:
+    """Tell which measures have flags that make them poor, or bad.
+
+    Parameters
+    ----------
+    measure : ColumnTable
+        With ``phot_flags`` and ``photcode``.
+    codes : PhotcodeTable
+        The photcodes, with their masks.
+
+    Returns
+    -------
+    poor, bad : ndarray of bool, shape (n,)
+        Poor measures are for want of better ones, bad ones for nothing.
+    """
+    masks = np.zeros((2, _CODES), np.uint32)
+    for photcode in codes:
+        masks[:, photcode.code] = photcode.photom_poor_mask, photcode.photom_bad_mask
+    poor, bad = ((measure["phot_flags"] & mask[measure["photcode"]]) != 0 for mask in masks)
+    return poor, bad
+
+
+def star_batch(
+    view: View, regions: Sequence[int], images: PhotImages, limits: StarLimits
+) -> StarBatch:
+    """Read the measures of some regions that count; a star is an object in one filter.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    regions : sequence of int
+        Which regions, ascending.
+    images : PhotImages
+        The images; their rows are the parameters.
+    limits : StarLimits
+        Which measures count.
+
+    Returns
+    -------
+    StarBatch
+        Magnitudes at the nominal zero points, less the flat field, and their images.
+    """
+    codes, n_secfilt = view.photcodes, view.n_secfilt
+    measure, runs = view.read_many(MEASURE, regions, _COLUMNS, once=True)
+    first = np.cumsum([0, *(view.catalog(r).n_average for r in regions)])[:-1]
+    objects = np.repeat(first, np.diff(runs)) + measure["ave_ref"]
+    image = images.rows_of(measure["image_id"])
+    k = averaged_filters(measure, codes)
+    good = (image >= 0) & (k >= 0) & _is_good(measure, codes, limits)
+    star = objects * n_secfilt + k
+    n_of_star = np.bincount(star[good], minlength=1)
+    good &= n_of_star[np.where(good, star, 0)] >= limits.least_measures
+    rows = np.flatnonzero(good)
+    _, star, counts = np.unique(star[rows], return_inverse=True, return_counts=True)
+    edges = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    rows = rows[rows_by_object(star.astype(np.int64), measure["time"][rows], edges)]
+    some = measure.take(rows)
+    magnitude = some["mag"] + nominal_shift(some, codes) - np.nan_to_num(some["m_flat"])
+    error = photometric_error(some["mag_err"], some["photcode"], codes)
+    return StarBatch(edges, magnitude, error, image[rows, None], np.ones((len(rows), 1)))
+
+
+def _is_good(measure: ColumnTable, codes: PhotcodeTable, limits: StarLimits) -> Bool:
+    mag, error = measure["mag"], measure["mag_err"]
+    good: Bool = np.isfinite(mag) & ~(error > limits.most_error)
+    for name in ("psf_qf", "psf_qf_perfect"):
+        if name in measure:
+            good &= ~(measure[name] <= limits.least_qf)
+    if "m_kron" in measure:
+        good &= ~(np.abs(mag - measure["m_kron"]) > limits.most_kron)
+    if "db_flags" in measure:
+        good &= (measure["db_flags"] & np.uint32(MeasureFlag.AREA)) == 0
+    if "phot_flags" in measure:
+        poor, bad = photometric_masks(measure, codes)
+        good &= ~(poor | bad)
+    return good

@@ -1,0 +1,227 @@
+"""relphot: zero points of all images from the stars that they share, and the means after that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dvo.calib.blocks import Block, Parameters
+from dvo.calib.joint import JointOptions, JointResult, Round, solve_jointly
+from dvo.calib.photometry.apply import write_images, write_regions
+from dvo.calib.photometry.images import PhotImages, filters_by_name
+from dvo.calib.photometry.measures import StarLimits, star_batch
+from dvo.calib.photometry.spool import StarSpool
+from dvo.calib.photometry.zero_points import ZeroPoints
+from dvo.partition.region_batches import region_batches
+from dvo.partition.store import Store
+from dvo.partition.view import View
+from dvo.tables.flags import ImageFlag
+
+__all__ = ["RelphotOptions", "RelphotReport", "relphot"]
+
+
+@dataclass(frozen=True)
+class RelphotOptions:
+    """What relphot does.
+
+    Parameters
+    ----------
+    filters : tuple of str
+        Average filters, such as ``g``.
+    stars : StarLimits
+        Which measures count for zero points.
+    solve : JointOptions
+        How the solve goes.
+    least_measures : int
+        Measures below which an image is flagged PHOTOM_FEW.
+    most_error : float
+        Error of a zero point above which an image is flagged PHOTOM_POOR [mag].
+    dry_run : bool
+        Whether nothing is written.
+    """
+
+    filters: tuple[str, ...]
+    stars: StarLimits = field(default_factory=StarLimits)
+    solve: JointOptions = field(default_factory=JointOptions)
+    least_measures: int = 10
+    most_error: float = 0.075
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class RelphotReport:
+    """What relphot did.
+
+    Parameters
+    ----------
+    n_images : int
+        Images whose zero points were solved for.
+    n_frozen : int
+        Images of ubercal, which keep theirs.
+    n_unsolved : int
+        Images of the filters that no star connects with another.
+    n_stars, n_measures : int
+        Stars (objects in one filter) and measures that counted in the last round.
+    rounds : int
+        Rounds of the solve.
+    is_converged : bool
+        Whether the zero points stood still at the end.
+    chi2_dof : float
+        Reduced chi-square of the measures that were not masked.
+    components : int
+        Sets of images that stars connect; one a filter if all is well.
+    floating : int
+        Those of them without an image of ubercal; the mean offset in each stays what it was.
+    median_error : float
+        Median error of the zero points [mag].
+    n_poor, n_few : int
+        Images flagged PHOTOM_POOR and PHOTOM_FEW.
+    n_means : int
+        Mean magnitudes made anew.
+    snapshot : int
+        The newest snapshot now.
+    seconds : float
+        Time taken [s].
+    each_round : list of Round
+        What each round did.
+    """
+
+    n_images: int
+    n_frozen: int
+    n_unsolved: int
+    n_stars: int
+    n_measures: int
+    rounds: int
+    is_converged: bool
+    chi2_dof: float
+    components: int
+    floating: int
+    median_error: float
+    n_poor: int
+    n_few: int
+    n_means: int
+    snapshot: int
+    seconds: float
+    each_round: list[Round] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON.
+
+        Returns
+        -------
+        dict
+            With null for numbers that are not finite.
+        """
+        found = asdict(self)
+        return {k: None if isinstance(v, float) and not np.isfinite(v) else v
+                for k, v in found.items()}  # fmt: skip
+
+
+def relphot(
+    store: Store, options: RelphotOptions, *, progress: Callable[[str], None] | None = None
+) -> RelphotReport:
+    """Solve for the zero points of images, and write them and what rests on them.
+
+    Zero points are offsets from the nominal ones of the photcodes, subtracted from magnitudes,
+    so clouds make them positive. Stars do not tell the level of images that are not connected
+    with any of ubercal: there the mean of the offsets that were known stays (0 if none was).
+    Offset and error go to Image, the offset to all measures of the image, and mean magnitudes of
+    the filters are made anew; one commit.
+
+    Parameters
+    ----------
+    store : Store
+        The database; open for writing unless it is a dry run.
+    options : RelphotOptions
+        What to do.
+    progress : callable, optional
+        Called with what is being done.
+
+    Returns
+    -------
+    RelphotReport
+        What was done.
+
+    Raises
+    ------
+    PhotcodeError
+        If a filter is not one of the database.
+    """
+    begun = time.monotonic()
+    say = progress or (lambda _: None)
+    view = store.view()
+    images = PhotImages.read(view, filters_by_name(view.photcodes, options.filters))
+    regions = view.regions()
+    result = _solve(view, regions, images, options, say)
+    points = ZeroPoints.of(images, result, least_measures=options.least_measures,
+                           most_error=options.most_error)  # fmt: skip
+    n_means = 0
+    if not options.dry_run and images.is_wanted.any():
+        params = {"filters": list(options.filters), "n_images": int(result.solution.is_free.sum())}
+        with store.begin("relphot", params, view) as change:
+            write_images(change, view, points)
+            done = 0
+            for some in region_batches(view, regions):
+                n_means += write_regions(change, view, some, images, points)
+                change.wait(at_most=4)
+                done += len(some)
+                say(f"{done} of {len(regions)} regions written")
+            change.commit(n_means=n_means)
+    return _report(store, images, result, points, n_means, time.monotonic() - begun)
+
+
+def _solve(
+    view: View,
+    regions: Sequence[int],
+    images: PhotImages,
+    options: RelphotOptions,
+    say: Callable[[str], None],
+) -> JointResult:
+    frozen = images.is_frozen | ~images.is_wanted
+    before = images.table["mcal_psf"].astype(np.float64)
+    start = np.where(images.is_frozen, np.nan_to_num(before), 0.0)
+    block = Block("image", start, frozen=frozen, is_level=True, level=before)
+    parameters = Parameters([block])
+    with StarSpool() as stars:
+        done = 0
+        for some in region_batches(view, regions):
+            stars.add(star_batch(view, some, images, options.stars))
+            done += len(some)
+            say(f"{done} of {len(regions)} regions read")
+        return solve_jointly(parameters, lambda: stars, options.solve,
+                             progress=lambda k, _: say(f"round {k} solved"))  # fmt: skip
+
+
+def _report(
+    store: Store, images: PhotImages, result: JointResult, points: ZeroPoints, n_means: int,
+    seconds: float,
+) -> RelphotReport:  # fmt: skip
+    solved, last = result.solution.is_free, result.rounds[-1]
+    wanted = images.is_wanted & ~images.is_frozen
+
+    def count(flag: ImageFlag) -> int:
+        return int(((points.flags[wanted] & np.uint32(flag)) != 0).sum())
+
+    return RelphotReport(
+        n_images=int(solved.sum()),
+        n_frozen=int(images.is_frozen.sum()),
+        n_unsolved=int((wanted & ~solved).sum()),
+        n_stars=last.n_stars,
+        n_measures=last.n_measures,
+        rounds=len(result.rounds),
+        is_converged=result.is_converged,
+        chi2_dof=last.chi2_dof,
+        components=result.solution.n_components,
+        floating=result.solution.n_floating,
+        median_error=float(np.median(points.error[solved])) if solved.any() else np.nan,
+        n_poor=count(ImageFlag.PHOTOM_POOR),
+        n_few=count(ImageFlag.PHOTOM_FEW),
+        n_means=n_means,
+        snapshot=store.view().snapshot.id,
+        seconds=seconds,
+        each_round=result.rounds,
+    )

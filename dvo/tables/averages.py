@@ -1,0 +1,98 @@
+"""What enters the mean magnitudes of objects: which measures, at which level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.magnitudes import ZERO_POINT, nominal_zero_point
+from dvo.tables.photcode import PhotClass, PhotcodeTable
+from dvo.tables.photsource import PhotSource, source_of
+
+__all__ = ["STORED_MAGS", "averaged_filters", "mean_magnitudes", "nominal_shift"]
+
+Array = NDArray[Any]
+
+_CODES = 65536
+
+STORED_MAGS = {
+    "psf": ("mag", "mag_err", "m_cal"),
+    "ap": ("m_aper", "m_aper_err", "mcal_aper"),
+    "kron": ("m_kron", "m_kron_err", "mcal_aper"),
+}
+"""Columns of Measure for each kind of magnitude: value, error, offset of its image."""
+
+
+def averaged_filters(measure: ColumnTable, codes: PhotcodeTable) -> Array:
+    """Find the filter whose means each measure belongs to.
+
+    Parameters
+    ----------
+    measure : ColumnTable
+        Rows of Measure.
+    codes : PhotcodeTable
+        The photcodes.
+
+    Returns
+    -------
+    ndarray of int64
+        Filter k of SecFilt; -1 for what is not averaged: only chip measures (DEP) are.
+    """
+    k = codes.sec_index_of_code.astype(np.int64).copy()
+    for photcode in codes:
+        is_chip = source_of(photcode.name) is PhotSource.CHIP
+        if photcode.kind is not PhotClass.DEP or not is_chip:
+            k[photcode.code] = -1
+    return k[measure["photcode"]]
+
+
+def mean_magnitudes(measure: ColumnTable, kind: str, codes: PhotcodeTable) -> tuple[Array, Array]:
+    """Magnitudes at the level at which they are averaged, with their errors.
+
+    Parameters
+    ----------
+    measure : ColumnTable
+        Rows of Measure.
+    kind : str
+        Which magnitudes: psf, ap or kron.
+    codes : PhotcodeTable
+        The photcodes.
+
+    Returns
+    -------
+    mag, err : ndarray of float32
+        Level ``rel`` without colour terms [mag]; NaN where null.
+    """
+    mag, err, offset = (measure[name] for name in STORED_MAGS[kind])
+    # In the steps and precisions in which they were averaged: the same to the bit.
+    shift = nominal_shift(measure, codes) - np.nan_to_num(offset)
+    relative = mag + shift.astype(np.float32)
+    return np.asarray(relative - np.nan_to_num(measure["m_flat"]), np.float32), err
+
+
+def nominal_shift(measure: ColumnTable, codes: PhotcodeTable) -> Array:
+    """What brings stored magnitudes to the nominal zero points of their photcodes.
+
+    Parameters
+    ----------
+    measure : ColumnTable
+        Rows of Measure.
+    codes : PhotcodeTable
+        The photcodes.
+
+    Returns
+    -------
+    ndarray of float64
+        ``C - K (airmass - 1) - 25`` [mag], 0 for REF; NaN if the photcode is not known.
+    """
+    zero, slope = np.full(_CODES, np.nan), np.zeros(_CODES)
+    for photcode in codes:
+        zero[photcode.code] = nominal_zero_point(photcode, 1.0)
+        if photcode.kind is not PhotClass.REF:
+            slope[photcode.code] = photcode.airmass_slope
+    code = measure["photcode"]
+    over = np.nan_to_num(measure["airmass"].astype(np.float64) - 1.0)
+    return np.asarray(zero[code] - slope[code] * over - ZERO_POINT)
