@@ -165,7 +165,9 @@ def test_a_radius_needs_a_position(catdir):
 
 
 def test_what_people_see_of_a_database(catdir):
-    assert dir(dvo) == ["Database", "__version__", "open", "to_astropy"]
+    assert dir(dvo) == [
+        "Box", "Cone", "Database", "__version__", "open", "to_astropy", "to_duckdb",
+    ]  # fmt: skip
     with dvo.open(catdir) as db:
         counts = db.snapshot.counts
         assert repr(db) == (
