@@ -189,9 +189,9 @@ def _word(photcodes: PhotcodeTable, schema: TableSchema, name: str) -> Magnitude
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UnknownColumnError(f"{schema.name} has no column {name!r}{hint}")
     if schema.name == "Average" and word.photcode is None:
+        filters = ", ".join(p.name for p in photcodes.sec) or "there is none in this database"
         raise UnknownColumnError(
-            f"column {name!r}: an object has no magnitude of its own; name a filter, such as "
-            + photcodes.sec[0].name
+            f"column {name!r}: an object has no magnitude of its own; name a filter: {filters}"
         )
     return word
 
