@@ -35,7 +35,7 @@ def one_by_one(regions, rows, most):
 
 @given(
     st.lists(st.tuples(st.integers(1, 2_000_000), st.integers(0, 2_000_000)), max_size=60),
-    st.sampled_from([(None, 125_000), ("SELECT ...", 1_000_000)]),
+    st.sampled_from([(None, run._PASSED_ROWS), ("SELECT ...", run._GROUP_ROWS)]),
 )
 def test_groups_are_those_of_one_region_after_the_other(sizes, phase):
     last, most = phase

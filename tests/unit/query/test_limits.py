@@ -50,7 +50,10 @@ def catdir(tmp_path_factory):
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(e, marks=[pytest.mark.slow] if e == "Parsl" else []) for e in ENGINES],
+    params=[
+        pytest.param(e, marks=[pytest.mark.slow] if e in ("processes", "Parsl") else [])
+        for e in ENGINES
+    ],
 )
 def asking(request, catdir):
     """The database, and the options of an engine."""

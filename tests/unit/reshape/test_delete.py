@@ -114,7 +114,10 @@ def test_a_part_of_the_sky(tmp_path: Path, field: str, level: int) -> None:
     assert done.n_measures == sum(map(len, before)) - sum(map(len, stays))
 
 
-@pytest.mark.parametrize("motions", [(0.5, 0.7), (1.0, 1.0), (0.0, 0.6)])
+@pytest.mark.parametrize(
+    "motions",
+    [(0.5, 0.7), *(pytest.param(m, marks=pytest.mark.slow) for m in ((1.0, 1.0), (0.0, 0.6)))],
+)
 @pytest.mark.parametrize("match_mjd", [None, J2000 + 15 * YEAR], ids=["own epoch", "2015"])
 def test_a_catalog_leaves_no_trace(tmp_path: Path, motions, match_mjd) -> None:
     """Motions that it gave are those of the next catalog, or gone; it can be added again."""

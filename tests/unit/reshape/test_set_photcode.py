@@ -41,7 +41,9 @@ def with_photcode(path: Path, name: str = CODE, **values: object) -> Path:
     return database(path, [put, *steps()])
 
 
-@pytest.mark.parametrize("tidy", [False, True], ids=["loose", "sorted"])
+@pytest.mark.parametrize(
+    "tidy", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["loose", "sorted"]
+)
 @pytest.mark.parametrize(
     ("words", "values"),
     [

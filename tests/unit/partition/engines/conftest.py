@@ -30,7 +30,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield found
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(e, marks=[pytest.mark.slow] if e == "Parsl" else []) for e in ENGINES],
+)
 def engine(request: pytest.FixtureRequest, store: Store) -> Iterator[Engine]:
     """Each engine, one after the other; open for all tests of a module."""
     kind, workers = ENGINES[request.param]
