@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.parser import Parser
+from sqlglot.parser import Parser as SqlParser
 from sqlglot.tokenizer_core import TokenType
-from sqlglot.tokens import Tokenizer
+from sqlglot.tokens import Tokenizer as SqlTokenizer
 
 from dvo.errors import QueryError
 from dvo.query.allowed import assert_allowed
@@ -36,25 +36,27 @@ class ADQL(Dialect):
     TYPED_DIVISION = False
     LOG_BASE_FIRST = False
 
-    class Tokenizer(Tokenizer):
+    class Tokenizer(SqlTokenizer):
         """Words of SQL, and TOP."""
 
         # DEC is no type here: it is half of every place.
         KEYWORDS = {  # noqa: RUF012
-            **{word: kind for word, kind in Tokenizer.KEYWORDS.items() if word != "DEC"},
+            **{word: kind for word, kind in SqlTokenizer.KEYWORDS.items() if word != "DEC"},
             "TOP": TokenType.TOP,
         }
         HEX_STRINGS = [("0x", ""), ("0X", "")]  # noqa: RUF012
 
-    class Parser(Parser):
+    class Parser(SqlParser):
         """Functions that are not on the list stay without a meaning, and are refused."""
 
-        FUNCTIONS = {k: v for k, v in Parser.FUNCTIONS.items() if k in KNOWN - GEOMETRY}  # noqa: RUF012
+        FUNCTIONS = {k: v for k, v in SqlParser.FUNCTIONS.items() if k in KNOWN - GEOMETRY}  # noqa: RUF012
         FUNCTION_PARSERS = {  # noqa: RUF012
-            k: v for k, v in Parser.FUNCTION_PARSERS.items() if k in {"CAST", "TRIM", "SUBSTRING"}
+            k: v
+            for k, v in SqlParser.FUNCTION_PARSERS.items()
+            if k in {"CAST", "TRIM", "SUBSTRING"}
         }
         NO_PAREN_FUNCTIONS: ClassVar[dict[Any, Any]] = {}
-        NO_PAREN_FUNCTION_PARSERS = {"CASE": Parser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
+        NO_PAREN_FUNCTION_PARSERS = {"CASE": SqlParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
         LOG_DEFAULTS_TO_LN = True
 
 
