@@ -225,7 +225,7 @@ def _table(rates: Rates, cluster: Cluster, hosts: Sequence[int]) -> str:
     gigabyte = as_time(1e9 / min(rates.stream, cluster.network))
     lines += ["", f"a result of 1 GB at one client: {gigabyte}"]
     if rates.unmeasured:
-        lines.append(f"not in the report, from the documentation: {', '.join(rates.unmeasured)}")
+        lines.append(f"not in the report, assumed: {', '.join(rates.unmeasured)}")
     return "\n".join(lines)
 
 
