@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dvo.jit import kernel, kernel_part
 
-__all__ = ["CAUCHY", "eliminate_stars", "subtract_terms", "weigh_measures"]
+__all__ = ["CAUCHY", "MASK_SHARE", "eliminate_stars", "subtract_terms", "weigh_measures"]
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -20,7 +20,7 @@ I64 = NDArray[np.int64]
 CAUCHY = 2.385
 """Residual in units of its error at which a measure has half its weight."""
 
-_MASKED = 0.3
+MASK_SHARE = 0.3
 """Share of its weight below which a measure counts as masked, as in the original."""
 
 _MOST_ROUNDS = 10
@@ -136,7 +136,7 @@ def weigh_measures(
             t = (y[i] - centre) ** 2 * weight[i]
             u = 1.0 / (1.0 + t / CAUCHY**2) if is_robust else 1.0
             out[i] = u * weight[i]
-            if u > _MASKED:
+            if u > MASK_SHARE:
                 kept += 1
                 squares += t
             robust += u * t

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.calib.kernels import CAUCHY, MASK_SHARE
 from dvo.jit import kernel
 
 __all__ = ["MASKED", "N_MEANS", "UNUSED", "USED", "average_groups"]
@@ -20,8 +21,6 @@ N_MEANS = 10
 
 UNUSED, USED, MASKED = 0, 1, 2
 
-_CAUCHY = 2.385
-_MASK_SHARE = 0.3
 _MOST_ROUNDS = 10
 _CLOSE = 1e-6
 
@@ -99,7 +98,7 @@ def average_groups(
             total, above = 0.0, 0.0
             for k in range(n):
                 i = at[k]
-                u = 1.0 / (1.0 + ((mag[i] - mean) / (_CAUCHY * error[i])) ** 2)
+                u = 1.0 / (1.0 + ((mag[i] - mean) / (CAUCHY * error[i])) ** 2)
                 w = u * boost[i] / error[i] ** 2
                 total += w
                 above += w * mag[i]
@@ -109,8 +108,8 @@ def average_groups(
                 break
         for k in range(n):
             i = at[k]
-            share[k] = 1.0 / (1.0 + ((mag[i] - mean) / (_CAUCHY * error[i])) ** 2)
-        limit = _MASK_SHARE * np.median(share[:n])
+            share[k] = 1.0 / (1.0 + ((mag[i] - mean) / (CAUCHY * error[i])) ** 2)
+        limit = MASK_SHARE * np.median(share[:n])
         kept = 0
         weight, squares, chi2 = 0.0, 0.0, 0.0
         for k in range(n):
