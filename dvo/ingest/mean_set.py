@@ -9,24 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest.kernels import accumulate_magnitudes
+from dvo.tables.averages import LEAST_MAG_ERR, MEAN_COUNTS, MEAN_STEMS, UNKNOWN_MAG_ERR
 
-__all__ = ["MEAN_COLUMNS", "MEAN_STEMS", "MeanSet"]
+__all__ = ["MEAN_COLUMNS", "MeanSet"]
 
 Array = NDArray[Any]
-
-_LEAST_MAG_ERR = 0.001
-_DEFAULT_MAG_ERR = 0.1
-
-MEAN_STEMS = {"psf": "mag", "ap": "mag_ap", "kron": "mag_kron"}
-"""Running means that SecFilt keeps, and the stem of their columns."""
-
-_COUNTS = {"psf": "nused", "ap": "nused_ap", "kron": "nused_kron"}
 
 
 def _mean_names(kind: str) -> dict[str, str]:
     """Columns of SecFilt for a kind of magnitude, and the attribute of `MeanSet` of each."""
     stem = MEAN_STEMS[kind]
-    names = {stem: "mean", f"{stem}_err": "err", f"{stem}_stdev": "stdev", _COUNTS[kind]: "n_used"}
+    names = {
+        stem: "mean",
+        f"{stem}_err": "err",
+        f"{stem}_stdev": "stdev",
+        MEAN_COUNTS[kind]: "n_used",
+    }
     if kind == "psf":
         names |= {"mag_chi": "chi", "mag_min": "least", "mag_max": "most"}
     return names
@@ -83,6 +81,6 @@ class MeanSet:
             Magnitudes and errors [mag]; NaN magnitudes are passed over.
         """
         accumulate_magnitudes(
-            row, mag, err, _LEAST_MAG_ERR, _DEFAULT_MAG_ERR, self.mean, self.err, self.chi,
+            row, mag, err, LEAST_MAG_ERR, UNKNOWN_MAG_ERR, self.mean, self.err, self.chi,
             self.stdev, self.least, self.most, self.n_used,
         )  # fmt: skip

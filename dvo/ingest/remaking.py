@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ingest import kernels
-from dvo.ingest.mean_set import MEAN_STEMS, MeanSet
+from dvo.ingest.mean_set import MeanSet
 from dvo.ingest.replay import Replay
 from dvo.ingest.satellite_removal import Gone, satellites_left
 from dvo.ingest.whole_catalogs import WholeCatalogs, fresh
 from dvo.tables.average import AVERAGE
-from dvo.tables.averages import averaged_filters, mean_magnitudes
+from dvo.tables.averages import MEAN_STEMS, averaged_filters, mean_magnitudes
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.photcode import PhotcodeTable
 

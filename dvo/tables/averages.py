@@ -12,7 +12,16 @@ from dvo.tables.magnitudes import ZERO_POINT, nominal_zero_point
 from dvo.tables.photcode import PhotClass, PhotcodeTable
 from dvo.tables.photsource import PhotSource, source_of
 
-__all__ = ["STORED_MAGS", "averaged_filters", "mean_magnitudes", "nominal_shift"]
+__all__ = [
+    "LEAST_MAG_ERR",
+    "MEAN_COUNTS",
+    "MEAN_STEMS",
+    "STORED_MAGS",
+    "UNKNOWN_MAG_ERR",
+    "averaged_filters",
+    "mean_magnitudes",
+    "nominal_shift",
+]
 
 Array = NDArray[Any]
 
@@ -24,6 +33,15 @@ STORED_MAGS = {
     "kron": ("m_kron", "m_kron_err", "mcal_aper"),
 }
 """Columns of Measure for each kind of magnitude: value, error, offset of its image."""
+
+MEAN_STEMS = {"psf": "mag", "ap": "mag_ap", "kron": "mag_kron"}
+"""Mean chip magnitudes that SecFilt keeps, and the stem of their columns."""
+
+MEAN_COUNTS = {"psf": "nused", "ap": "nused_ap", "kron": "nused_kron"}
+"""Columns of SecFilt that count the measures behind them."""
+
+LEAST_MAG_ERR, UNKNOWN_MAG_ERR = 0.001, 0.1
+"""Least error of a magnitude in a mean, as in the original, and that of one without [mag]."""
 
 
 def averaged_filters(measure: ColumnTable, codes: PhotcodeTable) -> Array:

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.kernels import MASKED, N_MEANS, USED, average_groups
 from dvo.calib.photometry.measures import photometric_error, photometric_masks
-from dvo.tables.averages import STORED_MAGS, averaged_filters, mean_magnitudes
+from dvo.tables.averages import (
+    MEAN_COUNTS,
+    MEAN_STEMS,
+    STORED_MAGS,
+    averaged_filters,
+    mean_magnitudes,
+)
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.flags import ImageFlag, MeasureFlag, SecFiltFlag
 from dvo.tables.kernels import rows_by_object
@@ -36,8 +42,6 @@ MEAN_MEASURE_COLUMNS = (
 )  # fmt: skip
 """What means are made of."""
 
-_STEMS = {"psf": "mag", "ap": "mag_ap", "kron": "mag_kron"}
-_COUNTS = {"psf": "nused", "ap": "nused_ap", "kron": "nused_kron"}
 _USED = {"psf": MeasureFlag.PHOTOM_PSF, "ap": MeasureFlag.PHOTOM_APER,
          "kron": MeasureFlag.PHOTOM_KRON}  # fmt: skip
 _MASKED = {"psf": MeasureFlag.MASKED_PSF, "ap": MeasureFlag.MASKED_APER,
@@ -46,7 +50,6 @@ _MORE = ("mag_chi", "mag_min", "mag_max", "mag_p10", "mag_p20", "mag_p80", "mag_
 
 _GOOD_QF = 0.85
 _UBERCAL_BOOST = 100.0
-_NO_DISTANCE = 1000
 _RANKS = (SecFiltFlag.RANK_0, SecFiltFlag.RANK_1, SecFiltFlag.RANK_2, SecFiltFlag.RANK_3,
           SecFiltFlag.RANK_4)  # fmt: skip
 _OF_CHIPS = np.uint32(
@@ -172,8 +175,8 @@ def chip_means(
     for kind in STORED_MAGS:
         means, n_used, ranked, state = _averaged(some, kind, edges, order, boost, rank, codes)
         for j, end in enumerate(("", "_err", "_stdev")):
-            columns[_STEMS[kind] + end] = means[:, j].astype(np.float32)
-        columns[_COUNTS[kind]] = n_used
+            columns[MEAN_STEMS[kind] + end] = means[:, j].astype(np.float32)
+        columns[MEAN_COUNTS[kind]] = n_used
         new |= np.where(state == USED, np.uint32(_USED[kind]), np.uint32(0))
         new |= np.where(state == MASKED, np.uint32(_MASKED[kind]), np.uint32(0))
         if kind == "psf":

@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from dvo.calib.normal import StarBatch
 from dvo.calib.photometry.images import PhotImages
 from dvo.partition.view import View
-from dvo.tables.averages import averaged_filters, nominal_shift
+from dvo.tables.averages import (
+    LEAST_MAG_ERR,
+    UNKNOWN_MAG_ERR,
+    averaged_filters,
+    nominal_shift,
+)
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.flags import MeasureFlag
 from dvo.tables.kernels import rows_by_object
@@ -19,8 +24,6 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotcodeTable
 
 __all__ = [
-    "LEAST_ERROR",
-    "UNKNOWN_ERROR",
     "StarLimits",
     "photometric_error",
     "photometric_masks",
@@ -29,9 +32,6 @@ __all__ = [
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
-
-LEAST_ERROR, UNKNOWN_ERROR = 0.001, 0.1
-"""Least error of a magnitude, as in the original, and that of one without [mag]."""
 
 _COLUMNS = ("mag", "mag_err", "m_kron", "m_flat", "airmass", "photcode", "image_id", "time",
             "ave_ref", "psf_qf", "psf_qf_perfect", "phot_flags", "db_flags")  # fmt: skip
@@ -82,7 +82,7 @@ def photometric_error(error: NDArray[np.float32], code: NDArray[np.uint16],
     system = np.zeros(_CODES)
     for photcode in codes:
         system[photcode.code] = photcode.photom_err_sys
-    stated = np.where(error > 0, np.maximum(error, LEAST_ERROR), UNKNOWN_ERROR)
+    stated = np.where(error > 0, np.maximum(error, LEAST_MAG_ERR), UNKNOWN_MAG_ERR)
     return np.asarray(np.hypot(stated.astype(np.float64), system[code]))
 
 
