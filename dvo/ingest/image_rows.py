@@ -168,12 +168,5 @@ def add_to_nstar(change: Transaction, view: View, more: NDArray[np.int64]) -> No
     inside = ids < len(more)
     own[inside] = more[ids[inside]]
     nstar = (table["nstar"] + own).astype(table["nstar"].dtype)
-    changes, start = [], 0
-    for part in view.parts(IMAGE, ALL_SKY):
-        if part.kind == "rows":
-            stop = start + part.n_rows
-            if own[start:stop].any():
-                changes.append((part, ColumnTable(IMAGE, {"nstar": nstar[start:stop]})))
-            start = stop
-    if changes:
-        change.overlay(IMAGE, changes)
+    change.overlay_rows(ColumnTable(IMAGE, {"nstar": nstar}), [ALL_SKY], np.array([0, len(ids)]),
+                        own != 0)  # fmt: skip

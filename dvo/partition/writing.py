@@ -183,6 +183,35 @@ class Writing(ABC):
             path, [p.region for p in parts], edges[:-1], edges[1:], [p.id for p in parts]
         )
 
+    def overlay_rows(
+        self, table: ColumnTable, regions: Sequence[int], edges: Array, changed: Array
+    ) -> None:
+        """Give rows of whole regions new values in some columns, in one file.
+
+        Parameters
+        ----------
+        table : ColumnTable
+            The columns, of all rows of the regions, those of a region together.
+        regions : sequence of int
+            The regions; `ALL_SKY` for a table without.
+        edges : ndarray of int, shape (len(regions) + 1,)
+            Where each region begins, and where the last one ends.
+        changed : ndarray of bool, shape (len(table),)
+            Rows whose values are new; parts without any are left alone.
+        """
+        changes = []
+        places = np.searchsorted(edges, np.flatnonzero(changed), side="right") - 1
+        for k in np.unique(places).tolist():
+            start = int(edges[k])
+            for part in self.base.parts(table.schema, regions[k]):
+                if part.kind == "rows":
+                    stop = start + part.n_rows
+                    if changed[start:stop].any():
+                        changes.append((part, table.take(slice(start, stop))))
+                    start = stop
+        if changes:
+            self.overlay(table.schema, changes)
+
     def drop_parts(self, parts: Iterable[Part] | PartTable) -> None:
         """Take parts out of the newest snapshot; older ones keep them."""
         if isinstance(parts, PartTable):

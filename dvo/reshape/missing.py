@@ -287,13 +287,7 @@ def _seen_from(
 def _flag(change: Transaction, view: View, rows: Sequence[int]) -> None:
     """Note that images have been looked at."""
     flags = view.images["flags"].copy()
-    flags[list(rows)] |= np.uint32(ImageFlag.LOOKED_MISSING)
-    changes, start = [], 0
-    for part in view.parts(IMAGE, ALL_SKY):
-        if part.kind != "rows":
-            continue
-        stop = start + part.n_rows
-        if any(start <= row < stop for row in rows):
-            changes.append((part, ColumnTable(IMAGE, {"flags": flags[start:stop]})))
-        start = stop
-    change.overlay(IMAGE, changes)
+    changed = np.isin(np.arange(len(flags)), rows)
+    flags[changed] |= np.uint32(ImageFlag.LOOKED_MISSING)
+    change.overlay_rows(ColumnTable(IMAGE, {"flags": flags}), [ALL_SKY],
+                        np.array([0, len(flags)]), changed)  # fmt: skip

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.means import MEAN_MEASURE_COLUMNS, chip_means
 from dvo.calib.photometry.zero_points import ZeroPoints
-from dvo.partition.manifest import ALL_SKY, Part
+from dvo.partition.manifest import ALL_SKY
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
@@ -20,32 +19,24 @@ from dvo.tables.secfilt import SECFILT
 
 __all__ = ["write_images", "write_regions"]
 
-I64 = NDArray[np.int64]
 
-
-def write_images(change: Transaction, view: View, points: ZeroPoints) -> None:
+def write_images(change: Transaction, images: PhotImages, points: ZeroPoints) -> None:
     """Write zero points into the Image table.
 
     Parameters
     ----------
     change : Transaction
         Where to write.
-    view : View
-        The snapshot that the change builds on.
+    images : PhotImages
+        The images.
     points : ZeroPoints
-        New values of all its rows.
+        New values of all rows of the table.
     """
     columns = {"mcal_psf": points.offset, "mcal_aper": points.offset, "dmcal": points.error,
                "n_fit_photom": points.n_fit, "flags": points.flags,
                "ubercal_dist": points.distance}  # fmt: skip
-    table = ColumnTable(IMAGE, columns, len(points.offset))
-    changes, start = [], 0
-    for part in view.parts(IMAGE, ALL_SKY):
-        if part.kind == "rows":
-            changes.append((part, table.take(slice(start, start + part.n_rows))))
-            start += part.n_rows
-    if changes:
-        change.overlay(IMAGE, changes)
+    table = ColumnTable(IMAGE, columns, len(images))
+    change.overlay_rows(table, [ALL_SKY], np.array([0, len(images)]), images.is_wanted)
 
 
 def write_regions(
@@ -90,27 +81,10 @@ def write_regions(
     if (~is_new).any():
         old, _ = view.read_many(MEASURE, regions, ["mag_cal_err"], once=True)
         columns["mag_cal_err"][~is_new] = old["mag_cal_err"][~is_new]
-    touched = np.unique(np.searchsorted(runs, np.flatnonzero(is_new), side="right") - 1).tolist()
-    changes = _parts_of(view, regions, touched, runs, ColumnTable(MEASURE, columns, len(measure)))
-    if changes:
-        change.overlay(MEASURE, changes)
+    change.overlay_rows(ColumnTable(MEASURE, columns, len(measure)), regions, runs, is_new)
     if len(means.rows):
         edges = np.searchsorted(means.rows, sec_edges)
         of = np.repeat(np.arange(len(regions)), np.diff(edges))
         change.patch_rows(means.rows - sec_edges[of], means.secfilt, regions, edges,
                           label=f"c{regions[0]}")  # fmt: skip
     return len(means.rows)
-
-
-def _parts_of(
-    view: View, regions: Sequence[int], touched: Sequence[int], runs: I64, table: ColumnTable
-) -> list[tuple[Part, ColumnTable]]:
-    """Parts of Measure in some regions, each with its rows of a table of all of them."""
-    changes = []
-    for k in touched:
-        start = int(runs[k])
-        for part in view.parts(MEASURE, regions[k]):
-            if part.kind == "rows":
-                changes.append((part, table.take(slice(start, start + part.n_rows))))
-                start += part.n_rows
-    return changes

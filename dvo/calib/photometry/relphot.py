@@ -163,7 +163,7 @@ def relphot(
     if not options.dry_run and images.is_wanted.any():
         params = {"filters": list(options.filters), "n_images": int(result.solution.is_free.sum())}
         with store.begin("relphot", params, view) as change:
-            write_images(change, view, points)
+            write_images(change, images, points)
             done = 0
             for some in region_batches(view, regions):
                 n_means += write_regions(change, view, some, images, points)
