@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dvo.tables.average import AVERAGE
+from dvo.tables.flatcorr import FLAT_CORRECTION, FLAT_CORRECTION_IMAGE
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PHOTCODE
@@ -60,6 +61,8 @@ ROW_KEYS = {
         *(RowKey(s.schema, (*_OBJECT, *s.key)) for s in SATELLITES),
         RowKey(IMAGE, ("image_id",)),
         RowKey(PHOTCODE, ("name",)),
+        RowKey(FLAT_CORRECTION_IMAGE, ("id",)),
+        RowKey(FLAT_CORRECTION, ("id", "x", "y")),
     )
 }
 """Keys of all tables, by their names."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dvo.calib.photometry.flats import FlatFields
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.means import MEAN_MEASURE_COLUMNS, chip_means
 from dvo.calib.photometry.zero_points import ZeroPoints
@@ -18,6 +20,8 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["write_images", "write_regions"]
+
+Bool = NDArray[np.bool_]
 
 
 def write_images(change: Transaction, images: PhotImages, points: ZeroPoints) -> None:
@@ -32,7 +36,7 @@ def write_images(change: Transaction, images: PhotImages, points: ZeroPoints) ->
     points : ZeroPoints
         New values of all rows of the table.
     """
-    columns = {"mcal_psf": points.offset, "mcal_aper": points.offset, "dmcal": points.error,
+    columns = {"mcal_psf": points.offset, "mcal_aper": points.aperture, "dmcal": points.error,
                "n_fit_photom": points.n_fit, "flags": points.flags,
                "ubercal_dist": points.distance}  # fmt: skip
     table = ColumnTable(IMAGE, columns, len(images))
@@ -40,7 +44,12 @@ def write_images(change: Transaction, images: PhotImages, points: ZeroPoints) ->
 
 
 def write_regions(
-    change: Transaction, view: View, regions: Sequence[int], images: PhotImages, points: ZeroPoints
+    change: Transaction,
+    view: View,
+    regions: Sequence[int],
+    images: PhotImages,
+    points: ZeroPoints,
+    flats: FlatFields | None = None,
 ) -> int:
     """Give the measures of some regions the offsets of their images, and make means anew.
 
@@ -56,6 +65,8 @@ def write_regions(
         The images as they were.
     points : ZeroPoints
         Their new values.
+    flats : FlatFields, optional
+        Flat fields that have changed: the measures of their photcodes get what they say.
 
     Returns
     -------
@@ -69,13 +80,14 @@ def write_regions(
     objects = np.repeat(first, np.diff(runs)) + measure["ave_ref"].astype(np.int64)
     image = images.rows_of(measure["image_id"])
     is_new = image >= 0
-    for name in ("m_cal", "mcal_aper"):
-        values = measure[name].copy()
-        values[is_new] = points.offset[image[is_new]]
-        measure[name] = values
+    for name, offset in (("m_cal", points.offset), ("mcal_aper", points.aperture)):
+        measure[name] = np.where(is_new, offset[image], measure[name])
+    if flats is not None:
+        measure["m_flat"] = _with_flats(view, regions, measure, flats, is_new)
     means = chip_means(measure, objects, secfilt, images, points.flags, points.distance,
                        view.photcodes)  # fmt: skip
-    columns = {name: measure[name] for name in ("m_cal", "mcal_aper")}
+    changed = ("m_cal", "mcal_aper") if flats is None else ("m_cal", "mcal_aper", "m_flat")
+    columns = {name: measure[name] for name in changed}
     columns["mag_cal_err"] = np.where(is_new, points.error[image], np.float32(np.nan))
     columns["db_flags"] = means.db_flags
     if (~is_new).any():
@@ -88,3 +100,13 @@ def write_regions(
         change.patch_rows(means.rows - sec_edges[of], means.secfilt, regions, edges,
                           label=f"c{regions[0]}")  # fmt: skip
     return len(means.rows)
+
+
+def _with_flats(
+    view: View, regions: Sequence[int], measure: ColumnTable, flats: FlatFields, is_new: Bool
+) -> NDArray[np.float32]:
+    """Mflat of measures, that of some made anew."""
+    place, _ = view.read_many(MEASURE, regions, ["x_ccd", "y_ccd"], once=True)
+    some = is_new & flats.has_photcode(measure["photcode"])
+    values = flats.offsets(measure["photcode"], measure["time"], place["x_ccd"], place["y_ccd"])
+    return np.where(some, values, measure["m_flat"])

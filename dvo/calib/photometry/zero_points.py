@@ -32,8 +32,9 @@ class ZeroPoints:
 
     Parameters
     ----------
-    offset, error : ndarray of float32, shape (n_images,)
-        Mcal and its error [mag].
+    offset, aperture, error : ndarray of float32, shape (n_images,)
+        Mcal of PSF magnitudes, that of aperture and Kron magnitudes, and the error of the
+        first [mag].
     n_fit : ndarray of uint32, shape (n_images,)
         Measures in the solve.
     flags : ndarray of uint32, shape (n_images,)
@@ -43,6 +44,7 @@ class ZeroPoints:
     """
 
     offset: F32
+    aperture: F32
     error: F32
     n_fit: U32
     flags: U32
@@ -75,6 +77,7 @@ class ZeroPoints:
         # What is as it was, but for rounding, stays: solving again changes nothing.
         moved = ~(np.abs(result.parameters.values - before) < _STILL)
         offset = np.where(solved & moved, result.parameters.values, before)
+        aperture = np.where(images.is_wanted, offset, table["mcal_aper"])
         error = np.where(solved, result.error, table["dmcal"])
         new = images.is_wanted & ~images.is_frozen
         flags = table["flags"].copy()
@@ -91,6 +94,7 @@ class ZeroPoints:
         distance = np.where(images.is_wanted, steps, table["ubercal_dist"])
         return cls(
             offset.astype(np.float32),
+            aperture.astype(np.float32),
             error.astype(np.float32),
             n_fit.astype(np.uint32),
             flags,
