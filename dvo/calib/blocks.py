@@ -18,6 +18,7 @@ from dvo.errors import ShapeError
 __all__ = ["Block", "Parameters"]
 
 F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
 
 
@@ -41,10 +42,17 @@ class Block:
     is_level : bool
         Whether a constant added to all of them can be taken up by the stars. Then the
         measures alone do not tell it: where no prior and no frozen parameter does, it is
-        that of `level`, in each set of parameters that stars connect.
+        that of `level`, in each set of parameters that stars connect. A measure has a term
+        in one such parameter at most.
     level : ndarray of float64, shape (n,), optional
         What the mean of such a set is made equal to, over those that are not NaN; 0 where
         all are, or if left out.
+    zero_mean : ndarray of int32, shape (n,), optional
+        Sets of parameters, by number, whose mean is to be 0 where the measures do not tell
+        it, such as the cells of a flat field; -1 for none.
+    takes_up : ndarray of int32, shape (n,), optional
+        Of a block that is a level: the set in `zero_mean` of another block that each of
+        these goes with, so that a constant can move from the one to the other; -1 for none.
     """
 
     name: str
@@ -54,9 +62,11 @@ class Block:
     frozen: Bool | None = None
     is_level: bool = False
     level: F64 | None = None
+    zero_mean: I32 | None = None
+    takes_up: I32 | None = None
 
     def __post_init__(self) -> None:
-        for what in ("prior", "expected", "frozen", "level"):
+        for what in ("prior", "expected", "frozen", "level", "zero_mean", "takes_up"):
             values = getattr(self, what)
             if values is not None and values.shape != self.start.shape:
                 raise ShapeError(
@@ -141,6 +151,16 @@ class Parameters:
     def level(self) -> F64:
         """What means of parameters that nothing tells are made equal to; NaN where unknown."""
         return self._joined("level", np.nan)
+
+    @property
+    def zero_mean(self) -> I32:
+        """Sets whose mean is to be 0, shape (n,); -1 for none."""
+        return self._joined("zero_mean", -1).astype(np.int32)
+
+    @property
+    def takes_up(self) -> I32:
+        """Sets whose constant level parameters can take up, shape (n,); -1 for none."""
+        return self._joined("takes_up", -1).astype(np.int32)
 
     @property
     def is_level(self) -> Bool:

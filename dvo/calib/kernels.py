@@ -171,6 +171,24 @@ def _add_products(
         matrix[p, p] += s * share[e]
 
 
+@kernel_part
+def _joined(n: int, number: I32, share: F64, place: I32) -> int:
+    """Add up the shares of each parameter; gives how many there are. place: -1 before and after."""
+    m = 0
+    for e in range(n):
+        p = number[e]
+        at = place[p]
+        if at < 0:
+            place[p] = m
+            number[m], share[m] = p, share[e]
+            m += 1
+        else:
+            share[at] += share[e]
+    for e in range(m):
+        place[number[e]] = -1
+    return m
+
+
 @kernel
 def eliminate_stars(
     edges: I64,
@@ -210,6 +228,7 @@ def eliminate_stars(
         most = max(most, edges[star + 1] - edges[star])
     number = np.empty(most * k, np.int32)
     share = np.empty(most * k)
+    place = np.full(right.size, -1, np.int32)
     for star in range(edges.size - 1):
         total, above = 0.0, 0.0
         for i in range(edges[star], edges[star + 1]):
@@ -233,4 +252,6 @@ def eliminate_stars(
                 right[index[i, j]] += off * c
                 n += 1
             _add_products(begin, n, number, share, 1.0 / w, matrix)
+        if k > 1:  # nights and cells come again in the measures of a star, images do not
+            n = _joined(n, number, share, place)
         _add_products(0, n, number, share, -1.0 / total, matrix)

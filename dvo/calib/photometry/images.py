@@ -22,7 +22,7 @@ Bool = NDArray[np.bool_]
 I32 = NDArray[np.int32]
 
 _COLUMNS = ("image_id", "photcode", "flags", "mcal_psf", "mcal_aper", "dmcal", "xm",
-            "n_fit_photom", "ubercal_dist")  # fmt: skip
+            "n_fit_photom", "ubercal_dist", "parent_id", "time", "secz", "nx", "ny")  # fmt: skip
 
 
 def filters_by_name(codes: PhotcodeTable, names: Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dvo.calib.normal import StarBatch
 from dvo.calib.photometry.images import PhotImages
+from dvo.calib.photometry.terms import PhotModel
 from dvo.partition.view import View
 from dvo.tables.averages import (
     LEAST_MAG_ERR,
@@ -35,6 +36,7 @@ Bool = NDArray[np.bool_]
 
 _COLUMNS = ("mag", "mag_err", "m_kron", "m_flat", "airmass", "photcode", "image_id", "time",
             "ave_ref", "psf_qf", "psf_qf_perfect", "phot_flags", "db_flags")  # fmt: skip
+_PLACE = ("x_ccd", "y_ccd")
 _CODES = 65536
 
 
@@ -109,7 +111,7 @@ def photometric_masks(measure: ColumnTable, codes: PhotcodeTable) -> tuple[Bool,
 
 
 def star_batch(
-    view: View, regions: Sequence[int], images: PhotImages, limits: StarLimits
+    view: View, regions: Sequence[int], images: PhotImages, limits: StarLimits, model: PhotModel
 ) -> StarBatch:
     """Read the measures of some regions that count; a star is an object in one filter.
 
@@ -120,22 +122,30 @@ def star_batch(
     regions : sequence of int
         Which regions, ascending.
     images : PhotImages
-        The images; their rows are the parameters.
+        The images.
     limits : StarLimits
         Which measures count.
+    model : PhotModel
+        What is to be solved for.
 
     Returns
     -------
     StarBatch
-        Magnitudes at the nominal zero points, less the flat field, and their images.
+        Magnitudes at the nominal zero points, less the flat field that is known unless the
+        model has one, and their terms. Measures without a place on their chip do not count
+        where the model has a flat field.
     """
     codes, n_secfilt = view.photcodes, view.n_secfilt
-    measure, runs = view.read_many(MEASURE, regions, _COLUMNS, once=True)
+    columns = (*_COLUMNS, *(_PLACE if model.has_cells else ()))
+    measure, runs = view.read_many(MEASURE, regions, columns, once=True)
     first = np.cumsum([0, *(view.catalog(r).n_average for r in regions)])[:-1]
     objects = np.repeat(first, np.diff(runs)) + measure["ave_ref"]
     image = images.rows_of(measure["image_id"])
     k = averaged_filters(measure, codes)
     good = (image >= 0) & (k >= 0) & _is_good(measure, codes, limits)
+    has_flat = model.flat_of_images()[image]
+    if model.has_cells:
+        good &= ~has_flat | (np.isfinite(measure["x_ccd"]) & np.isfinite(measure["y_ccd"]))
     star = objects * n_secfilt + k
     n_of_star = np.bincount(star[good], minlength=1)
     good &= n_of_star[np.where(good, star, 0)] >= limits.least_measures
@@ -144,9 +154,11 @@ def star_batch(
     edges = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     rows = rows[rows_by_object(star.astype(np.int64), measure["time"][rows], edges)]
     some = measure.take(rows)
-    magnitude = some["mag"] + nominal_shift(some, codes) - np.nan_to_num(some["m_flat"])
+    magnitude = some["mag"] + nominal_shift(some, codes)
+    magnitude -= np.where(has_flat[rows], 0.0, np.nan_to_num(some["m_flat"]))
     error = photometric_error(some["mag_err"], some["photcode"], codes)
-    return StarBatch(edges, magnitude, error, image[rows, None], np.ones((len(rows), 1)))
+    place = [some[name].astype(np.float64) for name in _PLACE] if model.has_cells else []
+    return StarBatch(edges, magnitude, error, *model.columns(image[rows], *place))
 
 
 def _is_good(measure: ColumnTable, codes: PhotcodeTable, limits: StarLimits) -> Bool:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from dvo.calib.blocks import Block, Parameters
+from dvo.calib.blocks import Block
 from dvo.calib.joint import JointOptions, JointResult, Round, solve_jointly
 from dvo.calib.photometry.apply import write_images, write_regions
 from dvo.calib.photometry.images import PhotImages, filters_by_name
 from dvo.calib.photometry.measures import StarLimits, star_batch
 from dvo.calib.photometry.spool import StarSpool
+from dvo.calib.photometry.terms import PhotModel, image_term
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
@@ -185,14 +186,14 @@ def _solve(
     before = images.table["mcal_psf"].astype(np.float64)
     start = np.where(images.is_frozen, np.nan_to_num(before), 0.0)
     block = Block("image", start, frozen=frozen, is_level=True, level=before)
-    parameters = Parameters([block])
+    model = PhotModel([image_term(block)])
     with StarSpool() as stars:
         done = 0
         for some in region_batches(view, regions):
-            stars.add(star_batch(view, some, images, options.stars))
+            stars.add(star_batch(view, some, images, options.stars, model))
             done += len(some)
             say(f"{done} of {len(regions)} regions read")
-        return solve_jointly(parameters, lambda: stars, options.solve,
+        return solve_jointly(model.parameters(), lambda: stars, options.solve,
                              progress=lambda k, _: say(f"round {k} solved"))  # fmt: skip
 
 
