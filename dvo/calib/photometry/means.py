@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.kernels import MASKED, N_MEANS, USED, average_groups
-from dvo.calib.photometry.measures import photometric_error, photometric_masks
 from dvo.tables.averages import (
     MEAN_COUNTS,
     MEAN_STEMS,
@@ -22,12 +21,13 @@ from dvo.tables.averages import (
     mean_magnitudes,
 )
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.flags import ImageFlag, MeasureFlag, SecFiltFlag
+from dvo.tables.flags import MeasureFlag, SecFiltFlag
 from dvo.tables.kernels import rows_by_object
 from dvo.tables.photcode import PhotcodeTable
+from dvo.tables.ranks import photometric_error, ranks
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["MEAN_MEASURE_COLUMNS", "ChipMeans", "chip_means", "ranks"]
+__all__ = ["MEAN_MEASURE_COLUMNS", "ChipMeans", "chip_means"]
 
 Bool = NDArray[np.bool_]
 I64 = NDArray[np.int64]
@@ -48,7 +48,6 @@ _MASKED = {"psf": MeasureFlag.MASKED_PSF, "ap": MeasureFlag.MASKED_APER,
            "kron": MeasureFlag.MASKED_KRON}  # fmt: skip
 _MORE = ("mag_chi", "mag_min", "mag_max", "mag_p10", "mag_p20", "mag_p80", "mag_p90")
 
-_GOOD_QF = 0.85
 _UBERCAL_BOOST = 100.0
 _RANKS = (SecFiltFlag.RANK_0, SecFiltFlag.RANK_1, SecFiltFlag.RANK_2, SecFiltFlag.RANK_3,
           SecFiltFlag.RANK_4)  # fmt: skip
@@ -77,49 +76,6 @@ class ChipMeans:
     rows: I64
     secfilt: ColumnTable
     db_flags: U32
-
-
-def ranks(measure: ColumnTable, codes: PhotcodeTable, image_flags: U32) -> U8:
-    """How good measures are for the mean of their object.
-
-    Parameters
-    ----------
-    measure : ColumnTable
-        The measures.
-    codes : PhotcodeTable
-        The photcodes, with the masks of poor and bad flags.
-    image_flags : ndarray of uint32, shape (n,)
-        Flags of their images.
-
-    Returns
-    -------
-    ndarray of uint8, shape (n,)
-        0 perfect, 1 poor night, 2 poor exposure, 3 psf_qf_perfect below 0.85, 4 poor flags,
-        5 outside the good area of the chip, 6 psf_qf below 0.85, 7 bad flags, 8 poor image:
-        the greatest that is true. Quality that is not known counts as good.
-    """
-    poor, bad = photometric_masks(measure, codes)
-
-    def has(flag: ImageFlag) -> Bool:
-        found: Bool = (image_flags & np.uint32(flag)) != 0
-        return found
-
-    out = np.zeros(len(measure), np.uint8)
-    for rank, is_so in enumerate(
-        (
-            has(ImageFlag.NIGHT_POOR),
-            has(ImageFlag.MOSAIC_POOR),
-            measure["psf_qf_perfect"] < _GOOD_QF,
-            poor,
-            (measure["db_flags"] & np.uint32(MeasureFlag.AREA)) != 0,
-            measure["psf_qf"] < _GOOD_QF,
-            bad,
-            has(ImageFlag.PHOTOM_POOR),
-        ),
-        start=1,
-    ):
-        out[is_so] = rank
-    return out
 
 
 def chip_means(

@@ -12,24 +12,15 @@ from dvo.calib.normal import StarBatch
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.terms import PhotModel
 from dvo.partition.view import View
-from dvo.tables.averages import (
-    LEAST_MAG_ERR,
-    UNKNOWN_MAG_ERR,
-    averaged_filters,
-    nominal_shift,
-)
+from dvo.tables.averages import averaged_filters, nominal_shift
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.flags import MeasureFlag
 from dvo.tables.kernels import rows_by_object
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotcodeTable
+from dvo.tables.ranks import photometric_error, photometric_masks
 
-__all__ = [
-    "StarLimits",
-    "photometric_error",
-    "photometric_masks",
-    "star_batch",
-]
+__all__ = ["StarLimits", "star_batch"]
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -37,7 +28,6 @@ Bool = NDArray[np.bool_]
 _COLUMNS = ("mag", "mag_err", "m_kron", "m_flat", "airmass", "photcode", "image_id", "time",
             "ave_ref", "psf_qf", "psf_qf_perfect", "phot_flags", "db_flags")  # fmt: skip
 _PLACE = ("x_ccd", "y_ccd")
-_CODES = 65536
 
 
 @dataclass(frozen=True)
@@ -61,53 +51,6 @@ class StarLimits:
     least_qf: float = 0.95
     most_kron: float = 1.0
     least_measures: int = 2
-
-
-def photometric_error(error: NDArray[np.float32], code: NDArray[np.uint16],
-                      codes: PhotcodeTable) -> F64:  # fmt: skip
-    """Errors of magnitudes, with what the photcode says of its systematic error.
-
-    Parameters
-    ----------
-    error : ndarray of float32, shape (n,)
-        Stated errors [mag].
-    code : ndarray of uint16, shape (n,)
-        Photcodes.
-    codes : PhotcodeTable
-        The photcodes.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        ``hypot(max(error, 0.001), sys)`` [mag], with an error of 0.1 where none is stated.
-    """
-    system = np.zeros(_CODES)
-    for photcode in codes:
-        system[photcode.code] = photcode.photom_err_sys
-    stated = np.where(error > 0, np.maximum(error, LEAST_MAG_ERR), UNKNOWN_MAG_ERR)
-    return np.asarray(np.hypot(stated.astype(np.float64), system[code]))
-
-
-def photometric_masks(measure: ColumnTable, codes: PhotcodeTable) -> tuple[Bool, Bool]:
-    """Tell which measures have flags that make them poor, or bad.
-
-    Parameters
-    ----------
-    measure : ColumnTable
-        With ``phot_flags`` and ``photcode``.
-    codes : PhotcodeTable
-        The photcodes, with their masks.
-
-    Returns
-    -------
-    poor, bad : ndarray of bool, shape (n,)
-        Poor measures are for want of better ones, bad ones for nothing.
-    """
-    masks = np.zeros((2, _CODES), np.uint32)
-    for photcode in codes:
-        masks[:, photcode.code] = photcode.photom_poor_mask, photcode.photom_bad_mask
-    poor, bad = ((measure["phot_flags"] & mask[measure["photcode"]]) != 0 for mask in masks)
-    return poor, bad
 
 
 def star_batch(
