@@ -16,16 +16,20 @@ code is kept in a private folder for temporary files; if that cannot be, it is n
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import os
 import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
+import llvmlite.binding
 import numba
+from numba.core.sigutils import normalize_signature
 
-__all__ = ["kernel", "kernel_part"]
+__all__ = ["foreign_function", "kernel", "kernel_part", "make_known"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,3 +92,47 @@ def kernel_part(function: Callable[P, R]) -> Callable[P, R]:
     """
     compiled = numba.njit(inline="always", error_model="numpy")(function)
     return cast("Callable[P, R]", compiled)
+
+
+def foreign_function(symbol: str, signature: str) -> Any:
+    """Declare a function of a library in C, for kernels to call.
+
+    Parameters
+    ----------
+    symbol : str
+        Its name in the library.
+    signature : str
+        Its types as numba writes them, ``"int32(uintp, uintp)"``; pointers are ``uintp``.
+
+    Returns
+    -------
+    object
+        What a kernel calls; `make_known` has to come before.
+    """
+    arguments, result = normalize_signature(signature)  # type: ignore[no-untyped-call]
+    return numba.types.ExternalFunction(symbol, result(*arguments))
+
+
+def make_known(module: str, *functions: Any) -> bool:
+    """Tell the compiler where functions are that a Python module has in its machine code.
+
+    Parameters
+    ----------
+    module : str
+        An extension module, which need not be installed.
+    *functions : object
+        What `foreign_function` declared.
+
+    Returns
+    -------
+    bool
+        Whether all are there; if not, no kernel that calls one may be called.
+    """
+    try:
+        library = ctypes.CDLL(str(importlib.import_module(module).__file__))
+        found = [ctypes.cast(getattr(library, f.symbol), ctypes.c_void_p) for f in functions]
+    except (ImportError, OSError, AttributeError):
+        return False
+    for function, address in zip(functions, found, strict=True):
+        llvmlite.binding.add_symbol(function.symbol, address.value)
+    return True

@@ -1,4 +1,4 @@
-"""Decoded tiles kept in memory.
+"""Decoded tiles kept in memory, in blocks of those that were read together.
 
 Data files never change, so an entry can never be stale; the least recently used go first
 when the budget is spent. Arrays handed out are read-only.
@@ -10,8 +10,7 @@ import itertools
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ from numpy.typing import NDArray
 from dvo.errors import CorruptTableError
 from dvo.partition.kernels import move_words, tile_edges
 from dvo.partition.open_files import FileShape, OpenFiles
+from dvo.partition.tile_block import PieceRun, TileBlock
 from dvo.tables.fits.jobs import run_jobs
 from dvo.tables.fits.meter import METER
 
-__all__ = ["PieceRun", "TileCache"]
+__all__ = ["TileCache"]
 
 Array = NDArray[Any]
 I64 = NDArray[np.int64]
@@ -35,8 +35,11 @@ _SMALL_READ = 100_000
 _TILES_AT_ONCE = 16
 """Tiles of a long read that are decoded before they are used."""
 
-_PIECES_AT_ONCE = 128
-"""Tiles of a column that are decoded before others of it are looked for."""
+_BLOCK_ROWS = 1 << 18
+"""Rows of a block, at most: a long read has few of them, and one is soon read."""
+
+_LEAST_BLOCKS = 64
+"""Blocks, of columns of eight bytes, that there has to be room for."""
 
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
@@ -45,43 +48,6 @@ _MAX_BOUNDS = 1 << 13
 
 _Key = tuple[str, str, int]  # path, column, number of the tile
 _Bounds = tuple[int, tuple[Array, Array] | None]  # rows of a tile, minima and maxima
-
-
-@dataclass(frozen=True)
-class PieceRun:
-    """A run of rows of a data file, of which something is wanted.
-
-    Parameters
-    ----------
-    path : str
-        Path relative to the catdir.
-    start, stop : int
-        Rows.
-    makes : mapping of str to callable
-        By column, which the file has: makes of the values of a tile something that has
-        a length and ``slice(first, length)``.
-    """
-
-    path: str
-    start: int
-    stop: int
-    makes: Mapping[str, Callable[[Array], Any]]
-
-    def tiles(self, shape: FileShape) -> range:
-        """Tiles that hold the rows."""
-        return range(self.start // shape.tile_rows, -(-self.stop // shape.tile_rows))
-
-    def cut(self, pieces: list[Any], shape: FileShape) -> list[Any]:
-        """Cut the first and the last of the pieces of all tiles to the rows."""
-        if not pieces:
-            return pieces
-        after = min(self.tiles(shape).stop * shape.tile_rows, shape.n_rows) - self.stop
-        if after > 0:
-            pieces[-1] = pieces[-1].slice(0, len(pieces[-1]) - after)
-        before = self.start % shape.tile_rows
-        if before > 0:
-            pieces[0] = pieces[0].slice(before, len(pieces[0]) - before)
-        return pieces
 
 
 class TileCache:
@@ -105,8 +71,8 @@ class TileCache:
         self._budget = budget
         self.threads = threads
         self._files = OpenFiles(root)
-        self._tiles: OrderedDict[_Key, Array] = OrderedDict()
-        self._made: dict[_Key, Any] = {}  # of some of the tiles
+        self._blocks: OrderedDict[TileBlock, None] = OrderedDict()
+        self._tiles: dict[_Key, TileBlock] = {}  # the block that each tile is in
         self._n_bytes = 0
         self._mutex = threading.Lock()
         self._bounds: OrderedDict[tuple[str, str], _Bounds] = OrderedDict()
@@ -116,8 +82,8 @@ class TileCache:
         """Close all files and forget all tiles."""
         self._files.close()
         with self._mutex:
+            self._blocks.clear()
             self._tiles.clear()
-            self._made.clear()
             self._n_bytes = 0
 
     def tile_bounds(
@@ -178,22 +144,17 @@ class TileCache:
         tile = shape.tile_rows
         stored = [n for n in names if n in shape.names]
         first, last = start // tile, max(start // tile + 1, -(-stop // tile))
-        here = slice(start - first * tile, stop - first * tile)
-        tiles = self._get(path, stored, range(first, last))
-        if last - first == 1:
-            return {name: tiles[path, name, first][here] for name in stored}
-        return {
-            name: np.concatenate([tiles[path, name, t] for t in range(first, last)])[here]
-            for name in stored
-        }
+        blocks = self._get(path, stored, range(first, last))
+        found = {name: [b.rows(start, stop) for b in of] for name, of in blocks.items()}
+        return {n: v[0] if len(v) == 1 else np.concatenate(v) for n, v in found.items()}
 
     def pieces(self, runs: Sequence[PieceRun]) -> list[dict[str, list[Any]]]:
-        """Find what is made of the tiles of columns; it is made once and kept with them.
+        """Find what is made of blocks of tiles; it is made once and kept with them.
 
         Parameters
         ----------
         runs : sequence of PieceRun
-            Runs of rows of some files. Files that have to be read are read side by side.
+            Runs of rows of some files. Blocks that have to be read are read side by side.
 
         Returns
         -------
@@ -202,12 +163,28 @@ class TileCache:
         """
         found = [self._made_of(run) for run in runs]
         missing = [k for k, pieces in enumerate(found) if pieces is None]
-        threads = self.threads if len(missing) == 1 else 1  # those of the many are enough
+        shapes: dict[int, FileShape] = {}
 
-        def make(k: int) -> None:
-            found[k] = self._make(runs[k], threads)
+        def look(k: int) -> None:
+            shapes[k] = self._files.shape(runs[k].path)
 
-        run_jobs(make, missing, self.threads)
+        run_jobs(look, missing, self.threads)
+        jobs = [(k, part) for k in missing
+                for part in self._parts(runs[k].tiles(shapes[k]), shapes[k])]  # fmt: skip
+        threads = self.threads if len(jobs) == 1 else 1  # those of the many are enough
+        made: dict[tuple[int, range], dict[str, list[Any]]] = {}
+
+        def make(job: tuple[int, range]) -> None:
+            made[job] = self._make(runs[job[0]], job[1], threads)
+
+        run_jobs(make, jobs, self.threads)
+        for k in missing:
+            found[k] = {name: [] for name in runs[k].makes}
+        for job in jobs:
+            pieces = found[job[0]]
+            assert pieces is not None
+            for name, of in made[job].items():
+                pieces[name] += of
         return [pieces for pieces in found if pieces is not None]
 
     def _made_of(self, run: PieceRun) -> dict[str, list[Any]] | None:
@@ -216,34 +193,33 @@ class TileCache:
         if shape is None:
             return None
         found = {}
+        tiles = run.tiles(shape)
         with self._mutex:
             for name in run.makes:
-                keys = [(run.path, name, t) for t in run.tiles(shape)]
-                pieces = [self._made.get(key) for key in keys]
-                if None in pieces:
+                blocks, missing = self._held(run.path, name, tiles)
+                if missing or any(block.made is None for block in blocks):
                     return None
-                for key in keys:
-                    self._tiles.move_to_end(key)
-                found[name] = run.cut(pieces, shape)
+                found[name] = run.cut((block, block.made) for block in blocks)
         return found
 
-    def _make(self, run: PieceRun, threads: int) -> dict[str, list[Any]]:
-        """Make the pieces of a run."""
-        shape = self._files.shape(run.path)
-        tiles = run.tiles(shape)
-        found: dict[str, list[Any]] = {name: [] for name in run.makes}
-        for some in (tiles[k : k + _PIECES_AT_ONCE] for k in range(0, len(tiles), _PIECES_AT_ONCE)):
-            values = self._get(run.path, list(run.makes), some, threads)
-            with self._mutex:
-                made = {key: self._made[key] for key in values if key in self._made}
-            fresh = {k: run.makes[k[1]](tile) for k, tile in values.items() if k not in made}
-            with self._mutex:
-                # Not of tiles that had to go already: nobody would take it away.
-                self._made |= {key: piece for key, piece in fresh.items() if key in self._tiles}
-            made |= fresh
-            for name, pieces in found.items():
-                pieces += [made[run.path, name, t] for t in some]
-        return {name: run.cut(pieces, shape) for name, pieces in found.items()}
+    def _make(self, run: PieceRun, tiles: range, threads: int) -> dict[str, list[Any]]:
+        """Make the pieces of some tiles of a run."""
+        found = {}
+        for name, blocks in self._get(run.path, list(run.makes), tiles, threads).items():
+            for block in blocks:
+                if block.made is None:
+                    block.made = run.makes[name](block.values)
+            found[name] = run.cut((block, block.made) for block in blocks)
+        return found
+
+    def _parts(self, tiles: range, shape: FileShape) -> Iterator[range]:
+        """Cut a range of tiles to those of one block each."""
+        rows = min(_BLOCK_ROWS, self._budget // (_LEAST_BLOCKS * 8))
+        n = max(1, rows // shape.tile_rows)
+        edges = [tiles.start, *range(tiles.start // n * n + n, tiles.stop, n), tiles.stop]
+        for first, stop in itertools.pairwise(edges):
+            if first < stop:
+                yield range(first, stop)
 
     def deal_out(
         self,
@@ -310,8 +286,9 @@ class TileCache:
     ) -> Iterator[tuple[int, dict[str, Array]]]:
         """Columns of tile after tile, each with the number of its tiles: one."""
         found = self._get(path, names, tiles)
+        of_tile = {n: {t: b for b in of for t in range(b.first, b.stop)} for n, of in found.items()}
         for t in tiles:
-            yield 1, {name: found[path, name, t] for name in names}
+            yield 1, {name: of_tile[name][t].tile(t) for name in names}
 
     def _read_once(
         self, path: str, names: Sequence[str], tiles: range
@@ -320,7 +297,7 @@ class TileCache:
         first, last = tiles.start, tiles.stop - 1
         with self._mutex:
             start = {name: self._tiles.get((path, name, first)) for name in names}
-        held = {name: values for name, values in start.items() if values is not None}
+        held = {name: block.tile(first) for name, block in start.items() if block is not None}
         if len(held) == len(names):
             yield 1, held
             first += 1
@@ -331,9 +308,7 @@ class TileCache:
         with self._files.use(path) as file:
             data = file.read(names, start=first * tile, stop=stop)
         ends = {name: values[(last - first) * tile :].copy() for name, values in data.items()}
-        for values in ends.values():
-            values.flags.writeable = False
-        self._keep(((path, name, last), values) for name, values in ends.items())
+        self._keep(_new_block(path, n, range(last, last + 1), tile, v) for n, v in ends.items())
         yield last + 1 - first, data
 
     def fetch(self, path: str, names: Sequence[str], runs: Sequence[tuple[int, int]]) -> None:
@@ -363,67 +338,85 @@ class TileCache:
 
     def _get(
         self, path: str, names: Sequence[str], tiles: range, threads: int | None = None
-    ) -> dict[_Key, Array]:
-        """Tiles of some columns: those in memory, and the others read, each run of them once."""
-        found: dict[_Key, Array] = {}
+    ) -> dict[str, list[TileBlock]]:
+        """Blocks with tiles of columns: those in memory, and others read, each run once."""
+        found: dict[str, list[TileBlock]] = {}
         by_run: dict[tuple[int, int], list[str]] = {}
-        held = self._tiles
         with self._mutex:
             for name in names:
-                missing = []
-                for t in tiles:
-                    key = (path, name, t)
-                    values = held.get(key)
-                    if values is None:
-                        missing.append(t)
-                    else:
-                        held.move_to_end(key)
-                        found[key] = values
+                found[name], missing = self._held(path, name, tiles)
                 if missing:
                     by_run.setdefault((missing[0], missing[-1] + 1), []).append(name)
-        for (first, last), wanted in by_run.items():
-            fresh = self._read(path, wanted, first, last, threads or self.threads)
-            found |= fresh
-            self._keep(fresh.items())
+        for (first, stop), wanted in by_run.items():
+            fresh = self._read(path, wanted, range(first, stop), threads or self.threads)
+            self._keep(block for blocks in fresh.values() for block in blocks)
+            for name, blocks in fresh.items():
+                before = [b for b in found[name] if b.stop <= first]
+                found[name] = before + blocks + [b for b in found[name] if b.first >= stop]
         return found
 
+    def _held(self, path: str, name: str, tiles: range) -> tuple[list[TileBlock], list[int]]:
+        """Blocks in memory that have some of the tiles, and tiles that none has."""
+        blocks, missing = [], []
+        t = tiles.start
+        while t < tiles.stop:
+            block = self._tiles.get((path, name, t))
+            if block is None:
+                missing.append(t)
+                t += 1
+            else:
+                self._blocks.move_to_end(block)
+                blocks.append(block)
+                t = block.stop
+        return blocks, missing
+
     def _read(
-        self, path: str, names: Sequence[str], first: int, last: int, threads: int
-    ) -> dict[_Key, Array]:
+        self, path: str, names: Sequence[str], tiles: range, threads: int
+    ) -> dict[str, list[TileBlock]]:
         """Decode some tiles of some columns."""
         shape = self._files.shape(path)
         tile = shape.tile_rows
-        start, stop = first * tile, min(last * tile, shape.n_rows)
         # A thread takes longer to start than to decode a tile or two.
-        threads = 1 if (stop - start) * len(names) <= _SMALL_READ else threads
+        threads = 1 if len(tiles) * tile * len(names) <= _SMALL_READ else threads
         begun = time.perf_counter()
+        found: dict[str, list[TileBlock]] = {name: [] for name in names}
         with self._files.use(path) as file:
-            data = file.read(names, start=start, stop=stop, threads=threads)
+            for part in self._parts(tiles, shape):
+                start, stop = part.start * tile, min(part.stop * tile, shape.n_rows)
+                data = file.read(names, start=start, stop=stop, threads=threads)
+                for name, values in data.items():
+                    found[name].append(_new_block(path, name, part, tile, values))
         if (meter := METER.get()) is not None:
-            n_tiles = (last - first) * len(names)
+            n_tiles = len(tiles) * len(names)
             meter.add(n_tiles=n_tiles, fetch_s=time.perf_counter() - begun)
-        found = {}
-        for name, values in data.items():
-            for t in range(first, last):
-                # A tile of its own: as a piece of all that was read it would keep all of
-                # that in memory until the last of its neighbours has gone.
-                piece = values[(t - first) * tile : (t - first + 1) * tile]
-                found[path, name, t] = piece = piece if last - first == 1 else piece.copy()
-                piece.flags.writeable = False
         return found
 
-    def _keep(self, tiles: Iterable[tuple[_Key, Array]]) -> None:
-        """Remember tiles, and forget others if there are too many."""
-        held = self._tiles
+    def _keep(self, blocks: Iterable[TileBlock]) -> None:
+        """Remember blocks, and forget others if there are too many."""
         with self._mutex:
-            for key, values in tiles:
-                if key not in held:
-                    self._n_bytes += values.nbytes
-                    held[key] = values
-            while self._n_bytes > self._budget and len(held) > 1:
-                key, values = held.popitem(last=False)
-                self._made.pop(key, None)
-                self._n_bytes -= values.nbytes
+            for block in blocks:
+                keys = [(block.path, block.name, t) for t in range(block.first, block.stop)]
+                old = {held for key in keys if (held := self._tiles.get(key)) is not None}
+                if any(b.first <= block.first and block.stop <= b.stop for b in old):
+                    continue  # another thread was quicker
+                for held in old:
+                    self._forget(held)
+                self._blocks[block] = None
+                self._tiles |= dict.fromkeys(keys, block)
+                self._n_bytes += block.values.nbytes
+            while self._n_bytes > self._budget and len(self._blocks) > 1:
+                self._forget(next(iter(self._blocks)))
+
+    def _forget(self, block: TileBlock) -> None:
+        del self._blocks[block]
+        for t in range(block.first, block.stop):
+            del self._tiles[block.path, block.name, t]
+        self._n_bytes -= block.values.nbytes
+
+
+def _new_block(path: str, name: str, tiles: range, tile_rows: int, values: Array) -> TileBlock:
+    values.flags.writeable = False
+    return TileBlock(path, name, tiles.start, tiles.stop, tile_rows, values)
 
 
 def _neighbours(numbers: I64) -> Iterator[tuple[int, int]]:

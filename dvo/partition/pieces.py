@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.partition.cache import PieceRun, TileCache
+from dvo.partition.cache import TileCache
 from dvo.partition.column_range import ColumnRange, kept_runs, tiles_that_may_hold
 from dvo.partition.manifest import FileRow, PartTable
+from dvo.partition.tile_block import PieceRun
 from dvo.tables.schema import Column, TableSchema
 
 __all__ = ["Make", "column_pieces"]

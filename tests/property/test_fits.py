@@ -119,6 +119,6 @@ def test_rice_is_the_reference(size, values, more):
     (tile,) = encode(words, Codec.RICE_1)
     assert tile == rice_reference.encode(words.tolist(), size)
     out = np.empty_like(words)
-    decode([tile], Codec.RICE_1, out)
+    decode(tile, [len(tile)], Codec.RICE_1, out)
     np.testing.assert_array_equal(out, words)
     np.testing.assert_array_equal(rice_reference.decode(tile, len(words), size), words)

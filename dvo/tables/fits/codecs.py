@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.tables.fits import kernels
+from dvo.tables.fits import gunzip, kernels
 from dvo.tables.schema import Codec
 
 __all__ = [
@@ -283,7 +283,8 @@ def encode(
 
 
 def decode(
-    blobs: Sequence[Bytes],
+    data: Bytes,
+    sizes: Sequence[int],
     codec: Codec,
     out: Words,
     *,
@@ -295,8 +296,10 @@ def decode(
 
     Parameters
     ----------
-    blobs : sequence of bytes-like
-        The tiles.
+    data : bytes-like
+        The tiles, one behind the other.
+    sizes : sequence of int
+        Bytes of each.
     codec : Codec
         How they are compressed.
     out : ndarray of uint8, uint16, uint32 or uint64
@@ -312,23 +315,51 @@ def decode(
     size = out.dtype.itemsize
     word = _WORD_TYPE[size]
     tile = max(out.size, 1) if tile is None else tile
-    raw = []
-    for k, blob in enumerate(blobs):
-        part = out[k * tile : (k + 1) * tile]
-        try:
-            if codec is Codec.RICE_1:
+    if codec is Codec.RICE_1:
+        for k, (blob, part) in enumerate(_paired(data, sizes, out, tile)):
+            try:
                 rice_unpack(blob, part)
-            else:
-                raw.append(inflate(blob, part.nbytes))
+            except CodecError as error:
+                error.tile = k
+                raise
+        if flip:
+            out ^= word(flip)
+        return
+    is_shuffled = size > 1 and codec is Codec.GZIP_2 and shuffle
+    raw = np.empty(out.nbytes, np.uint8) if is_shuffled else out.view(np.uint8)
+    _inflate_tiles(data, sizes, raw, tile * size)
+    if is_shuffled:
+        _UNSHUFFLE[size](raw, word(flip), tile, out)
+        return
+    if size > 1 and np.little_endian:
+        out.byteswap(inplace=True)
+    if flip:
+        out ^= word(flip)
+
+
+def _paired(
+    data: Bytes, sizes: Sequence[int], out: NDArray[Any], step: int
+) -> Iterator[tuple[Bytes, NDArray[Any]]]:
+    """Each tile, and where it goes."""
+    view, at = memoryview(data), 0
+    for k, size in enumerate(sizes):
+        yield view[at : at + size], out[k * step : (k + 1) * step]
+        at += size
+
+
+def _inflate_tiles(data: Bytes, sizes: Sequence[int], out: NDArray[np.uint8], step: int) -> None:
+    """Inflate tiles of ``step`` bytes each."""
+    if gunzip.is_there and len(sizes) > 1:
+        bad = gunzip.gunzip(np.frombuffer(data, np.uint8), sizes, out, step)
+        if bad >= 0:
+            n_bytes = min(step, out.size - bad * step)
+            error = CodecError(f"its gzip stream is damaged or not of {n_bytes} bytes")
+            error.tile = bad
+            raise error
+        return
+    for k, (blob, part) in enumerate(_paired(data, sizes, out, step)):
+        try:
+            part[:] = np.frombuffer(inflate(blob, part.size), np.uint8)
         except CodecError as error:
             error.tile = k
             raise
-    if codec is not Codec.RICE_1:
-        data = np.frombuffer(raw[0] if len(raw) == 1 else b"".join(raw), np.uint8)
-        if size > 1 and codec is Codec.GZIP_2 and shuffle:
-            if _UNSHUFFLE[size](data, word(flip), tile, out) != kernels.OK:
-                raise CodecError(f"it holds {data.size} bytes, not {out.nbytes}")
-            return
-        out[...] = data.view(out.dtype.newbyteorder(">"))
-    if flip:
-        out ^= word(flip)

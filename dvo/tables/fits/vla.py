@@ -113,7 +113,9 @@ def _unpack_array(field: Field, blob: bytes, size: int) -> bytes:
     unit = _shuffled_bytes(field)
     codec = field.codec or Codec.GZIP_2
     words = np.empty(size // unit, f"u{unit}")
-    codecs.decode([blob], codec if unit > 1 or codec is Codec.RICE_1 else Codec.GZIP_1, words)
+    if unit == 1 and codec is not Codec.RICE_1:
+        codec = Codec.GZIP_1
+    codecs.decode(blob, [len(blob)], codec, words)
     return words.astype(f">u{unit}").tobytes()
 
 

@@ -7,7 +7,6 @@ business of ``values``, arrays of variable length that of ``vla``.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -337,13 +336,14 @@ class CompressedTable:
             stop = min(first + _TILES_AT_ONCE, run.stop)
             k = first - where.first
             sizes = where.sizes[k : k + stop - first, run.column].tolist()
-            ends = list(itertools.accumulate(sizes, initial=at))
-            blobs = [data[begin:end] for begin, end in itertools.pairwise(ends)]
-            at = ends[-1]
+            blobs, at = data[at : at + sum(sizes)], at + sum(sizes)
             n_words = (stop - first - 1) * tile + self.rows_of(stop - 1) * layout.n_words
             out = words[k * tile : k * tile + n_words]
             try:
-                decode(blobs, codec, out, flip=layout.flip, shuffle=layout.shuffle, tile=tile)
+                decode(
+                    blobs, sizes, codec, out,
+                    flip=layout.flip, shuffle=layout.shuffle, tile=tile,
+                )  # fmt: skip
             except CodecError as error:
                 raise self.tile_error(number, field, first + error.tile, error) from error
 

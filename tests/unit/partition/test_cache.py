@@ -12,9 +12,10 @@ import pytest
 from dvo.errors import CorruptTableError, StorageError
 from dvo.partition import open_files as module
 from dvo.partition.bounds import Cone
-from dvo.partition.cache import PieceRun, TileCache
+from dvo.partition.cache import TileCache
 from dvo.partition.compact import resort
 from dvo.partition.store import Store
+from dvo.partition.tile_block import PieceRun
 from dvo.tables.fits import Field, TableHDU, write_fits
 from dvo.tables.measure import MEASURE
 from dvo.tables.schema import Column
@@ -56,8 +57,9 @@ def test_what_is_kept_is_no_more_than_allowed(tmp_path, values):
     """One tile of a long read must not hold the whole of it in memory."""
     cache = open_cache(tmp_path, 3)
     cache.rows("table", ["x"], 0, N_ROWS)
+    arrays = [block.values for block in cache._tiles.values()]
     held = {id(v.base if v.base is not None else v): v.base if v.base is not None else v
-            for v in cache._tiles.values()}  # fmt: skip
+            for v in arrays}  # fmt: skip
     assert 0 < sum(v.nbytes for v in held.values()) <= 3 * TILE * 8
     with pytest.raises(ValueError, match="read-only"):
         cache.rows("table", ["x"], 0, 10)["x"][0] = 1.0
@@ -149,7 +151,38 @@ def test_pieces_are_made_once_and_cut_to_the_rows(tmp_path, values, rng):
 def test_what_is_made_of_tiles_goes_with_them(tmp_path, values):
     cache = open_cache(tmp_path, 3)
     cache.pieces([PieceRun("table", 0, N_ROWS, {"x": pa.array})])
-    assert len(cache._made) <= len(cache._tiles) <= 3
+    assert len(cache._blocks) == len(cache._tiles) == 3
+    assert all(block.made is not None for block in cache._blocks)
+    cache.close()
+
+
+@pytest.mark.parametrize("budget", [40, 1000, 4000])
+def test_tiles_that_are_read_together_go_together(tmp_path, values, rng, budget):
+    """Whatever was asked for before: no tile is in two blocks, none is counted twice."""
+    cache = open_cache(tmp_path, budget)
+    for _ in range(200):
+        start, stop = np.sort(rng.integers(0, N_ROWS + 1, 2)).tolist()
+        if rng.random() < 0.5:
+            stop = min(stop, start + 2 * TILE)
+        if rng.random() < 0.5:
+            found = cache.rows("table", ["x"], start, stop)["x"]
+        else:
+            (pieces,) = cache.pieces([PieceRun("table", start, stop, {"x": pa.array})])
+            found = np.concatenate([values[:0], *(p.to_numpy() for p in pieces["x"])])
+        np.testing.assert_array_equal(found, values[start:stop])
+        if rng.random() < 0.05:  # as if there were no room
+            cache._forget(next(iter(cache._blocks)))
+        tiles = [t for b in cache._blocks for t in range(b.first, b.stop)]
+        assert sorted(tiles) == sorted(t for _, _, t in cache._tiles)
+        assert set(cache._tiles.values()) == set(cache._blocks)
+        assert cache._n_bytes == sum(b.values.nbytes for b in cache._blocks) <= N_ROWS * 8
+    cache.close()
+
+
+def test_a_long_read_makes_few_blocks(tmp_path, values):
+    cache = open_cache(tmp_path, 1000)
+    cache.rows("table", ["x"], 0, N_ROWS)
+    assert len(cache._blocks) == 2  # of the 15 tiles that one may have
     cache.close()
 
 
@@ -161,7 +194,7 @@ def test_what_is_used_again_and_again_stays(tmp_path, values):
     for k in range(1, N_ROWS // TILE):
         cache.pieces([first])
         cache.pieces([PieceRun("table", k * TILE, (k + 1) * TILE, {"x": pa.array})])
-        assert ("table", "x", 0) in cache._made
+        assert cache._tiles["table", "x", 0].made is not None
     cache.close()
 
 

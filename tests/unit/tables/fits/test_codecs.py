@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from dvo.tables.fits import codecs, kernels
+from dvo.tables.fits import codecs, gunzip, kernels
 from dvo.tables.fits.codecs import CodecError, decode, encode
 from dvo.tables.schema import Codec
 from tests.unit.tables.fits import rice_reference
@@ -36,7 +36,7 @@ def test_words_come_back(rng, size, codec, level):
             tiles = encode(values, codec, level=level, **options)
             assert len(tiles) == -(-len(values) // (tile or len(values)))
             out = np.empty_like(values)
-            decode(tiles, codec, out, **options)
+            decode(b"".join(tiles), list(map(len, tiles)), codec, out, **options)
             np.testing.assert_array_equal(out, values)
 
 
@@ -85,9 +85,40 @@ def test_damage_is_noticed(rng):
         (tile,) = encode(values, codec)
         for bad in (b"", tile[:3], tile[: len(tile) // 2], b"\xff" * 50, tile[: len(tile) - 9]):
             with pytest.raises(CodecError):
-                decode([bad], codec, out)
+                decode(bad, [len(bad)], codec, out)
     with pytest.raises(CodecError, match="8 bytes"):
-        decode([tile], Codec.RICE_1, np.empty(5, "u8"))
+        decode(tile, [len(tile)], Codec.RICE_1, np.empty(5, "u8"))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("codec", list(Codec))
+def test_the_damaged_one_of_many_tiles_is_named(rng, monkeypatch, at_once, codec):
+    monkeypatch.setattr(gunzip, "is_there", gunzip.is_there and at_once)
+    values = rng.integers(0, 1000, 950).astype("u4")
+    tiles, out = encode(values, codec, tile=100), np.empty_like(values)
+    decode(b"".join(tiles), [len(t) for t in tiles], codec, out, tile=100)
+    np.testing.assert_array_equal(out, values)
+    for bad in (0, 4, 9):
+        other = [t[: len(t) // 2] if k == bad else t for k, t in enumerate(tiles)]
+        with pytest.raises(CodecError) as caught:
+            decode(b"".join(other), [len(t) for t in other], codec, out, tile=100)
+        assert caught.value.tile == bad
+    # One row less, or more, than the last tile has; a Rice stream may have padding behind it.
+    for n in () if codec is Codec.RICE_1 else (949, 951):
+        with pytest.raises(CodecError) as caught:
+            decode(b"".join(tiles), [len(t) for t in tiles], codec, np.empty(n, "u4"), tile=100)
+        assert caught.value.tile == 9
+
+
+@pytest.mark.skipif(not gunzip.is_there, reason="the package deflate is not installed")
+def test_tiles_stay_inside_their_arrays():
+    data = np.frombuffer(gzip.compress(bytes(100)) * 2, "u1")
+    n = len(data) // 2
+    assert gunzip.gunzip(data, [n, n], np.ones(200, "u1"), 100) == -1
+    for sizes, n_out, step in (([n, n + 1], 200, 100), ([n, n], 201, 100), ([n, n], 99, 100),
+                               ([n, -n], 200, 100), ([], 0, 100)):  # fmt: skip
+        with pytest.raises(ValueError, match="tiles do not go"):
+            gunzip.gunzip(data, sizes, np.ones(n_out, "u1"), step)
 
 
 @pytest.mark.parametrize("wanted", [1, 99, 101, 10_000])
@@ -111,7 +142,7 @@ def test_the_standard_library_is_enough(monkeypatch, rng, absent):
     for tiles in (fast, slow):
         for tile, codec in zip(tiles, (Codec.GZIP_2, Codec.GZIP_1), strict=True):
             out = np.empty_like(values)
-            decode([tile], codec, out)
+            decode(tile, [len(tile)], codec, out)
             np.testing.assert_array_equal(out, values)
             with pytest.raises(CodecError):
                 codecs.inflate(tile[:-12], values.nbytes)
