@@ -50,6 +50,7 @@ _COMMANDS = {
     "split": "dvo.cli.split",
     "tag": "dvo.cli.tag",
     "vacuum": "dvo.cli.vacuum",
+    "variability": "dvo.cli.variability",
 }
 
 _PROGRAMS = ("addstar", "dvomerge", "relphot", "ipp-sim")
