@@ -12,15 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dvo.database.arrow import OutputColumn, to_arrow
+from dvo.database.brightness import BrightnessQueries
 from dvo.database.changes import diff_table, table_name
 from dvo.database.fields import resolve
 from dvo.database.given_table import as_given
-from dvo.database.lightcurve import read_lightcurve
 from dvo.database.match import MatchRule, collect, find_matches
 from dvo.database.match_sides import ObjectSide, Side, TableSide
 from dvo.database.quantities import area_of, cone_of, mjd_of, number_in
 from dvo.database.rows import image_values, read_region, values_in
-from dvo.database.variability import VariabilityChoice, variability_tables
 from dvo.errors import QueryError
 from dvo.partition.bounds import Box
 from dvo.partition.history import SnapshotDiff, diff, diff_rows
@@ -53,7 +52,7 @@ _MJD_1970 = 40587.0
 _MATCH_COLUMNS = ("cat_id", "obj_id", "ext_id", "ra", "dec")
 
 
-class Database:
+class Database(BrightnessQueries):
     """A snapshot of a database, open for reading.
 
     Parameters
@@ -263,113 +262,6 @@ class Database:
         area = cone_of(ra, dec, radius_arcsec, least_arcsec=0.0)
         request = resolve(self.view.photcodes, IMAGE, columns, (area.ra, area.dec))
         return to_arrow(request.outputs, image_values(self.view, request, area))
-
-    def lightcurve(
-        self,
-        ra: Place,
-        dec: Angle | None = None,
-        radius_arcsec: Angle | None = None,
-        *,
-        columns: Sequence[str] | None = None,
-    ) -> pa.Table:
-        """Measures of the object nearest to a position, in order of time.
-
-        Parameters
-        ----------
-        ra, dec : float or Quantity
-            Position, ICRS [deg], or a SkyCoord, and then the radius.
-        radius_arcsec : float or Quantity, optional
-            How far the object may be [arcsec]; 1 if not given.
-        columns : sequence of str, optional
-            Columns and magnitude words of Measure; None for times (MJD), names of
-            photcodes, calibrated magnitudes, positions, flags and what identifies them.
-
-        Returns
-        -------
-        pyarrow.Table
-            The measures; empty if there is no object. The metadata of its schema say
-            which object it is: cat_id, obj_id, ext_id, obj_ra and obj_dec [deg], and its
-            distance from the position [arcsec].
-        """
-        area = cone_of(ra, dec, radius_arcsec, least_arcsec=1.0)
-        return read_lightcurve(self.view, area, columns)
-
-    def variability(
-        self,
-        *,
-        area: SkyArea | None = None,
-        filters: Sequence[str] | None = None,
-        kind: str = "psf",
-        least_measures: int = 5,
-        window_s: float = 1800.0,
-        with_masked: bool = True,
-    ) -> pa.Table:
-        """Indices of variability of objects, of each filter and of all together.
-
-        Parameters
-        ----------
-        area : Area or tuple, optional
-            Only objects in a `dvo.Cone` or `dvo.Box`, or in the circle (SkyCoord, radius) or
-            (ra, dec, radius), the radius in arcseconds or a Quantity.
-        filters : sequence of str, optional
-            Average filters, such as ``["g", "r"]``; None for all.
-        kind : {'psf', 'ap', 'kron'}
-            Which magnitudes, all with the offset and flat field of their image.
-        least_measures : int
-            Measures that a filter needs; an object comes out if one filter has them.
-        window_s : float
-            Measures no further apart in time are pairs of Stetson's J [s].
-        with_masked : bool
-            Whether outliers that relphot masked count.
-
-        Returns
-        -------
-        pyarrow.Table
-            Ids and position of each object; ``n``, ``chi2`` (reduced), ``stetson_j`` and
-            ``inv_eta`` of all filters; and the same with ``mean``, ``amplitude``,
-            ``amplitude_90`` and ``amplitude_80`` [mag] of each, as ``g:chi2``. Null where a
-            filter has too few measures.
-
-        Raises
-        ------
-        PhotcodeError
-            If there is no such filter.
-        QueryError
-            If an option is out of range.
-
-        Examples
-        --------
-        >>> with dvo.open("sky") as db:  # doctest: +SKIP
-        ...     stars = db.variability(filters=["g", "r"]).sort_by([("stetson_j", "descending")])
-        """
-        return pa.concat_tables(
-            self.variability_tables(
-                area=area, filters=filters, kind=kind, least_measures=least_measures,
-                window_s=window_s, with_masked=with_masked,
-            )
-        )  # fmt: skip
-
-    def variability_tables(
-        self, *, area: SkyArea | None = None, filters: Sequence[str] | None = None, **options: Any
-    ) -> Iterator[pa.Table]:
-        """Make indices of variability as `variability` does, in pieces that fit into memory.
-
-        Parameters
-        ----------
-        area : Area or tuple, optional
-            Only objects in it.
-        filters : sequence of str, optional
-            Average filters; None for all.
-        **options
-            As for `variability`.
-
-        Yields
-        ------
-        pyarrow.Table
-            Objects that lie together on the sky.
-        """
-        choice = VariabilityChoice(None if filters is None else tuple(filters), **options)
-        yield from variability_tables(self.view, area_of(area), choice)
 
     def match(
         self,
