@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.magnitudes import ZERO_POINT, nominal_zero_point
+from dvo.tables.magnitudes import ZERO_POINT, nominal_zero_points
 from dvo.tables.photcode import PhotClass, PhotcodeTable
 from dvo.tables.photsource import PhotSource, source_of
 
@@ -24,8 +24,6 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
-
-_CODES = 65536
 
 STORED_MAGS = {
     "psf": ("mag", "mag_err", "m_cal"),
@@ -106,11 +104,5 @@ def nominal_shift(measure: ColumnTable, codes: PhotcodeTable) -> Array:
     ndarray of float64
         ``C - K (airmass - 1) - 25`` [mag], 0 for REF; NaN if the photcode is not known.
     """
-    zero, slope = np.full(_CODES, np.nan), np.zeros(_CODES)
-    for photcode in codes:
-        zero[photcode.code] = nominal_zero_point(photcode, 1.0)
-        if photcode.kind is not PhotClass.REF:
-            slope[photcode.code] = photcode.airmass_slope
-    code = measure["photcode"]
-    over = np.nan_to_num(measure["airmass"].astype(np.float64) - 1.0)
-    return np.asarray(zero[code] - slope[code] * over - ZERO_POINT)
+    zero = nominal_zero_points(codes, measure["photcode"], measure["airmass"])
+    return np.asarray(zero - ZERO_POINT)

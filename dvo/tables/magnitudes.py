@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.tables.photcode import PhotClass, Photcode
+from dvo.tables.photcode import PhotClass, Photcode, PhotcodeTable
 
 __all__ = [
     "ZERO_POINT",
@@ -25,9 +25,12 @@ __all__ = [
     "image_offset",
     "instrumental",
     "nominal_zero_point",
+    "nominal_zero_points",
 ]
 
 Array = NDArray[Any]
+
+_CODES = 65536
 
 ZERO_POINT = 25.0
 """ZP0: the zero point that stored DEP magnitudes carry [mag]."""
@@ -54,6 +57,32 @@ def nominal_zero_point(photcode: Photcode, airmass: float) -> float:
         return ZERO_POINT
     over = 0.0 if np.isnan(airmass) else airmass - 1.0
     return photcode.zero_point - photcode.airmass_slope * over
+
+
+def nominal_zero_points(codes: PhotcodeTable, code: Array, airmass: Array) -> Array:
+    """Zero points that photcodes have at airmasses, see `nominal_zero_point`.
+
+    Parameters
+    ----------
+    codes : PhotcodeTable
+        The photcodes.
+    code : ndarray of uint16, shape (n,)
+        Their numbers.
+    airmass : ndarray, shape (n,)
+        Airmasses; NaN counts as 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        ``C - K (airmass - 1)`` [mag], `ZERO_POINT` for REF; NaN if the photcode is not known.
+    """
+    zero, slope = np.full(_CODES, np.nan), np.zeros(_CODES)
+    for photcode in codes:
+        zero[photcode.code] = nominal_zero_point(photcode, 1.0)
+        if photcode.kind is not PhotClass.REF:
+            slope[photcode.code] = photcode.airmass_slope
+    over = np.nan_to_num(airmass.astype(np.float64) - 1.0)
+    return np.asarray(zero[code] - slope[code] * over)
 
 
 def image_offset(photcode: Photcode, zero_point: float, airmass: float = 1.0) -> float:

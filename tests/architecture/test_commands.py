@@ -15,6 +15,7 @@ HEAVY = {"astropy", "fitsio", "healpy", "matplotlib", "numba", "numpy", "pandas"
 PROGRAMS = {
     "dvo": "dvo.cli.main",
     "addstar": "dvo.cli.addstar",
+    "setphot": "dvo.cli.setphot",
     "ipp-sim": "ipp_pipeline.cli",
 }
 PRESENT = {name: module for name, module in PROGRAMS.items() if module in MODULES}

@@ -26,7 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.relphot import RelphotOptions, relphot
+from dvo.calib.photometry.setphot import setphot
 from dvo.errors import StorageError
 from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.detections import ImageMeta, InputImage
@@ -166,6 +168,15 @@ def run_relphot(catdir: Path) -> None:
         relphot(store, RelphotOptions(("g", "r")))
 
 
+def run_setphot(catdir: Path) -> None:
+    """Zero points and a flat field: overlays, patches, and tables without regions."""
+    points = {"image_id": np.array([1, 2]), "mcal": np.array([0.1, -0.2])}
+    flat = {"photcode": np.array(["SYNTH.g.C00"]), "x": np.array([0]), "y": np.array([0]),
+            "dx": np.array([10]), "dy": np.array([10]), "offset": np.array([0.01])}  # fmt: skip
+    with Store(catdir, writable=True) as store:
+        setphot(store, GivenColumns("points", points), GivenColumns("flats", flat))
+
+
 def run_missing(catdir: Path) -> None:
     """Two commits of an image each."""
     with Store(catdir, writable=True) as store:
@@ -196,6 +207,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "split": run_split,
     "relevel": run_relevel,
     "relphot": run_relphot,
+    "setphot": run_setphot,
     **RESHAPE,
 }
 

@@ -29,6 +29,7 @@ TURNS = [
     ("satellites", "eio"),
     ("missing", "kill"),
     ("relphot", "kill"),
+    ("setphot", "kill"),
     *((name, mode) for name in ("split", "relevel") for mode in ("kill", "eio")),
     *((name, "kill") for name in RESHAPE),
 ]

@@ -24,7 +24,12 @@ __all__ = ["write_images", "write_regions"]
 Bool = NDArray[np.bool_]
 
 
-def write_images(change: Transaction, images: PhotImages, points: ZeroPoints) -> None:
+def write_images(
+    change: Transaction,
+    images: PhotImages,
+    points: ZeroPoints,
+    map_id: NDArray[np.uint32] | None = None,
+) -> None:
     """Write zero points into the Image table.
 
     Parameters
@@ -35,10 +40,15 @@ def write_images(change: Transaction, images: PhotImages, points: ZeroPoints) ->
         The images.
     points : ZeroPoints
         New values of all rows of the table.
+    map_id : ndarray of uint32, shape (n_images,), optional
+        The flat field of each, 0 if none, where flat fields have changed.
     """
-    columns = {"mcal_psf": points.offset, "mcal_aper": points.aperture, "dmcal": points.error,
-               "n_fit_photom": points.n_fit, "flags": points.flags,
-               "ubercal_dist": points.distance}  # fmt: skip
+    columns: dict[str, NDArray[np.generic]] = {
+        "mcal_psf": points.offset, "mcal_aper": points.aperture, "dmcal": points.error,
+        "n_fit_photom": points.n_fit, "flags": points.flags, "ubercal_dist": points.distance,
+    }  # fmt: skip
+    if map_id is not None:
+        columns["photom_map_id"] = map_id
     table = ColumnTable(IMAGE, columns, len(images))
     change.overlay_rows(table, [ALL_SKY], np.array([0, len(images)]), images.is_wanted)
 

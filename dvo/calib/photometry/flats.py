@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +183,7 @@ class FlatFields:
         Parameters
         ----------
         new : FlatFields
-            What is added, under new numbers.
+            What is added; under new numbers, but for those that take the place of another.
 
         Returns
         -------
@@ -200,20 +201,19 @@ class FlatFields:
             columns = (table[n].tolist() for n in ("photcode", "tstart", "tstop"))
             return list(zip(*columns, strict=True))
 
-        taken = set(keys(more))
-        stays = np.array([key not in taken for key in keys(old)], np.bool_)
-        up = np.int32(old["id"].max(initial=0))
-        shifted = {n: more[n] + up if n == "id" else more[n] for n in FLAT_CORRECTION_IMAGE.names}
-        cells = {n: new.cells[n] + up if n == "id" else new.cells[n]
-                 for n in FLAT_CORRECTION.names}  # fmt: skip
-        kept = old.take(stays)
+        # One that takes the place of another takes its number: setting again changes nothing.
+        known = dict(zip(keys(old), old["id"].tolist(), strict=True))
+        unused = count(int(old["id"].max(initial=0)) + 1)
+        number = {i: known.get(key) or next(unused)
+                  for i, key in zip(more["id"].tolist(), keys(more), strict=True)}  # fmt: skip
+        stays = ~np.isin(old["id"], list(number.values()))
+        is_kept = np.isin(self.cells["id"], old["id"][stays])
         return FlatFields(
-            ColumnTable.concatenate(FLAT_CORRECTION_IMAGE, [
-                kept, ColumnTable(FLAT_CORRECTION_IMAGE, shifted, len(more))]),
-            ColumnTable.concatenate(FLAT_CORRECTION, [
-                self.cells.take(np.isin(self.cells["id"], kept["id"])),
-                ColumnTable(FLAT_CORRECTION, cells, len(new.cells))]),
-        )  # fmt: skip
+            ColumnTable.concatenate(old.schema, [old.take(stays), _renumbered(more, number)]),
+            ColumnTable.concatenate(
+                self.cells.schema, [self.cells.take(is_kept), _renumbered(new.cells, number)]
+            ),
+        )
 
     def rows(self, photcode: NDArray[np.uint16], time: I64) -> I64:
         """Find the correction that holds for a photcode at a time.
@@ -300,6 +300,13 @@ class FlatFields:
         """
         change.put_global(self.corrections, "FlatCorrectionImages", replace_all=True)
         change.put_global(self.cells, "FlatCorrectionCells", replace_all=True)
+
+
+def _renumbered(table: ColumnTable, number: dict[int, int]) -> ColumnTable:
+    """A table with other numbers of corrections."""
+    columns = {n: table[n] for n in table.schema.names}
+    columns["id"] = np.array([number[i] for i in table["id"].tolist()], np.int32)
+    return ColumnTable(table.schema, columns, len(table))
 
 
 def _key(photcode: NDArray[np.integer], time: NDArray[np.integer]) -> I64:

@@ -10,10 +10,11 @@ from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
 from dvo.calib.joint import JointResult
+from dvo.calib.photometry.given_points import GivenPoints
 from dvo.calib.photometry.images import PhotImages
 from dvo.tables.flags import ImageFlag
 
-__all__ = ["ZeroPoints", "ubercal_distance"]
+__all__ = ["UNKNOWN_DISTANCE", "ZeroPoints", "ubercal_distance"]
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
@@ -24,6 +25,13 @@ _STILL = 1e-6
 
 UNKNOWN_DISTANCE = 1000
 """ubercal_dist of an image that no star connects with one of ubercal."""
+
+_UBERCAL = np.uint32(ImageFlag.PHOTOM_UBERCAL)
+_OF_SOLVES = np.uint32(
+    ImageFlag.PHOTOM_FEW | ImageFlag.PHOTOM_POOR | ImageFlag.IMAGE_PHOTCAL
+    | ImageFlag.MOSAIC_PHOTCAL | ImageFlag.TGROUP_PHOTCAL
+)  # fmt: skip
+"""Flags that say how an image came by its zero point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +57,49 @@ class ZeroPoints:
     n_fit: U32
     flags: U32
     distance: I32
+
+    @classmethod
+    def as_they_are(cls, images: PhotImages) -> ZeroPoints:
+        """Take those that the images have.
+
+        Parameters
+        ----------
+        images : PhotImages
+            The images.
+
+        Returns
+        -------
+        ZeroPoints
+            Copies of what Image has.
+        """
+        names = ("mcal_psf", "mcal_aper", "dmcal", "n_fit_photom", "flags", "ubercal_dist")
+        return cls(*(images.table[name].copy() for name in names))
+
+    def with_given(self, given: GivenPoints) -> ZeroPoints:
+        """Give some images zero points that came from elsewhere.
+
+        Parameters
+        ----------
+        given : GivenPoints
+            Which, and what; images that are not marked are no longer of ubercal.
+
+        Returns
+        -------
+        ZeroPoints
+            Those with IMAGE_PHOTCAL, without measures in a fit, and with unknown distance from
+            ubercal, or 0.
+        """
+        rows = given.images
+        found = {n: getattr(self, n).copy() for n in ("offset", "aperture", "error", "n_fit",
+                                                      "flags", "distance")}  # fmt: skip
+        for name in ("offset", "aperture", "error"):
+            found[name][rows] = getattr(given, name)
+        found["n_fit"][rows] = 0
+        found["flags"][rows] &= ~(_OF_SOLVES | _UBERCAL)
+        found["flags"][rows] |= np.where(given.is_ubercal, _UBERCAL, np.uint32(0))
+        found["flags"][rows] |= np.uint32(ImageFlag.IMAGE_PHOTCAL)
+        found["distance"][rows] = np.where(given.is_ubercal, 0, UNKNOWN_DISTANCE)
+        return ZeroPoints(**found)
 
     @classmethod
     def of(cls, images: PhotImages, result: JointResult, *, least_measures: int,
@@ -81,9 +132,7 @@ class ZeroPoints:
         error = np.where(solved, result.error, table["dmcal"])
         new = images.is_wanted & ~images.is_frozen
         flags = table["flags"].copy()
-        reset = ImageFlag.PHOTOM_FEW | ImageFlag.PHOTOM_POOR | ImageFlag.IMAGE_PHOTCAL
-        reset |= ImageFlag.MOSAIC_PHOTCAL | ImageFlag.TGROUP_PHOTCAL
-        flags[new] &= ~np.uint32(reset)
+        flags[new] &= ~_OF_SOLVES
         flags[solved] |= np.uint32(ImageFlag.IMAGE_PHOTCAL)
         flags[new & (result.n_measures < least_measures)] |= np.uint32(ImageFlag.PHOTOM_FEW)
         if solved.any():
