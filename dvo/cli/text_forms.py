@@ -14,7 +14,9 @@ _DECIMALS = {("double", "deg"): 8, ("double", "d"): 6, ("double", "arcsec"): 4, 
 
 
 def write_table(table: pa.Table, heading: Sequence[str], file: Any) -> None:
-    """Write columns under their names and units, right-aligned; ``-`` for null.
+    """Write columns under their names and units; ``-`` for null.
+
+    Numbers are right-aligned and texts left-aligned.
 
     Parameters
     ----------
@@ -32,9 +34,18 @@ def write_table(table: pa.Table, heading: Sequence[str], file: Any) -> None:
     lines = [names, *([[f"[{u}]" if u else "" for u in units]] if any(units) else [])]
     lines += [list(row) for row in zip(*columns, strict=True)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(names))]
+    is_text = [_is_text(f.type) for f in table.schema]
     for line in lines:
-        text = "  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-        file.write(text.encode() + b"\n")
+        cells = [
+            cell.ljust(w) if left else cell.rjust(w)
+            for cell, w, left in zip(line, widths, is_text, strict=True)
+        ]
+        file.write("  ".join(cells).rstrip().encode() + b"\n")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _cells(column: pa.ChunkedArray[Any], unit: str) -> list[str]:

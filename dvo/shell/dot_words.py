@@ -24,6 +24,7 @@ from dvo.shell.language_words import QuitError
 from dvo.shell.picture_words import PICTURES, picture_path, show_figure
 from dvo.shell.settings import ENGINES, FORMS
 from dvo.shell.sky_selection import box_about
+from dvo.shell.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -125,7 +126,8 @@ def _schema(call: Call) -> None:
     sources = sources_of(call.shell.database.photcodes)
     source = sources.get(part.text.lower())
     if source is None:
-        raise call.error(f"no table {part.text!r}; there are {', '.join(sources)}", part)
+        hint = did_you_mean(part.text, sources) or f"; there are {', '.join(sources)}"
+        raise call.error(f"no table {part.text!r}{hint}", part)
     rows = [
         {"column": c.name, "type": str(c.numpy_dtype), "unit": c.unit, "meaning": c.meaning}
         for c in source.columns.values()
@@ -258,8 +260,8 @@ def _density_figure(ra: Array, dec: Array) -> Figure:
 
 def _help(call: Call) -> None:
     known = call.shell.interpreter.dots
-    lines = [f"  {w.name} {w.usage}".ljust(44) + w.summary for w in known.values()]
-    call.shell.screen.say("\n".join([*lines, "  help".ljust(44) + "the words of DVO"]))
+    lines = [f"  {w.name} {w.usage}".ljust(51) + w.summary for w in known.values()]
+    call.shell.screen.say("\n".join([*lines, "  help".ljust(51) + "the words of DVO"]))
 
 
 def _quit(call: Call) -> None:

@@ -119,3 +119,15 @@ def test_tables_for_people_have_digits_that_mean_something():
         "12.30000000  15.1235       1  57000.123457",
         "          -   9.0000       -      5.000000",
     ]
+
+
+def test_texts_are_left_aligned_and_numbers_right_aligned():
+    table = pa.table({"plan": ["read", "  measure: mag", None], "n": [1, 200, None]})
+    file = io.BytesIO()
+    text_forms.write_table(table, [], file)
+    assert file.getvalue().decode().splitlines() == [
+        "plan              n",
+        "read              1",
+        "  measure: mag  200",
+        "-                 -",
+    ]
