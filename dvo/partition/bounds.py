@@ -94,7 +94,10 @@ class Cone:
             raise QueryError(f"declination {self.dec} is not within -90..90 degrees")
         if not 0.0 <= self.radius_deg <= 180.0:
             arcsec = f"{self.radius_deg * 3600.0:.12g}"
-            raise QueryError(f"radius {arcsec} arcsec is not within 0..648000 (180 degrees)")
+            raise QueryError(
+                f"radius {arcsec} arcsec is not within 0..648000 (it is "
+                f"{self.radius_deg:.12g} degrees, and 0 to 180 are possible)"
+            )
         if not np.isfinite(self.ra):
             raise QueryError(f"right ascension {self.ra} is not a number")
         object.__setattr__(self, "ra", float(self.ra) % 360.0)

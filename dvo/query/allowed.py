@@ -75,6 +75,11 @@ def assert_allowed(query: exp.Query) -> None:
         if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc):
             if node.name.upper() not in KNOWN | {DISTANCE}:
                 raise QueryError(_unknown_function(node.name))
+        elif isinstance(node, exp.Placeholder):
+            raise QueryError(
+                f"query: ':{node.name}' is not possible here; a magnitude word stands in double "
+                'quotes, such as "mag:rel"'
+            )
         elif not isinstance(node, _ALLOWED) and not _is_known_function(node):
             raise QueryError(f"query: {type(node).key.upper()} is not possible here")
         for name, value in node.args.items():

@@ -149,6 +149,11 @@ def circle_of(node: exp.Expr) -> Circle | None:
         return None
     given = _arguments(node, 2, 3)
     if len(given) == 2:
+        if as_number(given[0]) is not None:
+            raise QueryError(
+                f"query: {node.sql()}: write CIRCLE(ra, dec, radius) or CIRCLE(POINT(ra, dec), "
+                "radius), all in degrees"
+            )
         return Circle(point_of(given[0]), given[1])
     return Circle(Point(given[0], given[1]), given[2])
 

@@ -197,7 +197,9 @@ def _resolve_table(table: exp.Table, alias: str, sources: Mapping[str, Source]) 
     if name not in sources:
         near = difflib.get_close_matches(name, sources, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sources)}"
-        raise QueryError(f"query: no table {table.sql()!r}; {hint}")
+        if schema == UPLOAD and not near:
+            hint = f"give one with --upload {table.name}=FILE, in Python uploads={{...}}"
+        raise QueryError(f"query: no table {name!r}; {hint}")
     table.set("db", None)
     table.set("this", exp.to_identifier(name.replace(".", "__")))
     if not table.alias:
@@ -242,7 +244,8 @@ def _column_error(query: exp.Query, sources: Mapping[str, Source]) -> QueryError
                 choice = " or ".join(f"{a}.{column.name}" for a in holders)
                 return QueryError(f"query: column {column.name!r} is ambiguous: write {choice}")
             if not holders and not _same(column.name, inner):
-                return _unknown(column, {n for a in among for n in known.get(a, ())} | inner)
+                names = {n for a in among for n in known.get(a, ())} | inner
+                return _unknown(column, names, sources)
     return QueryError("query: a column cannot be found; give each the name of its table")
 
 
@@ -258,7 +261,20 @@ def _unknown_table(column: exp.Column, aliases: set[str]) -> QueryError:
     )
 
 
-def _unknown(column: exp.Column, names: set[str]) -> UnknownColumnError:
-    near = difflib.get_close_matches(column.name.lower(), sorted(names), 3)
+def _unknown(
+    column: exp.Column, names: set[str], sources: Mapping[str, Source]
+) -> UnknownColumnError:
+    """Make the error of a column that the tables of a query lack: say where it would be."""
+    wanted = column.name.lower()
+    holders = [name for name, source in sources.items() if _same(wanted, source.columns)]
+    near = difflib.get_close_matches(wanted, sorted(names), 3)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return UnknownColumnError(f"query: no column {column.sql()!r}{hint}")
+    if holders:
+        hint = f"; it is a column of {', '.join(holders)}"
+    elif ":" in wanted:
+        hint = (
+            "; it is no magnitude word of these tables (photcode, then source, level, class and "
+            'option behind colons, such as "g:err" on objects or "mag:rel" on measures)'
+        )
+    name = f"{column.table}.{column.name}" if column.table else column.name
+    return UnknownColumnError(f"query: no column {name!r}{hint}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from dvo.errors import NotACatdirError, StorageError
@@ -27,7 +28,9 @@ def absent(catdir: Path) -> NotACatdirError:
 
 
 def unreadable(catdir: Path, err: Exception) -> StorageError:
-    """Make the error of a manifest that SQLite cannot read."""
+    """Make the error of a manifest that SQLite cannot read, or that has been closed."""
+    if isinstance(err, sqlite3.ProgrammingError) and "closed" in str(err):
+        return StorageError(f"{catdir}: the database was closed; open it again")
     return StorageError(
         f"{catdir / MANIFEST}: cannot be read ({err}); try: dvo check {catdir} --rebuild"
     )

@@ -10,7 +10,7 @@ import pytest
 from astropy import units
 
 import dvo
-from dvo.errors import QueryError, UnknownColumnError, UnknownSnapshotError
+from dvo.errors import QueryError, StorageError, UnknownColumnError, UnknownSnapshotError
 from dvo.partition.bounds import Box, Cone
 from dvo.partition.compact import resort
 from dvo.partition.store import Store
@@ -238,3 +238,11 @@ def test_a_column_asked_for_twice_comes_once(catdir: Path) -> None:
     with dvo.open(catdir) as db:
         table = db.cone(10, 10, 10, columns=["ra", "RA", "dec", "ra", "g", "g"], table="average")
         assert table.column_names == ["ra", "dec", "g"]
+
+
+def test_a_closed_database_says_so_and_suggests_no_repair(catdir):
+    db = dvo.open(catdir)
+    db.close()
+    with pytest.raises(StorageError, match="was closed; open it again") as caught:
+        db.sql("SELECT COUNT(*) AS n FROM average")
+    assert "rebuild" not in str(caught.value)
