@@ -194,3 +194,94 @@ def set_command(catdir: Path, name: str, changes: tuple[str, ...], *, as_json: b
         click.echo(f"photcode {done.photcode.code} {done.photcode.name} is set{means}")
     else:
         click.echo(f"photcode {done.photcode.code} {name} is just so already")
+
+
+@photcode.command(name="fit")
+@_catdir
+@click.argument("name", metavar="FROM")
+@click.argument("reference", metavar="TO")
+@click.option("--color", "colour", required=True, metavar="C1-C2", help="Colour, such as g-r.")
+@click.option(
+    "--order", type=click.IntRange(1, 4), default=1, show_default=True, help="Colour terms."
+)
+@click.option(
+    "--color-offset", "offset", type=float, metavar="MAG",
+    help="Colour at which the terms vanish; the median of the stars if not given.",
+)  # fmt: skip
+@click.option("--mag", nargs=2, type=float, metavar="BRIGHT FAINT", help="Mean magnitudes.")
+@click.option("--colors", nargs=2, type=float, metavar="BLUE RED", help="Colours that count.")
+@click.option(
+    "--most-error", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True,
+    metavar="MAG", help="Greatest error of what is compared.",
+)  # fmt: skip
+@click.option(
+    "--region", nargs=4, type=float, metavar="RA0 RA1 DEC0 DEC1", help="Objects in a box [deg]."
+)
+@click.option("--time", nargs=2, type=float, metavar="FIRST LAST", help="Measures of a time [MJD].")
+@click.option("--apply", "apply_them", is_flag=True, help="Write the terms into the photcode.")
+@click.option("--json", "as_json", is_flag=True, help="Print the fit as JSON.")
+def fit_command(
+    catdir: Path,
+    name: str,
+    reference: str,
+    *,
+    colour: str,
+    order: int,
+    offset: float | None,
+    mag: tuple[float, float] | None,
+    colors: tuple[float, float] | None,
+    most_error: float,
+    region: tuple[float, float, float, float] | None,
+    time: tuple[float, float] | None,
+    apply_them: bool,
+    as_json: bool,
+) -> None:
+    """Fit the colour terms that bring magnitudes of FROM to the system of TO.
+
+    FROM is a detector and filter (DEP) and TO its average filter, or FROM an average filter and
+    TO a reference (REF). The difference of magnitudes is sum X_i (colour - dX)^i and a constant,
+    fitted robustly. With --apply the photcode FROM of CATDIR gets X_i, dX and the colour, in one
+    commit; the constant is a matter of zero points, and is only printed.
+
+    \b
+    Examples:
+      dvo photcode fit sky GPC1.g.XY01 g --color g-r
+      dvo photcode fit sky g SDSS.g --color g-r --order 2 --apply
+    """
+    import json  # noqa: PLC0415 - keeps `dvo --help` quick
+    import math  # noqa: PLC0415
+
+    from dvo.calib.photometry.colour_terms import (  # noqa: PLC0415
+        ColourFitOptions,
+        fit_colour_terms,
+    )
+    from dvo.cli.output import progress_line  # noqa: PLC0415
+    from dvo.mjd import MJD_1970  # noqa: PLC0415
+    from dvo.partition.bounds import Box  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
+
+    every = (-math.inf, math.inf)
+    first, last = ((day - MJD_1970) * 86400.0 for day in time or every)
+    options = ColourFitOptions(
+        colour, order, offset, most_error, mag or every, colors or every,
+        Box(*region) if region else None, (first, last), apply_them,
+    )  # fmt: skip
+    show = progress_line()
+    with Store(catdir, writable=apply_them, command="dvo photcode fit") as store:
+        found = fit_colour_terms(store, name, reference, options, progress=show)
+    show("")
+    if as_json:
+        click.echo(json.dumps(found.as_dict()))
+        return
+    blue, red = found.colour_range
+    click.echo(f"{found.reference} - {found.photcode} against {found.colour}, {blue:.2f} to "
+               f"{red:.2f}: {counted(found.n_points, 'magnitudes')}, "
+               f"{found.n_outliers} of them outliers")  # fmt: skip
+    click.echo(f"constant {found.offset:+.4f} +- {found.offset_error:.4f} mag at dX = "
+               f"{found.colour_offset:.3f}")  # fmt: skip
+    for i, (term, error) in enumerate(zip(found.terms, found.term_errors, strict=True), start=1):
+        click.echo(f"X{i} = {term:+.5f} +- {error:.5f}")
+    click.echo(f"scatter {1e3 * found.scatter:.1f} mmag, {1e3 * found.intrinsic:.1f} of it beyond "
+               "the stated errors")  # fmt: skip
+    if found.is_applied:
+        click.echo(f"photcode {found.photcode} of {catdir} has these terms now")

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dvo.calib.photometry.colour_terms import ColourFitOptions, fit_colour_terms
 from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.relphot import RelphotOptions, relphot
 from dvo.calib.photometry.setphot import setphot
@@ -177,6 +178,13 @@ def run_setphot(catdir: Path) -> None:
         setphot(store, GivenColumns("points", points), GivenColumns("flats", flat))
 
 
+def run_photcode_fit(catdir: Path) -> None:
+    """Colour terms: the photcode table alone."""
+    with Store(catdir, writable=True) as store:
+        options = ColourFitOptions("g-r", is_applied=True)
+        fit_colour_terms(store, "SYNTH.g.C00", "g", options)
+
+
 def run_missing(catdir: Path) -> None:
     """Two commits of an image each."""
     with Store(catdir, writable=True) as store:
@@ -208,6 +216,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "relevel": run_relevel,
     "relphot": run_relphot,
     "setphot": run_setphot,
+    "photcode_fit": run_photcode_fit,
     **RESHAPE,
 }
 
