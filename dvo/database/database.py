@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dvo.database.arrow import OutputColumn, to_arrow
@@ -221,6 +222,11 @@ class Database(BrightnessQueries):
         pyarrow.RecordBatch
             Rows of one region at a time.
         """
+        if where is not None and not isinstance(where, pc.Expression):
+            raise QueryError(
+                f"where is {where!r}; give an expression of pyarrow.compute, such as "
+                "pc.field('mag') < 20, or ask in SQL with db.sql"
+            )
         schema = PHOTCODE if table == "photcode" else self._schema(table)
         request = resolve(self.view.photcodes, schema, columns)
         is_global = schema.name in (IMAGE.name, PHOTCODE.name)

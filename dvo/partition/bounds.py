@@ -7,7 +7,7 @@ positions) it may touch, and exactly which positions lie in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,15 +73,25 @@ class Area(Protocol):
         ...
 
 
+def _in_degrees(value: Any, name: str) -> Any:
+    """Take a Quantity in degrees; plain numbers are in degrees as they are."""
+    if not hasattr(value, "to_value"):
+        return value
+    try:
+        return float(value.to_value("deg"))
+    except (TypeError, ValueError):
+        raise QueryError(f"{name} is {value}: that is no single angle; give degrees") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Cone:
     """A circle on the sky.
 
     Parameters
     ----------
-    ra, dec : float
+    ra, dec : float or Quantity
         Centre, ICRS [deg]; ra is brought to [0, 360).
-    radius_deg : float
+    radius_deg : float or Quantity
         Radius [deg], 0 to 180.
     """
 
@@ -90,6 +100,8 @@ class Cone:
     radius_deg: float
 
     def __post_init__(self) -> None:
+        for name in ("ra", "dec", "radius_deg"):
+            object.__setattr__(self, name, _in_degrees(getattr(self, name), name))
         if not -90.0 <= self.dec <= 90.0:
             raise QueryError(f"declination {self.dec} is not within -90..90 degrees")
         if not 0.0 <= self.radius_deg <= 180.0:
@@ -129,10 +141,10 @@ class Box:
 
     Parameters
     ----------
-    ra_min, ra_max : float
+    ra_min, ra_max : float or Quantity
         Right ascension [deg], brought to [0, 360]; ra_min above ra_max means across RA 0, and
         a range of 360 degrees or more is all of it.
-    dec_min, dec_max : float
+    dec_min, dec_max : float or Quantity
         Declination [deg].
     """
 
@@ -142,6 +154,8 @@ class Box:
     dec_max: float
 
     def __post_init__(self) -> None:
+        for name in ("ra_min", "ra_max", "dec_min", "dec_max"):
+            object.__setattr__(self, name, _in_degrees(getattr(self, name), name))
         if not -90.0 <= self.dec_min <= self.dec_max <= 90.0:
             raise QueryError(
                 f"box: declinations {self.dec_min}..{self.dec_max} are not a range in -90..90"

@@ -93,8 +93,10 @@ def read_keys(path: Path) -> KeyPair:
     Raises
     ------
     ConfigError
-        If anybody else may read the file, or it is no key pair.
+        If anybody else may read the file, or it is a public key or no key pair.
     """
+    if path.suffix == ".public":
+        raise ConfigError(f"{path}: is a public key; give the secret file beside it")
     text = _read_guarded(path, 0o077, "read by others; run: chmod 600")
     try:
         found = tomllib.loads(text)

@@ -100,6 +100,11 @@ def test_matches_of_places_quantities_and_units(db):
     )
 
 
+def test_areas_take_quantities():
+    assert dvo.Cone(1 * u.rad, 90 * u.arcmin, 36 * u.arcsec) == dvo.Cone(math.degrees(1), 1.5, 0.01)
+    assert dvo.Box(-1 * u.deg, 60 * u.arcmin, -90, 0 * u.rad) == dvo.Box(-1, 1, -90, 0)
+
+
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
@@ -117,6 +122,10 @@ def test_matches_of_places_quantities_and_units(db):
         (lambda db: db.box(1, 2, 3, 4 * u.m), "dec_max is 4.0 m"),
         (lambda db: list(db.scan(area="here")), "no area: 'here'"),
         (lambda db: list(db.scan(area=(1, 2))), "no area"),
+        (lambda db: list(db.scan(where="g < 20")), "where is 'g < 20'; give an expression"),
+        (lambda db: dvo.Cone(1, 2 * u.deg, 3 * u.s), "radius_deg is 3.0 s"),
+        (lambda db: dvo.Cone([1, 2] * u.deg, 2, 3), "ra is [1. 2.] deg"),
+        (lambda db: dvo.Box(1, 2, 3, 4 * u.mag), "dec_max is 4.0 mag"),
         (lambda db: db.match({"ra": [1] * u.m, "dec": [2] * u.deg}, 1), "'ra' is in m, which is"),
         (lambda db: db.match(([1], [2]), 1 * u.mag), "radius_arcsec is 1.0 mag"),
     ],

@@ -73,6 +73,8 @@ def test_files_that_are_no_keys(tmp_path):
             read_keys(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_keys(tmp_path / "nothing.secret")
+    with pytest.raises(ConfigError, match="is a public key; give the secret file"):
+        read_keys(tmp_path / "one.public")
 
 
 def zap(key: bytes = b"", mechanism: bytes = b"CURVE") -> list[bytes]:
