@@ -41,6 +41,12 @@ __all__ = ["main", "relphot"]
     show_default=True,
     help="Most rounds of weighing and solving.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write report.json, pictures and a page, index.html, that shows all of it.",
+)
 @click.option("--dry-run", is_flag=True, help="Solve and report; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def relphot(
@@ -50,6 +56,7 @@ def relphot(
     most_error: float,
     star_measures: int,
     rounds: int,
+    report: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -65,6 +72,7 @@ def relphot(
     Examples:
       relphot sky --filters g,r
       relphot sky --filters g --dry-run --json
+      relphot sky --filters g --dry-run --report zero_points
     """
     from dvo.calib.joint import JointOptions  # noqa: PLC0415 - keeps --help quick
     from dvo.calib.photometry.measures import StarLimits  # noqa: PLC0415
@@ -77,31 +85,32 @@ def relphot(
         StarLimits(most_error=most_error, least_measures=star_measures),
         JointOptions(most_rounds=rounds),
         dry_run=dry_run,
+        report=report,
     )
     show = progress_line()
     with Store(catdir, writable=not dry_run, command="relphot") as store:
-        report = calibrate(store, options, progress=show)
+        done = calibrate(store, options, progress=show)
     show("")
     if as_json:
-        click.echo(json.dumps(report.as_dict()))
+        click.echo(json.dumps(done.as_dict()))
         return
     would = "would get zero points" if dry_run else "have new zero points"
-    click.echo(f"{catdir}: {counted(report.n_images, 'images')} {would}, from "
-               f"{report.n_measures} measures of {counted(report.n_stars, 'stars')}")  # fmt: skip
+    click.echo(f"{catdir}: {counted(done.n_images, 'images')} {would}, from "
+               f"{done.n_measures} measures of {counted(done.n_stars, 'stars')}")  # fmt: skip
     click.echo(
-        f"{report.rounds} rounds{'' if report.is_converged else ', NOT converged'}; reduced "
-        f"chi-square {report.chi2_dof:.3f}; median error {1e3 * report.median_error:.2f} mmag"
+        f"{done.rounds} rounds{'' if done.is_converged else ', NOT converged'}; reduced "
+        f"chi-square {done.chi2_dof:.3f}; median error {1e3 * done.median_error:.2f} mmag"
     )
     for n, words in (
-        (report.n_frozen, "images keep the zero point of ubercal"),
-        (report.n_unsolved, "images share no star with another, and stay as they are"),
-        (report.n_few, "images have few stars (PHOTOM_FEW)"),
-        (report.n_poor, "images have a poor zero point (PHOTOM_POOR)"),
+        (done.n_frozen, "images keep the zero point of ubercal"),
+        (done.n_unsolved, "images share no star with another, and stay as they are"),
+        (done.n_few, "images have few stars (PHOTOM_FEW)"),
+        (done.n_poor, "images have a poor zero point (PHOTOM_POOR)"),
     ):
         if n:
             click.echo(f"note: {n} {words}")
-    if report.floating > 1:
-        n_sets = report.floating
+    if done.floating > 1:
+        n_sets = done.floating
         click.echo(f"note: {n_sets} sets of images share no star with each other; the mean offset "
                    "of each stays")  # fmt: skip
 

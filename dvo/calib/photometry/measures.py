@@ -20,13 +20,15 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotcodeTable
 from dvo.tables.ranks import photometric_error, photometric_masks
 
-__all__ = ["StarLimits", "star_batch"]
+__all__ = ["MEASURE_COLUMNS", "StarLimits", "is_good", "star_batch"]
 
 F64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-_COLUMNS = ("mag", "mag_err", "m_kron", "m_flat", "airmass", "photcode", "image_id", "time",
+MEASURE_COLUMNS = ("mag", "mag_err", "m_kron", "m_flat", "airmass", "photcode", "image_id", "time",
             "ave_ref", "psf_qf", "psf_qf_perfect", "phot_flags", "db_flags")  # fmt: skip
+"""What `is_good` and magnitudes are made of."""
+
 _PLACE = ("x_ccd", "y_ccd")
 
 
@@ -79,13 +81,13 @@ def star_batch(
         where the model has a flat field.
     """
     codes, n_secfilt = view.photcodes, view.n_secfilt
-    columns = (*_COLUMNS, *(_PLACE if model.has_cells else ()))
+    columns = (*MEASURE_COLUMNS, *(_PLACE if model.has_cells else ()))
     measure, runs = view.read_many(MEASURE, regions, columns, once=True)
     first = np.cumsum([0, *(view.catalog(r).n_average for r in regions)])[:-1]
     objects = np.repeat(first, np.diff(runs)) + measure["ave_ref"]
     image = images.rows_of(measure["image_id"])
     k = averaged_filters(measure, codes)
-    good = (image >= 0) & (k >= 0) & _is_good(measure, codes, limits)
+    good = (image >= 0) & (k >= 0) & is_good(measure, codes, limits)
     has_flat = model.flat_of_images()[image]
     if model.has_cells:
         good &= ~has_flat | (np.isfinite(measure["x_ccd"]) & np.isfinite(measure["y_ccd"]))
@@ -104,7 +106,23 @@ def star_batch(
     return StarBatch(edges, magnitude, error, *model.columns(image[rows], *place))
 
 
-def _is_good(measure: ColumnTable, codes: PhotcodeTable, limits: StarLimits) -> Bool:
+def is_good(measure: ColumnTable, codes: PhotcodeTable, limits: StarLimits) -> Bool:
+    """Tell which measures count for zero points, by themselves.
+
+    Parameters
+    ----------
+    measure : ColumnTable
+        The measures, with `MEASURE_COLUMNS`.
+    codes : PhotcodeTable
+        The photcodes, with the masks of poor and bad flags.
+    limits : StarLimits
+        The limits.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Whether magnitude, error, quality and flags are good; what is not known is.
+    """
     mag, error = measure["mag"], measure["mag_err"]
     good: Bool = np.isfinite(mag) & ~(error > limits.most_error)
     for name in ("psf_qf", "psf_qf_perfect"):

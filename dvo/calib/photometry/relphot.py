@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from dvo.calib.joint import JointOptions, JointResult, Round, solve_jointly
 from dvo.calib.photometry.apply import write_images, write_regions
 from dvo.calib.photometry.images import PhotImages, filters_by_name
 from dvo.calib.photometry.measures import StarLimits, star_batch
+from dvo.calib.photometry.residuals import image_points, tally_residuals
 from dvo.calib.photometry.spool import StarSpool
 from dvo.calib.photometry.terms import PhotModel, image_term
 from dvo.calib.photometry.zero_points import ZeroPoints
+from dvo.calib.report.page import check_report_folder, write_report
 from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
 from dvo.partition.view import View
@@ -43,6 +46,8 @@ class RelphotOptions:
         Error of a zero point above which an image is flagged PHOTOM_POOR [mag].
     dry_run : bool
         Whether nothing is written.
+    report : Path or None
+        Folder that gets a report with pictures; it costs one more reading of the measures.
     """
 
     filters: tuple[str, ...]
@@ -51,6 +56,7 @@ class RelphotOptions:
     least_measures: int = 10
     most_error: float = 0.075
     dry_run: bool = False
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,8 @@ def relphot(
         If a filter is not one of the database.
     """
     begun = time.monotonic()
+    if options.report is not None:
+        check_report_folder(options.report)
     say = progress or (lambda _: None)
     view = store.view()
     images = PhotImages.read(view, filters_by_name(view.photcodes, options.filters))
@@ -172,7 +180,13 @@ def relphot(
                 done += len(some)
                 say(f"{done} of {len(regions)} regions written")
             change.commit(n_means=n_means)
-    return _report(store, images, result, points, n_means, time.monotonic() - begun)
+    report = _report(store, images, result, points, n_means, time.monotonic() - begun)
+    if options.report is not None:
+        filters = filters_by_name(view.photcodes, options.filters)
+        tally = tally_residuals(view, filters, images, points, options.stars, progress=say)
+        write_report(options.report, "Zero points by relphot", report.as_dict(), tally,
+                     image_points(view, filters, images, points))  # fmt: skip
+    return report
 
 
 def _solve(

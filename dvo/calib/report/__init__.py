@@ -1,0 +1,1 @@
+"""Reports of calibrations: residuals added up in bins, pictures of them, and a page."""
