@@ -38,7 +38,7 @@ _TILES_AT_ONCE = 16
 _BLOCK_ROWS = 1 << 18
 """Rows of a block, at most: a long read has few of them, and one is soon read."""
 
-_LEAST_BLOCKS = 64
+_LEAST_BLOCKS = 16
 """Blocks, of columns of eight bytes, that there has to be room for."""
 
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -159,7 +159,9 @@ class TileCache:
         Returns
         -------
         list of dict of str to list
-            For each run and column what was made, the first and the last cut to the rows.
+            For each run and column what was made, cut to the rows: a piece for each 262,144
+            rows of the file, or as many tiles as go into them. So where pieces begin does
+            not depend on what was read before.
         """
         found = [self._made_of(run) for run in runs]
         missing = [k for k, pieces in enumerate(found) if pieces is None]
@@ -169,10 +171,10 @@ class TileCache:
             shapes[k] = self._files.shape(runs[k].path)
 
         run_jobs(look, missing, self.threads)
-        jobs = [(k, part) for k in missing
-                for part in self._parts(runs[k].tiles(shapes[k]), shapes[k])]  # fmt: skip
+        jobs = [(k, cell) for k in missing
+                for cell in _cells(runs[k].tiles(shapes[k]), shapes[k], _BLOCK_ROWS)]  # fmt: skip
         threads = self.threads if len(jobs) == 1 else 1  # those of the many are enough
-        made: dict[tuple[int, range], dict[str, list[Any]]] = {}
+        made: dict[tuple[int, range], dict[str, Any]] = {}
 
         def make(job: tuple[int, range]) -> None:
             made[job] = self._make(runs[job[0]], job[1], threads)
@@ -183,8 +185,8 @@ class TileCache:
         for job in jobs:
             pieces = found[job[0]]
             assert pieces is not None
-            for name, of in made[job].items():
-                pieces[name] += of
+            for name, piece in made[job].items():
+                pieces[name].append(piece)
         return [pieces for pieces in found if pieces is not None]
 
     def _made_of(self, run: PieceRun) -> dict[str, list[Any]] | None:
@@ -192,34 +194,36 @@ class TileCache:
         shape = self._files.known_shape(run.path)
         if shape is None:
             return None
-        found = {}
-        tiles = run.tiles(shape)
+        found: dict[str, list[Any]] = {name: [] for name in run.makes}
         with self._mutex:
-            for name in run.makes:
-                blocks, missing = self._held(run.path, name, tiles)
-                if missing or any(block.made is None for block in blocks):
-                    return None
-                found[name] = run.cut((block, block.made) for block in blocks)
+            for cell in _cells(run.tiles(shape), shape, _BLOCK_ROWS):
+                for name, pieces in found.items():
+                    block = self._tiles.get((run.path, name, cell.start))
+                    if block is None or block.made is None or block.stop < cell.stop:
+                        return None
+                    self._blocks.move_to_end(block)
+                    pieces.append(run.cut(block, cell))
         return found
 
-    def _make(self, run: PieceRun, tiles: range, threads: int) -> dict[str, list[Any]]:
+    def _make(self, run: PieceRun, cell: range, threads: int) -> dict[str, Any]:
         """Make the pieces of some tiles of a run."""
         found = {}
-        for name, blocks in self._get(run.path, list(run.makes), tiles, threads).items():
-            for block in blocks:
-                if block.made is None:
-                    block.made = run.makes[name](block.values)
-            found[name] = run.cut((block, block.made) for block in blocks)
+        for name, blocks in self._get(run.path, list(run.makes), cell, threads).items():
+            block = blocks[0] if len(blocks) == 1 else self._join(blocks)
+            if block.made is None:
+                block.made = run.makes[name](block.values)
+            found[name] = run.cut(block, cell)
         return found
 
-    def _parts(self, tiles: range, shape: FileShape) -> Iterator[range]:
-        """Cut a range of tiles to those of one block each."""
-        rows = min(_BLOCK_ROWS, self._budget // (_LEAST_BLOCKS * 8))
-        n = max(1, rows // shape.tile_rows)
-        edges = [tiles.start, *range(tiles.start // n * n + n, tiles.stop, n), tiles.stop]
-        for first, stop in itertools.pairwise(edges):
-            if first < stop:
-                yield range(first, stop)
+    def _join(self, blocks: Sequence[TileBlock]) -> TileBlock:
+        """One block in place of some that lie one behind the other."""
+        first = blocks[0]
+        values = np.concatenate([block.values for block in blocks])
+        tiles = range(first.first, blocks[-1].stop)
+        block = _new_block(first.path, first.name, tiles, first.tile_rows, values)
+        if values.nbytes <= self._budget // _LEAST_BLOCKS:
+            self._keep([block])
+        return block
 
     def deal_out(
         self,
@@ -381,7 +385,8 @@ class TileCache:
         begun = time.perf_counter()
         found: dict[str, list[TileBlock]] = {name: [] for name in names}
         with self._files.use(path) as file:
-            for part in self._parts(tiles, shape):
+            most = min(_BLOCK_ROWS, self._budget // (_LEAST_BLOCKS * 8))
+            for part in _cells(tiles, shape, most):
                 start, stop = part.start * tile, min(part.stop * tile, shape.n_rows)
                 data = file.read(names, start=start, stop=stop, threads=threads)
                 for name, values in data.items():
@@ -412,6 +417,15 @@ class TileCache:
         for t in range(block.first, block.stop):
             del self._tiles[block.path, block.name, t]
         self._n_bytes -= block.values.nbytes
+
+
+def _cells(tiles: range, shape: FileShape, rows: int) -> Iterator[range]:
+    """Cut a range of tiles where cells of the file of so many rows begin."""
+    n = max(1, rows // shape.tile_rows)
+    edges = [tiles.start, *range(tiles.start // n * n + n, tiles.stop, n), tiles.stop]
+    for first, stop in itertools.pairwise(edges):
+        if first < stop:
+            yield range(first, stop)
 
 
 def _new_block(path: str, name: str, tiles: range, tile_rows: int, values: Array) -> TileBlock:

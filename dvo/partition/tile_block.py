@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,11 +82,10 @@ class PieceRun:
         """Tiles that hold the rows."""
         return range(self.start // shape.tile_rows, -(-self.stop // shape.tile_rows))
 
-    def cut(self, blocks: Iterable[tuple[TileBlock, Any]]) -> list[Any]:
-        """Cut what was made of blocks, in their order, to the rows."""
-        found = []
-        for block, made in blocks:
-            begin, n = block.start_row, len(block.values)
-            first, stop = max(self.start - begin, 0), min(self.stop - begin, n)
-            found.append(made if stop - first == n else made.slice(first, stop - first))
-        return found
+    def cut(self, block: TileBlock, tiles: range) -> Any:
+        """Cut what was made of a block to the rows, and to those of some tiles that it has."""
+        begin, rows = block.start_row, block.tile_rows
+        first = max(self.start, tiles.start * rows) - begin
+        stop = min(self.stop, tiles.stop * rows, begin + len(block.values)) - begin
+        whole = first == 0 and stop == len(block.values)
+        return block.made if whole else block.made.slice(first, stop - first)

@@ -133,7 +133,7 @@ def _scan(view: View, scan: Scan, regions: Sequence[int]) -> Tree:
         "alias": scan.alias,
         "columns": list(scan.columns),
         "area": None if scan.area is None else _area_text(scan.area),
-        "ranges": [f"{r.name} {r.low:.8g} to {r.high:.8g}" for r in scan.ranges],
+        "ranges": [],
         "marks": {mark: _area_text(area) for mark, area in scan.marks},
         "rows": None,
         "parts": None,
@@ -142,6 +142,8 @@ def _scan(view: View, scan: Scan, regions: Sequence[int]) -> Tree:
     }
     if source is None or source.schema is None:
         return found
+    ranges = scan.tile_ranges(source.schema)
+    found["ranges"] = [f"{r.name} {r.low:.8g} to {r.high:.8g}" for r in ranges]
     sizes = view.part_sizes(source.schema, [ALL_SKY] if source.is_global else regions)
     return found | {
         "rows": sizes.n_rows,

@@ -20,6 +20,7 @@ from dvo.query.evaluator import borrowed_evaluator
 from dvo.query.names import UPLOAD
 from dvo.query.near_joins import Statement
 from dvo.query.plan import Fragment
+from dvo.query.row_filter import rows_in_ranges
 from dvo.query.scan import Scan, read_scan
 from dvo.query.tree import tree_from_json, tree_to_json
 from dvo.tables.fits.meter import METER, Meter
@@ -106,7 +107,8 @@ def select_rows(
             [table.column(n) for n, _ in asked.columns], names=[c for _, c in asked.columns]
         )
     else:
-        sql, paired = asked.statement.over(found)
+        kept = {scan.alias: rows_in_ranges(found[scan.alias], scan.ranges) for scan in asked.scans}
+        sql, paired = asked.statement.over(kept)
         with borrowed_evaluator(memory_bytes) as evaluator:
             result = evaluator.run(sql, paired, work.cancellation)
     if meter is None:

@@ -1,4 +1,4 @@
-"""What conditions say about the range of a column: enough to leave out tiles when reading.
+"""What conditions say about the range of a column: enough to leave out tiles, and most rows.
 
 The conditions themselves stay in the query. A range is a little wider than its condition, by
 what the evaluator may round the numbers that it compares.
@@ -7,7 +7,7 @@ what the evaluator may round the numbers that it compares.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import inf
+from math import inf, isinf
 
 from sqlglot import exp
 
@@ -15,6 +15,7 @@ from dvo.mjd import MJD_1970
 from dvo.partition.column_range import ColumnRange
 from dvo.query.geometry import as_number
 from dvo.query.sources import Source
+from dvo.tables.schema import Column
 
 __all__ = ["ranges_of"]
 
@@ -26,6 +27,7 @@ _SLACKS = {"f4": (1e-6, 1e-30), "f8": (1e-12, 0.0)}
 """By type: share of a number, and least, by which a range is widened; of others see below."""
 
 _SLACK_OF_WHOLE = (1e-12, 1.0)
+"""Of whole numbers; the least is for ends that are none, which may be rounded."""
 
 
 def ranges_of(
@@ -45,7 +47,7 @@ def ranges_of(
     Returns
     -------
     tuple of ColumnRange
-        Of stored columns of which tiles have bounds.
+        Of stored columns of numbers.
     """
     if source.schema is None or source.is_global:
         return ()
@@ -59,12 +61,21 @@ def ranges_of(
             name = "time"
             low = (low - MJD_1970) * _DAY_S - _THOUSANDTHS_S
             high = (high - MJD_1970) * _DAY_S + _THOUSANDTHS_S
-        if name in source.schema.tile_index:
-            share, least = _SLACKS.get(source.schema[name].dtype, _SLACK_OF_WHOLE)
-            low -= share * abs(low) + least if low > -inf else 0.0
-            high += share * abs(high) + least if high < inf else 0.0
-            found.append(ColumnRange(name, low, high))
+        if name in source.schema.stored_names and _is_number(source.schema[name]):
+            slack = _SLACKS.get(source.schema[name].dtype, _SLACK_OF_WHOLE)
+            found.append(ColumnRange(name, low - _slack(low, *slack), high + _slack(high, *slack)))
     return tuple(found)
+
+
+def _is_number(column: Column) -> bool:
+    return column.shape == 1 and column.numpy_dtype.kind in "iuf"
+
+
+def _slack(end: float, share: float, least: float) -> float:
+    """By how much an end is moved outwards."""
+    if isinf(end):
+        return 0.0
+    return share * abs(end) + (0.0 if least == 1.0 and end == int(end) else least)
 
 
 def _range(condition: exp.Expr, alias: str) -> tuple[str, float, float] | None:

@@ -33,8 +33,11 @@ __all__ = ["MISSING", "Running", "groups_by_rows", "groups_of", "make_plan"]
 MISSING = "missing"
 """What the metadata of an answer call the regions that it lacks, in JSON."""
 
-_GROUP_ROWS = 2_500_000
-"""Rows of a group of regions that are summed up: each call of the evaluator costs a millisecond."""
+_GROUP_ROWS = 4_000_000
+"""Most rows of a group of regions that are summed up: each takes the evaluator milliseconds."""
+
+_GROUPS_AT_ONCE = 4
+"""Such groups come in multiples of this, of about the same size: so few workers end together."""
 
 _PASSED_ROWS = 125_000
 """The same where rows are handed on as they are: a few groups are in memory at a time."""
@@ -86,7 +89,7 @@ def groups_of(
     for near in fragment.near:
         found = near.regions(view, tables or {})
         counts = counts if found is None else counts.of(np.array(found, np.int64))
-    return groups_by_rows(counts, _most_rows(fragment))
+    return groups_by_rows(counts, _most_rows(fragment, counts))
 
 
 def groups_by_rows(counts: CatalogCounts, most_rows: int) -> list[list[int]]:
@@ -117,10 +120,15 @@ def groups_by_rows(counts: CatalogCounts, most_rows: int) -> list[list[int]]:
     return groups
 
 
-def _most_rows(fragment: Fragment) -> int:
+def _most_rows(fragment: Fragment, counts: CatalogCounts) -> int:
     """Rows of a group: fewer where the rows of groups are handed on as they are."""
-    is_summed = fragment.phases.last is not None
-    return _GROUP_ROWS if is_summed else min(_PASSED_ROWS, _GROUP_ROWS)
+    if fragment.phases.last is None:
+        return min(_PASSED_ROWS, _GROUP_ROWS)
+    n_rows = int(counts.n_measure.sum() + counts.n_average.sum())
+    if n_rows <= _GROUP_ROWS:
+        return _GROUP_ROWS
+    rounds = -(-n_rows // (_GROUPS_AT_ONCE * _GROUP_ROWS))
+    return -(-n_rows // (_GROUPS_AT_ONCE * rounds))
 
 
 @dataclass(eq=False)

@@ -77,7 +77,8 @@ class Scan:
     marks : tuple of (str, Area)
         Columns to add: whether each row lies in an area.
     ranges : tuple of ColumnRange
-        Stored columns and where their values have to lie: other rows may be left out.
+        Stored columns of numbers and where their values have to lie: other rows may be left
+        out.
     """
 
     alias: str
@@ -86,6 +87,10 @@ class Scan:
     area: Area | None = None
     marks: tuple[tuple[str, Area], ...] = ()
     ranges: tuple[ColumnRange, ...] = ()
+
+    def tile_ranges(self, schema: TableSchema) -> list[ColumnRange]:
+        """Ranges of columns of which tiles have bounds."""
+        return [r for r in self.ranges if r.name in schema.tile_index]
 
     def to_json(self) -> dict[str, Any]:
         """Write as JSON."""
@@ -170,8 +175,9 @@ def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int])
             return whole
     if scan.area is None and not request.words:
         table, _ = view.read_many(
-            source.schema, regions, request.stored, ranges=() if of_filters else scan.ranges
-        )
+            source.schema, regions, request.stored,
+            ranges=() if of_filters else scan.tile_ranges(source.schema),
+        )  # fmt: skip
         values = request.values(view, -1, table)
         if regions:
             values |= read_wide(view, regions, of_filters) if of_filters else {}
@@ -193,7 +199,7 @@ def _as_it_lies(
     view: View, schema: TableSchema, request: Request, scan: Scan, regions: Sequence[int]
 ) -> pa.Table | None:
     """Columns as they are in memory, if they need not be put together."""
-    found = view.pieces(schema, regions, request.stored, array_of, scan.ranges)
+    found = view.pieces(schema, regions, request.stored, array_of, scan.tile_ranges(schema))
     if found is None:
         return None
     outputs = {o.name: o for o in request.outputs}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from dvo.errors import CorruptTableError, StorageError
+from dvo.partition import cache as cache_module
 from dvo.partition import open_files as module
 from dvo.partition.bounds import Cone
 from dvo.partition.cache import TileCache
@@ -132,33 +134,36 @@ def test_threads_share_a_database(tmp_path, monkeypatch):
 
 
 def test_pieces_are_made_once_and_cut_to_the_rows(tmp_path, values, rng):
-    cache, made = open_cache(tmp_path, 100), []
+    cache, made = open_cache(tmp_path, 1000), []
 
     def make(tile):
         made.append(len(tile))
         return pa.array(tile)
 
-    for _ in range(30):
-        start, stop = np.sort(rng.integers(0, N_ROWS + 1, 2)).tolist()
+    cache.rows("table", ["x"], 370, 430)  # which is in other blocks
+    for k in range(30):
+        start, stop = np.sort(rng.integers(0, N_ROWS + 1, 2)).tolist() if k else (0, N_ROWS)
         (found,) = cache.pieces([PieceRun("table", start, stop, {"x": make})])
         pieces = found["x"]
         found = np.concatenate([p.to_numpy() for p in pieces]) if pieces else values[:0]
         np.testing.assert_array_equal(found, values[start:stop])
-    assert len(made) <= N_ROWS // TILE
+    assert made == [N_ROWS]
     cache.close()
 
 
 def test_what_is_made_of_tiles_goes_with_them(tmp_path, values):
     cache = open_cache(tmp_path, 3)
-    cache.pieces([PieceRun("table", 0, N_ROWS, {"x": pa.array})])
+    for start in range(0, N_ROWS, TILE):
+        cache.pieces([PieceRun("table", start, start + TILE, {"x": pa.array})])
     assert len(cache._blocks) == len(cache._tiles) == 3
     assert all(block.made is not None for block in cache._blocks)
     cache.close()
 
 
-@pytest.mark.parametrize("budget", [40, 1000, 4000])
-def test_tiles_that_are_read_together_go_together(tmp_path, values, rng, budget):
-    """Whatever was asked for before: no tile is in two blocks, none is counted twice."""
+@pytest.mark.parametrize("budget", [3, 40, 300, 1000, 4000])
+def test_tiles_that_are_read_together_go_together(tmp_path, values, rng, budget, monkeypatch):
+    """No tile is in two blocks; whatever came before, pieces begin at the same rows."""
+    monkeypatch.setattr(cache_module, "_BLOCK_ROWS", 7 * TILE + 3)
     cache = open_cache(tmp_path, budget)
     for _ in range(200):
         start, stop = np.sort(rng.integers(0, N_ROWS + 1, 2)).tolist()
@@ -169,6 +174,9 @@ def test_tiles_that_are_read_together_go_together(tmp_path, values, rng, budget)
         else:
             (pieces,) = cache.pieces([PieceRun("table", start, stop, {"x": pa.array})])
             found = np.concatenate([values[:0], *(p.to_numpy() for p in pieces["x"])])
+            edges = [start, *range(start // 350 * 350 + 350, stop, 350), stop]
+            sizes = [b - a for a, b in pairwise(edges) if a < b]
+            assert [len(p) for p in pieces["x"]] == sizes
         np.testing.assert_array_equal(found, values[start:stop])
         if rng.random() < 0.05:  # as if there were no room
             cache._forget(next(iter(cache._blocks)))
@@ -180,9 +188,19 @@ def test_tiles_that_are_read_together_go_together(tmp_path, values, rng, budget)
 
 
 def test_a_long_read_makes_few_blocks(tmp_path, values):
-    cache = open_cache(tmp_path, 1000)
+    cache = open_cache(tmp_path, 250)
     cache.rows("table", ["x"], 0, N_ROWS)
     assert len(cache._blocks) == 2  # of the 15 tiles that one may have
+    cache.close()
+
+
+def test_pieces_larger_than_the_budget_are_not_kept(tmp_path, values):
+    cache = open_cache(tmp_path, 3)
+    for _ in range(2):
+        ((found,),) = (pieces["x"] for pieces in
+                       cache.pieces([PieceRun("table", 0, N_ROWS, {"x": pa.array})]))  # fmt: skip
+        np.testing.assert_array_equal(found.to_numpy(), values)
+        assert sum(b.values.nbytes for b in cache._blocks) <= 3 * TILE * 8
     cache.close()
 
 

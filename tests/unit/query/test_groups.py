@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,7 +47,12 @@ def test_groups_are_those_of_one_region_after_the_other(sizes, phase):
         is_global=False, within=(), near=(), phases=SimpleNamespace(last=last)
     )
     found = run.groups_of(view, fragment)
-    assert found == one_by_one(regions.tolist(), [a + m for a, m in sizes], most)
+    rows = [a + m for a, m in sizes]
+    if last is not None and sum(rows) > most:  # groups are of about the same size
+        rounds = math.ceil(sum(rows) / (4 * most))
+        most = math.ceil(sum(rows) / (4 * rounds))
+        assert len(found) <= 4 * rounds
+    assert found == one_by_one(regions.tolist(), rows, most)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlglot import exp
 
 from dvo.partition import pieces, writing
@@ -13,10 +17,11 @@ from dvo.partition.column_range import ColumnRange, kept_runs
 from dvo.partition.compact import resort
 from dvo.partition.store import Store
 from dvo.query import plan as planning
-from dvo.query import run
+from dvo.query import row_filter, run
 from dvo.query.adql import parse_query
 from dvo.query.places import conjuncts
 from dvo.query.ranges import ranges_of
+from dvo.query.row_filter import rows_in_ranges
 from dvo.query.scan import Scan, read_scan
 from dvo.query.session import Database
 from dvo.query.sources import sources_of
@@ -34,7 +39,8 @@ CONDITIONS = [
     ("m.time BETWEEN 10 AND 20 + 2", ("time", 10.0, 22.0)),
     ("m.MAG < 20", ("mag", -np.inf, 20.0)),
     ("m.mjd >= 40588", ("time", 86400.0, np.inf)),
-    ("m.phot_flags = 4", None),  # has no bounds
+    ("m.phot_flags = 4", ("phot_flags", 4.0, 4.0)),
+    ("m.phot_flags < 4.5", ("phot_flags", -np.inf, 4.5)),
     ("a.mag < 20", None),
     ("m.mag < m.mag_err", None),
     ("m.mag + 1 < 20", None),
@@ -58,9 +64,66 @@ def test_what_conditions_say(text, expected):
     (got,) = found
     name, low, high = expected
     assert got.name == name
-    slack = 100.0 if name == "time" else 1.1 if name == "image_id" else 1e-4
+    slack = 100.0 if name == "time" else 1.1 if name == "phot_flags" else 1e-4
     assert low - slack <= got.low <= low
     assert high <= got.high <= high + slack
+
+
+NUMBERS = {
+    "u2": st.integers(0, 2**16 - 1),
+    "i4": st.integers(-(2**31), 2**31 - 1),
+    "u8": st.integers(0, 2**64 - 1),
+    "f4": st.floats(width=32),
+    "f8": st.floats(),
+}
+ENDS = st.floats(allow_nan=False) | st.sampled_from([0.0, 3.0, 2.0**31, 2.0**64, 1e300, -1e300])
+
+
+@given(st.data(), st.sampled_from(list(NUMBERS)), st.integers(1, 4))
+def test_rows_are_left_out_only_if_a_value_is_outside(data, kind, n_batches):
+    """Of any type, with any ends, wherever batches begin, and with nulls."""
+    numbers = st.lists(NUMBERS[kind], min_size=1, max_size=30)
+    values = np.array(data.draw(numbers), kind)
+    is_null = np.array(
+        data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
+    )
+    ranges = []
+    for name in "xy":
+        low, high = sorted([data.draw(ENDS), data.draw(ENDS)])
+        ranges.append(ColumnRange(name, low, high))
+    table = pa.table(
+        {"n": np.arange(len(values)), "x": pa.array(values, mask=is_null), "y": values[::-1]}
+    )
+    size = -(-len(values) // n_batches)
+    table = pa.concat_tables(table.slice(k, size) for k in range(0, len(values), size)).slice(
+        data.draw(st.integers(0, 3))
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_filter, "_FEW_ROWS", 0)
+        patch.setattr(row_filter, "_LEAST_BATCH", 0)
+        found = rows_in_ranges(table, [*ranges, ColumnRange("absent", 1, 0)])
+    assert found.schema == table.schema
+    kept = found["n"].to_pylist()
+    assert kept == sorted(set(kept))
+    assert found.equals(table.filter(pc.is_in(table["n"], pa.array(kept))))
+    one, two = ranges
+    for n, x, y in zip(*(c.to_pylist() for c in table.columns), strict=True):
+        inside = x is not None and one.low <= x <= one.high and two.low <= y <= two.high
+        assert n in kept or not inside
+
+
+def test_most_rows_of_a_large_table_are_left_out(rng):
+    """None but those that count, where they are few; all where most count."""
+    code = rng.integers(0, 10, 100_000).astype("u2")
+    mag = rng.normal(20, 1, 100_000).astype("f4")
+    table = pa.table({"code": code, "mag": mag})
+    few = rows_in_ranges(table, [ColumnRange("mag", -np.inf, 20), ColumnRange("code", 3, 3)])
+    expected = (mag <= 20) & (code == 3)
+    np.testing.assert_array_equal(few["mag"].to_numpy(), mag[expected])
+    assert set(few["code"].to_pylist()) == {3}
+    assert rows_in_ranges(table, [ColumnRange("code", 1, 9)]).equals(table)
+    assert len(rows_in_ranges(table, [ColumnRange("code", 11, 12)])) == 0
+    assert len(rows_in_ranges(table, [ColumnRange("code", -5, -1)])) == 0
 
 
 def test_whole_runs_of_tiles(rng):
@@ -112,6 +175,8 @@ def sky(request, tmp_path_factory):
             if request.param == "overlaid":
                 _make_brighter(store)
         patch.setattr(run, "_GROUP_ROWS", 200)
+        patch.setattr(row_filter, "_FEW_ROWS", 0)
+        patch.setattr(row_filter, "_LEAST_BATCH", 0)
         if request.param != "as it came":
             patch.setattr(pieces, "_LEAST_ROWS", 1)
         with Database(catdir) as db:
