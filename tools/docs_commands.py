@@ -21,6 +21,7 @@ PROGRAMS = {
     "addstar": "dvo.cli.addstar",
     "dvomerge": "dvo.cli.dvomerge",
     "relphot": "dvo.cli.relphot",
+    "ubercal": "dvo.cli.ubercal",
     "setphot": "dvo.cli.setphot",
     "ipp-sim": "ipp_pipeline.cli",
 }

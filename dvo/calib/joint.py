@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ from dvo.calib.solution import Solution, solve
 __all__ = ["JointOptions", "JointResult", "Round", "solve_jointly"]
 
 F64 = NDArray[np.float64]
+
+
+_NO_STEP = 1e-12
+"""What is no step even where the measures fit exactly, and errors are 0 [mag]."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,6 @@ class JointResult:
         With their values found.
     solution : Solution
         The last one.
-    error : ndarray of float64, shape (n_parameters,)
-        Error of each, with all correlations; 0 if frozen, NaN if no star tells it.
     equations : NormalEquations
         Those of the last round.
     rounds : list of Round
@@ -89,10 +92,26 @@ class JointResult:
 
     parameters: Parameters
     solution: Solution
-    error: F64
     equations: NormalEquations
     rounds: list[Round] = field(default_factory=list)
     is_converged: bool = False
+
+    @cached_property
+    def error(self) -> F64:
+        """Error of each, with all correlations; 0 if frozen, NaN if no star tells it."""
+        out: F64 = np.sqrt(self.solution.variance() * self._scale)
+        out[self.parameters.frozen] = 0.0
+        return out
+
+    @property
+    def least_error(self) -> F64:
+        """Error of each if all others were known; infinite if no star tells it."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.sqrt(self._scale / self.equations.matrix.diagonal()))
+
+    @property
+    def _scale(self) -> float:
+        return self.equations.error_scale(int(self.solution.is_free.sum()))
 
     @property
     def n_measures(self) -> NDArray[np.int64]:
@@ -146,7 +165,7 @@ def solve_jointly(
         # A bound on the error from below: the error without correlations.
         least = np.sqrt(scale / np.maximum(total.matrix.diagonal(), 1e-300))
         moved = np.abs(solution.step[solution.is_free])
-        of_error = moved / least[solution.is_free]
+        of_error = moved / np.maximum(least[solution.is_free], _NO_STEP)
         rounds.append(Round(total.n_measures, total.n_stars,
                             total.chi2_dof(n_free), float(moved.max(initial=0.0)),
                             float(of_error.max(initial=0.0))))  # fmt: skip
@@ -156,9 +175,7 @@ def solve_jointly(
         is_still = rounds[-1].step_sigma < options.still
         is_last = is_still and (weighing.is_robust or not options.is_robust)
         if is_last or len(rounds) >= options.most_rounds or n_free == 0:
-            error = np.sqrt(solution.variance() * scale)
-            error[parameters.frozen] = 0.0
-            return JointResult(parameters, solution, error, total, rounds, is_still)
+            return JointResult(parameters, solution, total, rounds, is_still)
         if options.is_robust:
             weighing = Weighing(is_robust=True, most_chi2=_chi2_limit(chi2, options))
 

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from dvo.calib.kernels import eliminate_stars, subtract_terms, weigh_measures
 
-__all__ = ["NormalEquations", "StarBatch", "Weighing", "equations_of"]
+__all__ = ["NormalEquations", "StarBatch", "Weighing", "equations_of", "residuals_of"]
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -190,14 +190,7 @@ def equations_of(
     mean, chi2 : ndarray of float64, shape (n_stars,)
         Mean of each star [mag] and its reduced chi-square.
     """
-    n_stars = len(batch.edges) - 1
-    y = np.empty(len(batch.y))
-    subtract_terms(batch.y, batch.index, batch.coefficient, values, y)
-    weight = np.where(np.isfinite(y), batch.sigma**-2.0, 0.0)
-    y = np.where(np.isfinite(y), y, 0.0)
-    used, mean, chi2, sums = np.empty(len(y)), np.empty(n_stars), np.empty(n_stars), np.zeros(7)
-    weigh_measures(batch.edges, y, weight, weighing.is_robust, weighing.most_chi2,
-                   used, mean, chi2, sums)  # fmt: skip
+    y, used, mean, chi2, sums = _weighed(batch, values, weighing)
     counts = np.bincount(batch.index[used > 0].ravel() + 1, minlength=len(values) + 1)[1:]
     numbers = np.flatnonzero(counts)
     local = np.full(len(values) + 1, -1, np.int32)  # the last place is for terms of number -1
@@ -210,6 +203,42 @@ def equations_of(
     whole = np.zeros(len(values))
     whole[numbers] = right
     return NormalEquations(matrix, whole, counts, sums), mean, chi2
+
+
+def residuals_of(batch: StarBatch, values: F64, weighing: Weighing) -> tuple[F64, F64]:
+    """Find how far measures lie from the means of their stars.
+
+    Parameters
+    ----------
+    batch : StarBatch
+        The stars.
+    values : ndarray of float64, shape (n_parameters,)
+        The parameters.
+    weighing : Weighing
+        How measures are weighed.
+
+    Returns
+    -------
+    residual : ndarray of float64, shape (n,)
+        Magnitude less terms and star [mag]; NaN where the star has no mean.
+    weight : ndarray of float64, shape (n,)
+        Weight of each [1/mag**2]; 0 for those that do not count.
+    """
+    y, used, mean, _, _ = _weighed(batch, values, weighing)
+    return y - np.repeat(mean, np.diff(batch.edges)), used
+
+
+def _weighed(batch: StarBatch, values: F64, weighing: Weighing) -> tuple[F64, F64, F64, F64, F64]:
+    """Magnitudes less terms, weights, means and chi-squares of stars, and their sums."""
+    n_stars = len(batch.edges) - 1
+    y = np.empty(len(batch.y))
+    subtract_terms(batch.y, batch.index, batch.coefficient, values, y)
+    weight = np.where(np.isfinite(y), batch.sigma**-2.0, 0.0)
+    y = np.where(np.isfinite(y), y, 0.0)
+    used, mean, chi2, sums = np.empty(len(y)), np.empty(n_stars), np.empty(n_stars), np.zeros(7)
+    weigh_measures(batch.edges, y, weight, weighing.is_robust, weighing.most_chi2,
+                   used, mean, chi2, sums)  # fmt: skip
+    return y, used, mean, chi2, sums
 
 
 def _sum(parts: list[sparse.csr_array]) -> sparse.csr_array:

@@ -243,9 +243,10 @@ def make_schedule(plan: SurveyPlan, camera: Camera, rng: np.random.Generator) ->
     turn = rng.uniform(0, 360, n)
     reach = plan.dither_radius_deg * np.sqrt(rng.random(n))
     ra, dec = offset_positions(plan.centre_ra, plan.centre_dec, turn, reach)
-    hour_angle, latitude = _hour_angles(plan, night, rng)
+    hour_angle, limit, latitude = _hour_angles(plan, night, rng)
     sidereal = (280.46061837 + _SIDEREAL_RATE * (night_mjd[night] - 51544.5)) + _LONGITUDE_DEG
-    wait = np.mod(plan.centre_ra + hour_angle - sidereal, 360.0)
+    # All of a night follows its first moment: it is not cut in two where its day begins.
+    wait = np.mod(plan.centre_ra - limit - sidereal, 360.0) + hour_angle + limit
     mjd = night_mjd[night] + wait / _SIDEREAL_RATE
     altitude, azimuth = _horizontal(wrap_ra(sidereal + wait - ra), dec, latitude)
     airmass = 1.0 / np.sin(np.radians(np.maximum(altitude, 20.0)))
@@ -275,15 +276,17 @@ def make_schedule(plan: SurveyPlan, camera: Camera, rng: np.random.Generator) ->
     )
 
 
-def _hour_angles(plan: SurveyPlan, night: I64, rng: np.random.Generator) -> tuple[F64, float]:
-    """Hour angles of the field's centre [deg], and the site's latitude [deg]."""
+def _hour_angles(
+    plan: SurveyPlan, night: I64, rng: np.random.Generator
+) -> tuple[F64, float, float]:
+    """Hour angles of the field's centre, their greatest, and the site's latitude [deg]."""
     latitude = float(np.clip(_LATITUDE_DEG, plan.centre_dec - 50, plan.centre_dec + 50))
     lat, dec = np.radians(latitude), np.radians(plan.centre_dec)
     cosine = (0.5 - np.sin(lat) * np.sin(dec)) / max(np.cos(lat) * np.cos(dec), 1e-9)
     limit = min(60.0, float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))))
     step = np.arange(night.size) % plan.exposures_per_night
     even = (step + rng.uniform(0.1, 0.9, night.size)) / plan.exposures_per_night
-    return limit * (2 * even - 1), latitude
+    return limit * (2 * even - 1), limit, latitude
 
 
 def _horizontal(hour_angle: F64, dec: F64, latitude: float) -> tuple[F64, F64]:

@@ -16,6 +16,7 @@ PROGRAMS = {
     "dvo": "dvo.cli.main",
     "addstar": "dvo.cli.addstar",
     "setphot": "dvo.cli.setphot",
+    "ubercal": "dvo.cli.ubercal",
     "ipp-sim": "ipp_pipeline.cli",
 }
 PRESENT = {name: module for name, module in PROGRAMS.items() if module in MODULES}

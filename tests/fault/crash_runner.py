@@ -30,6 +30,7 @@ from dvo.calib.photometry.colour_terms import ColourFitOptions, fit_colour_terms
 from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.relphot import RelphotOptions, relphot
 from dvo.calib.photometry.setphot import setphot
+from dvo.calib.photometry.ubercal import UbercalOptions, ubercal
 from dvo.errors import StorageError
 from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.detections import ImageMeta, InputImage
@@ -185,6 +186,23 @@ def run_photcode_fit(catdir: Path) -> None:
         fit_colour_terms(store, "SYNTH.g.C00", "g", options)
 
 
+def run_ubercal(catdir: Path) -> None:
+    """Flags and zero points of images, flat fields, offsets of measures, means."""
+    options = UbercalOptions(("g", "r"), periods=catdir.parent / "nights.txt")
+    with Store(catdir, writable=True) as store:
+        assert ubercal(store, options).n_flats > 0
+
+
+def on_chips(image: InputImage) -> InputImage:
+    """An image whose detections have places on a chip."""
+    assert isinstance(image.meta, ImageMeta)
+    found = image.detections
+    n = len(found.ra)
+    place = {name: np.linspace(0, 999, n).astype(np.float32) for name in ("x_ccd", "y_ccd")}
+    detections = replace(found, columns={**found.columns, **place})
+    return replace(image, meta=replace(image.meta, nx=1000, ny=1000), detections=detections)
+
+
 def run_missing(catdir: Path) -> None:
     """Two commits of an image each."""
     with Store(catdir, writable=True) as store:
@@ -216,6 +234,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "relevel": run_relevel,
     "relphot": run_relphot,
     "setphot": run_setphot,
+    "ubercal": run_ubercal,
     "photcode_fit": run_photcode_fit,
     **RESHAPE,
 }
@@ -238,6 +257,10 @@ def prepare(catdir: Path, scenario: str) -> None:
         images = IMAGES[:1] if scenario in ("addstar", "staged") else IMAGES[:2]
         if scenario == "relphot":
             images = IMAGES
+        if scenario == "ubercal":
+            images = [on_chips(image) for image in IMAGES]
+            nights = [f"{band} 2000-01-01 2030-01-01 yes\n" for band in "gr"]
+            (catdir.parent / "nights.txt").write_text("".join(nights))
         if scenario == "missing":
             images = [with_astrometry(image) for image in images]
         if scenario == "satellites":

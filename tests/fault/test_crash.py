@@ -30,6 +30,7 @@ TURNS = [
     ("missing", "kill"),
     ("relphot", "kill"),
     ("setphot", "kill"),
+    ("ubercal", "kill"),
     ("photcode_fit", "kill"),
     *((name, mode) for name in ("split", "relevel") for mode in ("kill", "eio")),
     *((name, "kill") for name in RESHAPE),

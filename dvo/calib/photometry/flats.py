@@ -177,6 +177,41 @@ class FlatFields:
         return cls(ColumnTable(FLAT_CORRECTION_IMAGE, columns, n),
                    ColumnTable(FLAT_CORRECTION, cells, len(x)))  # fmt: skip
 
+    def without(self, photcode: NDArray[np.integer], season: tuple[int, int]) -> FlatFields:
+        """Take some photcodes out of a stretch of time; what lies about it stays.
+
+        Parameters
+        ----------
+        photcode : ndarray of int
+            Photcodes.
+        season : tuple of int
+            First second of the stretch, and first after it [s since 1970].
+
+        Returns
+        -------
+        FlatFields
+            Numbered as they were; what goes on behind the stretch has a new number.
+        """
+        table = self.corrections
+        hit = np.isin(table["photcode"], photcode)
+        hit &= (table["tstart"] < season[1]) & (table["tstop"] > season[0])
+        early, late = hit & (table["tstart"] < season[0]), hit & (table["tstop"] > season[1])
+        up = int(table["id"].max(initial=0))
+        tables = [table.take(~hit)]
+        cells = [self.cells.take(np.isin(self.cells["id"], table["id"][~hit]))]
+        for which, name, edge, add in ((early, "tstop", season[0], 0),
+                                       (late, "tstart", season[1], up)):  # fmt: skip
+            rows = {n: table[n][which] for n in FLAT_CORRECTION_IMAGE.names}
+            rows[name] = np.full(int(which.sum()), edge, np.int64)
+            own = self.cells.take(np.isin(self.cells["id"], rows["id"]))
+            rows["id"] = (rows["id"] + add).astype(np.int32)
+            values = {n: own[n] for n in FLAT_CORRECTION.names}
+            values["id"] = (values["id"] + add).astype(np.int32)
+            tables.append(ColumnTable(FLAT_CORRECTION_IMAGE, rows, int(which.sum())))
+            cells.append(ColumnTable(FLAT_CORRECTION, values, len(own)))
+        return FlatFields(ColumnTable.concatenate(FLAT_CORRECTION_IMAGE, tables),
+                          ColumnTable.concatenate(FLAT_CORRECTION, cells))  # fmt: skip
+
     def with_new(self, new: FlatFields) -> FlatFields:
         """Add flat fields; they take the places of those of their photcodes and seasons.
 

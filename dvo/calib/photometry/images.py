@@ -101,6 +101,23 @@ class PhotImages:
         rows[ids[wanted]] = np.flatnonzero(wanted)
         return cls(table, wanted, frozen, rows)
 
+    def only(self, which: Bool) -> PhotImages:
+        """Want some of these images only.
+
+        Parameters
+        ----------
+        which : ndarray of bool, shape (n,)
+            Those that are wanted still, if they were.
+
+        Returns
+        -------
+        PhotImages
+            The same table.
+        """
+        wanted = self.is_wanted & which
+        rows = np.where(self.rows >= 0, np.where(wanted[self.rows], self.rows, -1), -1)
+        return PhotImages(self.table, wanted, self.is_frozen & which, rows.astype(np.int32))
+
     def __len__(self) -> int:
         return len(self.table)
 

@@ -37,7 +37,7 @@ I32 = NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class ChipCells:
-    """Cells that chips are cut into, n_x by n_y of one size.
+    """Cells that chips are cut into, n_x by n_y, each of whole pixels as in `FlatFields`.
 
     Parameters
     ----------
@@ -68,12 +68,22 @@ class ChipCells:
             ``row * n_x + column``; places beyond the edge belong to the cells there. -1 where
             the place is NaN, or the size of the chip is not known.
         """
-        width, height = self.width[image], self.height[image]
-        known = np.isfinite(x) & np.isfinite(y) & (width > 0) & (height > 0)
-        column = np.where(known, x, 0.0) * self.n_x // np.where(known, width, 1.0)
-        row = np.where(known, y, 0.0) * self.n_y // np.where(known, height, 1.0)
+        size_x, size_y = (size[image] for size in self.sizes())
+        known = np.isfinite(x) & np.isfinite(y) & (size_x > 0) & (size_y > 0)
+        column = np.where(known, x, 0.0) // np.where(known, size_x, 1.0)
+        row = np.where(known, y, 0.0) // np.where(known, size_y, 1.0)
         cell = np.clip(row, 0, self.n_y - 1) * self.n_x + np.clip(column, 0, self.n_x - 1)
         return np.where(known, cell, -1).astype(np.int32)
+
+    def sizes(self) -> tuple[F64, F64]:
+        """Give the sizes of cells.
+
+        Returns
+        -------
+        tuple of ndarray of float64, shape (n_images,)
+            Along x and y on each image, whole numbers [pix]; 0 where the chip's is not known.
+        """
+        return np.ceil(self.width / self.n_x), np.ceil(self.height / self.n_y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,21 +110,22 @@ class Term:
 
     def __post_init__(self) -> None:
         n_cells = self.cells.n_x * self.cells.n_y if self.cells else 1
-        if int(self.of_image.max(initial=-n_cells)) + n_cells > len(self.block):
+        last = int(self.of_image.max(initial=-1))
+        if last >= 0 and last + n_cells > len(self.block):
             raise ShapeError(
-                f"term {self.block.name}: an image has parameter {self.of_image.max()} and "
+                f"term {self.block.name}: an image has parameter {last} and "
                 f"{n_cells} cells, but there are {len(self.block)} parameters"
             )
 
-    def index(self, image: I32, x: F64 | None, y: F64 | None) -> I32:
+    def index(self, image: I32, cell: I32 | None) -> I32:
         """Find the parameters of measures.
 
         Parameters
         ----------
         image : ndarray of int32, shape (n,)
             Rows of their images.
-        x, y : ndarray of float64, shape (n,), or None
-            Their places [pix]; a term without cells needs none.
+        cell : ndarray of int32, shape (n,), or None
+            Their cells, as of `ChipCells.of`; a term without cells needs none.
 
         Returns
         -------
@@ -124,9 +135,7 @@ class Term:
         first = self.of_image[image]
         if self.cells is None:
             return first
-        assert x is not None
-        assert y is not None
-        cell = self.cells.of(image, x, y)
+        assert cell is not None
         return np.where((first >= 0) & (cell >= 0), first + cell, np.int32(-1))
 
 
@@ -174,11 +183,31 @@ class PhotModel:
         coefficient : ndarray of float64, shape (n, n_terms)
             Its coefficient.
         """
+        cells = [None if t.cells is None or x is None or y is None else t.cells.of(image, x, y)
+                 for t in self.terms]  # fmt: skip
+        return self._columns(image, cells)
+
+    def columns_of_cells(self, image: I32, cell: I32) -> tuple[I32, F64]:
+        """Find the terms of measures whose cells are known; all terms with cells have the same.
+
+        Parameters
+        ----------
+        image, cell : ndarray of int32, shape (n,)
+            Row of the image of each, and its cell.
+
+        Returns
+        -------
+        tuple of ndarray
+            As of `columns`.
+        """
+        return self._columns(image, [cell] * len(self.terms))
+
+    def _columns(self, image: I32, cells: Sequence[I32 | None]) -> tuple[I32, F64]:
         index = np.empty((len(image), len(self.terms)), np.int32)
         coefficient = np.ones(index.shape)
         start = 0
-        for k, term in enumerate(self.terms):
-            own = term.index(image, x, y)
+        for k, (term, cell) in enumerate(zip(self.terms, cells, strict=True)):
+            own = term.index(image, cell)
             index[:, k] = np.where(own >= 0, own + np.int32(start), np.int32(-1))
             if term.coefficient is not None:
                 coefficient[:, k] = term.coefficient[image]

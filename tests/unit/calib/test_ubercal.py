@@ -1,0 +1,340 @@
+"""ubercal on a small simulated survey whose nights, slopes, flats and clouds are known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from dvo.calib.photometry.flats import FlatFields
+from dvo.calib.photometry.periods import Periods
+from dvo.calib.photometry.relphot import RelphotOptions, relphot
+from dvo.calib.photometry.ubercal import UbercalOptions, ubercal
+from dvo.cli.ubercal import ubercal as command
+from dvo.errors import ConfigError, PhotcodeError
+from dvo.ingest.addstar import addstar
+from dvo.ingest.photcode_text import read_photcodes
+from dvo.ingest.photcodes import import_photcodes
+from dvo.ingest.report import AddstarOptions
+from dvo.ingest.selection import Selection
+from dvo.ingest.sources import catalog_sources
+from dvo.partition.check import check
+from dvo.partition.history import rollback
+from dvo.partition.manifest import ALL_SKY
+from dvo.partition.store import Store, create_store
+from dvo.tables.flags import ImageFlag
+from dvo.tables.image import IMAGE
+from dvo.tables.measure import MEASURE
+from dvo.tables.photcode import PhotClass, PhotcodeTable
+from ipp_pipeline.sim import SurveyPlan, simulate
+from tests.synth import add_images, assert_same, contents, make_database, make_images
+
+G = UbercalOptions(("g",))
+OPTIONS = AddstarOptions(
+    selection=Selection(accept_bad_astrometry=True)
+)  # few stars shine through clouds
+PLAN = SurveyPlan(
+    n_exposures=120, density_per_deg2=300, seed=4, filters=("g",), exposures_per_night=8,
+    flat_cells=2, junk_per_chip=0.2, detection_nsigma=20.0, duration_days=300.0,
+    variable_fraction=0.0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sky:
+    """A database, and what is true of its nights, exposures and flats."""
+
+    catdir: Path
+    nights: dict
+    exposures: dict
+    flats: np.ndarray  # season, chip, cell
+
+
+def make_sky(folder, plan):
+    made = simulate(plan, folder / "sim")
+    table = PhotcodeTable()
+    for name in "grizy":
+        table = table.add(name, PhotClass.SEC)
+    create_store(folder / "sky", level=3, photcodes=table)
+    with Store(folder / "sky", writable=True) as store:
+        import_photcodes(store, read_photcodes(made.photcodes), source="sim")
+        addstar(store, catalog_sources(list(made.exposures), photcode=None), OPTIONS)
+    truth = {n: pq.read_table(made.truth[n]).to_pandas() for n in ("nights", "exposures", "flats",
+                                                                    "chips")}  # fmt: skip
+    band = plan.filters[0]
+    nights = truth["nights"][truth["nights"]["filter"] == band]
+    flats = truth["flats"][truth["flats"]["filter"] == band]
+    flats = flats.sort_values(["season", "chip", "cell_y", "cell_x"])["offset"].to_numpy()
+    chips = truth["chips"][truth["chips"]["exposure"] == 0].sort_values("chip")
+    grid = flats.reshape(plan.n_seasons, len(chips), -1)
+    grid = grid + chips["zp_offset"].to_numpy()[:, None]
+    return Sky(folder / "sky", nights.to_dict("list"), truth["exposures"].to_dict("list"), grid)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_sky(tmp_path_factory.mktemp("ubercal"), PLAN)
+
+
+@pytest.fixture
+def sky(made, tmp_path):
+    shutil.copytree(made.catdir, tmp_path / "sky")
+    return replace(made, catdir=tmp_path / "sky")
+
+
+def image_table(view):
+    table = view.read(IMAGE, ALL_SKY)
+    return table.take(table["photcode"] > 0)
+
+
+def against_truth(sky, report):
+    """Photometric or not, and zero points with flats, of periods: found, true, and errors."""
+    seconds = (np.array(sky.exposures["mjd"]) - 40587.0) * 86400
+    rows = []
+    for period in report.periods:
+        inside = (seconds >= period.start - 2) & (seconds < period.stop + 2)
+        night = np.array(sky.exposures["night"])[inside]
+        assert len(set(night.tolist())) == 1
+        at = sky.nights["night"].index(night[0])
+        # The mean of a season's flat is in the zero points of its nights.
+        level = sky.flats[sky.nights["season"][at]].mean()
+        rows.append((period.is_photometric, sky.nights["is_photometric"][at],
+                     period.zero_point, sky.nights["zp_offset"][at] + level,
+                     period.zero_point_err, period.slope, sky.nights["airmass_slope"][at],
+                     period.slope_err))  # fmt: skip
+    return np.array(rows, float).T
+
+
+def test_nights_slopes_flats_and_clouds_come_out(sky):
+    with Store(sky.catdir, writable=True) as store:
+        report = ubercal(store, G)
+        view = store.view()
+        images = image_table(view)
+        flats = FlatFields.read(view)
+        measure = view.read(MEASURE, view.regions()[0])
+    found, true, zp, true_zp, zp_err, slope, true_slope, slope_err = against_truth(sky, report)
+    np.testing.assert_array_equal(found, true)
+    assert 5 < true.sum() < len(true)
+    good = found == 1
+    off = (zp - true_zp)[good]
+    assert np.sqrt(np.mean(((off - off.mean()) / zp_err[good]) ** 2)) < 2
+    assert off.std() < 0.004
+    assert np.sqrt(np.mean(((slope - true_slope)[good] / slope_err[good]) ** 2)) < 1.6
+    assert (report.components, report.n_seasons, report.null_modes) == (1, 2, 3)
+    # Flat fields, of both seasons, about their means.
+    order = np.lexsort((flats.corrections["photcode"], flats.corrections["tstart"]))
+    ids = flats.corrections["id"][order]
+    cells = np.array([flats.cells["offset"][flats.cells["id"] == i] for i in ids])
+    true_cells = (sky.flats - sky.flats.mean(axis=(1, 2), keepdims=True)).reshape(cells.shape)
+    assert (cells - true_cells).std() < 0.004
+    assert true_cells.std() > 0.01
+    by_season = cells.reshape(2, -1)
+    np.testing.assert_allclose(by_season.mean(axis=1), 0, atol=1e-8)
+    assert_written(images, measure, flats, report)
+    assert check(sky.catdir, deep=True).faults == []
+
+
+def assert_written(images, measure, flats, report):
+    """Images, flags and measures say the same as the periods."""
+    period_of = np.full(len(images["time"]), -1)
+    for i, period in enumerate(report.periods):
+        period_of[(images["time"] >= period.start) & (images["time"] < period.stop)] = i
+    is_good = np.array([p.is_photometric for p in report.periods])[period_of]
+    zp, slope = (np.array([getattr(p, n) for p in report.periods])[period_of]
+                 for n in ("zero_point", "slope"))  # fmt: skip
+    expected = zp + slope * (images["secz"] - 1)
+    np.testing.assert_allclose(images["mcal_psf"][is_good], expected[is_good], atol=1e-6)
+    for flag, which in ((ImageFlag.PHOTOM_UBERCAL, is_good), (ImageFlag.NIGHT_POOR, ~is_good),
+                        (ImageFlag.TGROUP_PHOTCAL, is_good)):  # fmt: skip
+        np.testing.assert_array_equal((images["flags"] & np.uint32(flag)) != 0, which)
+    np.testing.assert_array_equal(images["ubercal_dist"], np.where(is_good, 0, 1000))
+    assert (images["dmcal"][is_good] > 0).all()
+    at = np.searchsorted(images["image_id"], measure["image_id"])
+    good = is_good[at]
+    np.testing.assert_array_equal(measure["m_cal"][good], images["mcal_psf"][at][good])
+    np.testing.assert_array_equal(measure["mag_cal_err"][good], images["dmcal"][at][good])
+    expected = flats.offsets(measure["photcode"], measure["time"], measure["x_ccd"],
+                             measure["y_ccd"])  # fmt: skip
+    np.testing.assert_array_equal(measure["m_flat"], expected)
+    assert (measure["m_flat"] != 0).all()
+
+
+def test_relphot_ties_the_other_images_and_leaves_these(sky):
+    with Store(sky.catdir, writable=True) as store:
+        report = ubercal(store, G)
+        before = image_table(store.view())
+        tied = relphot(store, RelphotOptions(("g",)))
+        after = image_table(store.view())
+    is_ubercal = (before["flags"] & np.uint32(ImageFlag.PHOTOM_UBERCAL)) != 0
+    for name in ("mcal_psf", "mcal_aper", "dmcal", "flags", "ubercal_dist"):
+        np.testing.assert_array_equal(before[name][is_ubercal], after[name][is_ubercal])
+    assert tied.n_frozen == report.n_images == is_ubercal.sum()
+    has_stars = after["n_fit_photom"] > 0  # few shine through a thick cloud
+    np.testing.assert_array_equal(after["ubercal_dist"][~is_ubercal & has_stars], 1)
+    np.testing.assert_array_equal(after["ubercal_dist"][~is_ubercal & ~has_stars], 1000)
+    # Clouds are as they were put in, up to the level of all.
+    names = sky.exposures["name"]
+    at = np.array([names.index(n.decode().partition("[")[0]) for n in after["name"]])
+    season = np.array(sky.nights["season"])[np.array(sky.exposures["night"])[at]]
+    level = sky.flats.mean(axis=(1, 2))[season]
+    off = after["mcal_psf"] - np.array(sky.exposures["mcal"])[at] - level
+    cloudy = off[~is_ubercal & (after["n_fit_photom"] > 10)] - np.median(off[is_ubercal])
+    assert np.median(np.abs(cloudy)) < 0.01
+
+
+def test_again_is_the_same_and_can_be_taken_back(sky):
+    with Store(sky.catdir, writable=True) as store:
+        before, newest = contents(store.view()), store.view().snapshot.id
+        first = ubercal(store, G)
+        zero_points = image_table(store.view())["mcal_psf"]
+        again = ubercal(store, G)
+        np.testing.assert_allclose(image_table(store.view())["mcal_psf"], zero_points, atol=1e-6)
+        assert again.snapshot == first.snapshot + 1 == newest + 2
+        assert len(FlatFields.read(store.view())) == first.n_flats
+        rollback(store, newest)
+        assert_same(contents(store.view()), before)
+        assert len(FlatFields.read(store.view())) == 0
+
+
+def test_a_dry_run_changes_nothing_and_periods_come_back(sky, tmp_path):
+    file = tmp_path / "nights.txt"
+    with Store(sky.catdir) as store:
+        newest = store.view().snapshot.id
+        dry = ubercal(store, replace(G, dry_run=True, write_periods=file))
+        assert store.view().snapshot.id == newest
+        codes = store.view().photcodes
+    periods = Periods.read(file, codes)
+    assert [p.is_photometric for p in dry.periods] == (periods.verdict == 1).tolist()
+    assert [p.start for p in dry.periods] == periods.start.tolist()
+    assert [p.stop for p in dry.periods] == periods.stop.tolist()
+    with Store(sky.catdir) as store:
+        same = ubercal(store, replace(G, dry_run=True, periods=file))
+    assert same.as_dict()["periods"] == dry.as_dict()["periods"]
+    # A word changed: the night is not photometric, whatever it looks like.
+    lines = file.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if " yes " in line)
+    lines[at] = lines[at].replace(" yes ", " no ")
+    file.write_text("\n".join(lines))
+    with Store(sky.catdir) as store:
+        fewer = ubercal(store, replace(G, dry_run=True, periods=file))
+    assert fewer.n_photometric == dry.n_photometric - 1
+
+
+def test_seasons_and_cells_as_they_are_given(sky):
+    with Store(sky.catdir) as store:
+        one = ubercal(store, replace(G, dry_run=True, seasons=()))
+        none = ubercal(store, replace(G, dry_run=True, flat_cells=0))
+    assert (one.n_seasons, one.null_modes) == (1, 2)
+    assert (none.n_flats, none.null_modes) == (0, 1)
+    assert none.chi2_dof > one.chi2_dof
+
+
+def test_times_and_a_box_leave_the_rest_alone(sky):
+    middle = int(np.median((np.array(sky.exposures["mjd"]) - 40587) * 86400))
+    with Store(sky.catdir, writable=True) as store:
+        ubercal(store, G)
+        before, flats = image_table(store.view()), FlatFields.read(store.view())
+        report = ubercal(store, replace(G, times=(middle, 2**33)))
+        after = image_table(store.view())
+        early = before["time"] < middle
+        for name in ("mcal_psf", "flags", "dmcal"):
+            np.testing.assert_array_equal(after[name][early], before[name][early])
+        assert 0 < report.n_images < (~early).sum() + 1
+        # Flat fields hold as they did before that time.
+        now = FlatFields.read(store.view())
+        x, y = np.full(early.sum(), 10.0), np.full(early.sum(), 10.0)
+        args = (before["photcode"][early], before["time"][early], x, y)
+        np.testing.assert_array_equal(now.offsets(*args), flats.offsets(*args))
+
+
+def test_dead_ends(sky, tmp_path):
+    path = make_database(tmp_path / "few")
+    with Store(path, writable=True) as store:
+        report = ubercal(store, G)
+        assert (report.n_images, report.periods, report.components) == (0, [], 0)
+        with pytest.raises(PhotcodeError, match="no average filter"):
+            ubercal(store, replace(G, filters=("V",)))
+        add_images(store, make_images(3, 20, 1))
+        report = ubercal(store, G)
+        assert (report.n_images, report.n_poor, report.n_photometric) == (0, 1, 0)
+        json.dumps(report.as_dict(), allow_nan=False)
+        # Nights of one exposure each: none has the four that it needs.
+        add_images(store, make_images(3, 60, 8, first=1))
+        assert ubercal(store, G).n_photometric == 0
+    file = tmp_path / "none.txt"
+    file.write_text("g 1990-01-01 1991-01-01 yes\n")
+    with Store(sky.catdir) as store:
+        report = ubercal(store, replace(G, dry_run=True, periods=file))
+    assert (report.n_images, report.n_poor, report.n_unsolved) == (0, 0, 960)
+
+
+def test_a_night_of_one_airmass_has_the_nominal_slope(sky):
+    with Store(sky.catdir, writable=True) as store:
+        view = store.view()
+        table = view.read(IMAGE, ALL_SKY)
+        table["secz"] = np.full(len(table), 1.2, np.float32)
+        with store.begin("test", {}, view) as change:
+            change.overlay_rows(table, [ALL_SKY], np.array([0, len(table)]),
+                                np.ones(len(table), bool))  # fmt: skip
+            change.commit()
+        report = ubercal(store, replace(G, dry_run=True))
+    slopes = {(p.slope, p.slope_err) for p in report.periods if p.is_photometric}
+    assert slopes <= {(0.0, 0.04)}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("g 2010-01-01 2010-01-02", "3 words"),
+        ("V 2010-01-01 2010-01-02 yes", "'V' is no average filter"),
+        ("g 2010-01-01 2010-01-02 perhaps", "not yes, no or auto"),
+        ("g yesterday 2010-01-02 yes", "no time"),
+        ("g 2010-01-03 2010-01-02 yes", "ends"),
+        ("g 2010-01-01 2010-01-03 yes\ng 2010-01-02 2010-01-04 no", "lines 1 and 2 overlap"),
+    ],
+)
+def test_periods_that_cannot_be_understood_are_refused(tmp_path, line, words):
+    file = tmp_path / "nights.txt"
+    file.write_text(line)
+    codes = PhotcodeTable().add("g", PhotClass.SEC)
+    with pytest.raises(ConfigError, match=words):
+        Periods.read(file, codes)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Periods.read(tmp_path / "absent.txt", codes)
+
+
+def test_nights_are_found_by_their_gaps():
+    hour = 3600
+    time = np.array([0, 2 * hour, 7 * hour, 24 * hour, 25 * hour, 100 * hour], np.int64)
+    periods = Periods.find(np.zeros(6, np.int64), time)
+    assert periods.start.tolist() == [0, 24 * hour, 100 * hour]
+    assert periods.of(np.zeros(6, np.int64), time).tolist() == [0, 0, 0, 1, 1, 2]
+    assert periods.of(np.ones(6, np.int64), time).tolist() == [-1] * 6
+    # Without gaps, as from space, a period is a day.
+    days = Periods.find(np.zeros(50, np.int64), np.arange(50) * hour)
+    assert days.start.tolist() == [0, 24 * hour, 48 * hour]
+
+
+def test_the_command_says_what_was_done(sky, tmp_path):
+    args = [str(sky.catdir), "--filters", "g"]
+    words = CliRunner().invoke(command, [*args, "--dry-run"])
+    assert words.exit_code == 0, words.output
+    assert "would get zero points of" in words.output
+    assert "NIGHT_POOR" in words.output
+    done = CliRunner().invoke(command, [*args, "--json", "--time", "2010-01-01", "2030-01-01",
+                                        "--seasons", "none",
+                                        "--region", "0", "360", "-90", "90"])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert {"periods", "n_images", "n_stars", "n_measures", "rounds", "chi2_dof", "components",
+            "seconds"} <= set(report)  # fmt: skip
+    assert {"start", "stop", "filter", "zero_point", "slope", "n_images",
+            "is_photometric"} <= set(report["periods"][0])  # fmt: skip
+    assert CliRunner().invoke(command, [*args, "--time", "2011-01-01", "2010-01-01"]).exit_code == 2
+    assert CliRunner().invoke(command, [*args, "--seasons", "soon"]).exit_code == 2
