@@ -75,7 +75,7 @@ class NearUpload:
 
 
 def near_uploads(
-    select: exp.Select, alias: str, sources: Mapping[str, Source]
+    select: exp.Select, alias: str, sources: Mapping[str, Source], *, is_whole: bool
 ) -> tuple[NearUpload, ...]:
     """Find what rows of a table have to be near to have a part in a SELECT.
 
@@ -87,6 +87,8 @@ def near_uploads(
         The table.
     sources : mapping of str to Source
         All its tables by their aliases.
+    is_whole : bool
+        Whether the regions of the other tables are left out with those of this one.
 
     Returns
     -------
@@ -94,14 +96,9 @@ def near_uploads(
         Rows that are far from one of them change nothing.
     """
     where = select.args.get("where")
-    conditions = conjuncts(where.this if where is not None else None)
-    for join in select.args.get("joins") or []:
-        side, is_right = str(join.args.get("side") or "").upper(), join.this.alias_or_name == alias
-        # Rows without a partner must not be wanted.
-        if side == "" or (side == "LEFT" and is_right) or (side == "RIGHT" and not is_right):
-            conditions += conjuncts(join.args.get("on"))
+    asked = conjuncts(where.this if where is not None else None)
     found = []
-    for condition in conditions:
+    for condition in asked + _joined_by(select, alias, is_whole=is_whole):
         near = near_condition(condition)
         if near is None:
             continue
@@ -117,3 +114,18 @@ def near_uploads(
         elif radius[0] == two[0]:
             found.append(NearUpload(other.name, two[1:], radius[1]))
     return tuple(found)
+
+
+def _joined_by(select: exp.Select, alias: str, *, is_whole: bool) -> list[exp.Expr]:
+    """Conditions of joins that rows of a table have to meet to have a part in a SELECT."""
+    found: list[exp.Expr] = []
+    for join in select.args.get("joins") or []:
+        side, is_right = str(join.args.get("side") or "").upper(), join.this.alias_or_name == alias
+        if is_whole and side in ("RIGHT", "FULL"):
+            found = []  # rows of the table that is joined are wanted, whatever was asked before
+        # Rows of this table without a partner must not be wanted; nor those of others in its
+        # regions, where these are left out for all.
+        is_filled_up = (side == "LEFT" and is_right) or (side == "RIGHT" and not is_right)
+        if side == "" or (is_filled_up and not is_whole):
+            found += conjuncts(join.args.get("on"))
+    return found

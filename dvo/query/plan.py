@@ -121,7 +121,7 @@ class _Planner:
         phases = split(_named_by_alias(select))
         like = tuple(_like(p, here) for p in select.expressions)
         near = tuple(n for a, s in here.items() if not s.is_global
-                     for n in near_uploads(select, a, here))  # fmt: skip
+                     for n in near_uploads(select, a, here, is_whole=True))  # fmt: skip
         return self._add(phases, here, places, tuple(select.named_selects), like, within, near)
 
     def _add_tables(self, scope: Scope, here: Mapping[str, Source], places: Places) -> None:
@@ -152,7 +152,9 @@ class _Planner:
             within = _settle_areas(rows, source, own)
             results = tuple(p.name for p in rows.expressions)
             like = tuple(here[alias].column(n) for n in results)
-            near = () if here[alias].is_global else near_uploads(select, alias, here)
+            near: tuple[NearUpload, ...] = ()
+            if not here[alias].is_global:
+                near = near_uploads(select, alias, here, is_whole=False)
             name = self._add(split(rows), source, own, results, like, within, near)
             table.set("this", exp.to_identifier(name))
 

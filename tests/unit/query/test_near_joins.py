@@ -228,3 +228,25 @@ def test_objects_without_a_place_near_are_wanted(sky):
     db, uploads, _ = sky
     (fragment,) = db.plan(DATABASE[3], uploads=uploads).fragments
     assert fragment.near == ()
+
+
+@pytest.mark.parametrize(
+    "joins",
+    [
+        "upload.one AS u CROSS JOIN average AS b LEFT JOIN average AS a ON {ids} AND {near}",
+        "upload.one AS u CROSS JOIN average AS a RIGHT JOIN average AS b ON {ids} AND {near}",
+        "upload.one AS u JOIN average AS a ON {near} RIGHT JOIN average AS b ON {ids}",
+        "upload.one AS u JOIN average AS a ON {near} FULL JOIN average AS b ON {ids}",
+    ],
+)
+def test_objects_far_away_are_wanted_without_a_partner(sky, joins):
+    """A join by distance is no condition on tables that another join fills up with nulls."""
+    db, uploads, _ = sky
+    one = {"one": uploads["places"].slice(0, 1)}
+    ids = "a.cat_id = b.cat_id AND a.obj_id = b.obj_id"
+    text = joins.format(ids=ids, near="DISTANCE(u.ra, u.dec, a.ra, a.dec) < 0.01")
+    found = db.sql(f"SELECT b.cat_id, b.obj_id, a.obj_id AS partner FROM {text}", uploads=one)
+    every = db.sql("SELECT cat_id, obj_id FROM average").to_pylist()
+    objects = found.select(["cat_id", "obj_id"]).to_pylist()
+    assert sorted(map(repr, objects)) == sorted(map(repr, every))
+    assert 0 < len(found) - found["partner"].null_count < len(found)
