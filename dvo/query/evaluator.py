@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,7 @@ DEFAULT_MEMORY_BYTES = 2**31
 """Memory that a query may take if nobody says."""
 
 _INSIST_S = 0.02
+_BATCH_ROWS = 122_880
 
 _SETTINGS: dict[str, str] = {
     "temp_directory": "''",
@@ -110,22 +112,49 @@ class Evaluator:
                 for name, table in tables.items():
                     self._con.register(name, table)
                 with self._stopped_by(wanted):
-                    found = self._con.sql(sql).to_arrow_table()
+                    found = self._rows(sql)
                 return _plain_types(found)
-            except duckdb.InterruptException:
-                wanted.check()
-                raise QueryCancelledError("query: cancelled") from None
-            except duckdb.OutOfMemoryException:
-                raise too_large(self.memory_bytes) from None
-            except duckdb.Error as err:
-                raise QueryError(f"query: {_first_line(err)}") from None
-            except RuntimeError as err:
-                if str(err) != "Query interrupted":
-                    raise
-                raise KeyboardInterrupt from None  # Ctrl-C, which DuckDB has caught
+            except (duckdb.Error, pa.ArrowException, OSError) as err:
+                raise self._meaning(err, wanted) from None
             finally:
                 for name in tables:
                     self._con.unregister(name)
+
+    def _rows(self, sql: str) -> pa.Table:
+        """Evaluate, and take the rows as they come: DuckDB's limit is not about its results."""
+        if threading.current_thread() is not threading.main_thread():
+            return self._taken(sql)
+        is_over = threading.Event()
+        with ThreadPoolExecutor(1) as aside:  # the main thread would see Ctrl-C afterwards only
+            found = aside.submit(self._taken, sql)
+            try:
+                return found.result()
+            except BaseException:
+                found.add_done_callback(lambda _: is_over.set())
+                while not is_over.is_set():
+                    self._con.interrupt()
+                    is_over.wait(_INSIST_S)
+                raise
+
+    def _taken(self, sql: str) -> pa.Table:
+        found, n_bytes = [], 0
+        with self._con.sql(sql).to_arrow_reader(_BATCH_ROWS) as reader:
+            for batch in reader:
+                found.append(batch)
+                n_bytes += batch.nbytes
+                if n_bytes > self.memory_bytes:
+                    raise too_large(self.memory_bytes)
+            return pa.Table.from_batches(found, reader.schema)
+
+    def _meaning(self, err: Exception, cancellation: Cancellation) -> DvoError:
+        """What an error of DuckDB is for the user, whichever way it came."""
+        text = str(err)
+        if isinstance(err, duckdb.InterruptException) or text.startswith("INTERRUPT"):
+            cancellation.check()
+            return QueryCancelledError("query: cancelled")
+        if isinstance(err, duckdb.OutOfMemoryException) or text.startswith("Out of Memory"):
+            return too_large(self.memory_bytes)
+        return QueryError(f"query: {_first_line(err)}")
 
     @contextmanager
     def _stopped_by(self, cancellation: Cancellation) -> Iterator[None]:

@@ -144,3 +144,39 @@ def test_an_evaluator_that_failed_in_an_unknown_way_is_not_used_again(monkeypatc
     with pytest.raises(ZeroDivisionError), borrowed_evaluator(2**27):
         _ = 1 // 0
     assert module._IDLE == []
+
+
+WIDE = {n: pa.table({n: range(4000)}) for n in "abc"}
+
+
+def test_rows_that_are_only_handed_on_count_as_memory():
+    with Evaluator(memory_bytes=2**26) as evaluator:
+        for sql in ("SELECT a, b, c FROM a, b, c", "SELECT repeat('x', 60000) AS x FROM a"):
+            with pytest.raises(QueryError, match=r"needs more than the 0\.0671 GB of memory"):
+                evaluator.run(sql, WIDE)
+        assert len(evaluator.run("SELECT a FROM a WHERE a % 3 = 0", WIDE)) == 1334
+
+
+# No row comes for hours.
+BARREN = "SELECT a FROM a, b, c WHERE sin(a + b + c) > 2"
+
+
+def test_a_query_without_rows_can_be_cancelled():
+    with Evaluator() as evaluator:
+        cancellation = Cancellation()
+        timer = threading.Timer(0.3, cancellation.cancel, [QueryCancelledError("enough")])
+        timer.start()
+        with pytest.raises(QueryCancelledError, match="enough"):
+            evaluator.run(BARREN, WIDE, cancellation)
+        timer.join()
+        assert len(evaluator.run("SELECT a FROM a", WIDE)) == 4000
+
+
+def test_ctrl_c_ends_a_query_without_rows():
+    with Evaluator() as evaluator:
+        timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            evaluator.run(BARREN, WIDE)
+        timer.join()
+        assert len(evaluator.run("SELECT a FROM a", WIDE)) == 4000
