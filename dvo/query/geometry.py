@@ -20,7 +20,7 @@ from dvo.partition.bounds import Area, Box, Cone
 from dvo.partition.polygon import Polygon
 from dvo.query.functions import DISTANCE
 
-__all__ = ["Circle", "Point", "as_number", "circle_of", "name_of", "point_of",
+__all__ = ["Circle", "Point", "arguments", "as_number", "circle_of", "name_of", "point_of",
            "region_of"]  # fmt: skip
 
 _SYSTEMS = ("ICRS", "")
@@ -132,14 +132,14 @@ def point_of(node: exp.Expr) -> Point:
         If it is no POINT of two coordinates.
     """
     if name_of(node) == "CENTROID":
-        (region,) = _arguments(node, 1)
+        (region,) = arguments(node, 1)
         circle = circle_of(region)
         if circle is None:
             raise QueryError(f"query: {node.sql()}: only circles have a CENTROID here")
         return circle.centre
     if name_of(node) != "POINT":
         raise QueryError(f"query: {node.sql()} stands where a POINT(ra, dec) is needed")
-    ra, dec = _arguments(node, 2)
+    ra, dec = arguments(node, 2)
     return Point(ra, dec)
 
 
@@ -147,7 +147,7 @@ def circle_of(node: exp.Expr) -> Circle | None:
     """Read a CIRCLE, of three numbers or of a POINT and a radius; None if it is none."""
     if name_of(node) != "CIRCLE":
         return None
-    given = _arguments(node, 2, 3)
+    given = arguments(node, 2, 3)
     if len(given) == 2:
         if as_number(given[0]) is not None:
             raise QueryError(
@@ -193,7 +193,7 @@ def region_of(node: exp.Expr) -> Area | None:
 
 def _box(node: exp.Expr) -> Area | None:
     """BOX(ra, dec, width, height): ranges of both coordinates about a centre."""
-    given = _arguments(node, 3, 4)
+    given = arguments(node, 3, 4)
     if len(given) == 3:
         centre = point_of(given[0])
         given = [centre.ra, centre.dec, *given[1:]]
@@ -232,7 +232,26 @@ def _without_system(node: exp.Expr) -> list[exp.Expr]:
     return given
 
 
-def _arguments(node: exp.Expr, *numbers: int) -> list[exp.Expr]:
+def arguments(node: exp.Expr, *numbers: int) -> list[exp.Expr]:
+    """List the arguments of a function of geometry, without a coordinate system.
+
+    Parameters
+    ----------
+    node : sqlglot.exp.Expr
+        The call.
+    *numbers : int
+        How many there may be.
+
+    Returns
+    -------
+    list of sqlglot.exp.Expr
+        The arguments.
+
+    Raises
+    ------
+    QueryError
+        If there are more or fewer, or the coordinate system is not ICRS.
+    """
     given = _without_system(node)
     if len(given) not in numbers:
         wanted = " or ".join(map(str, numbers))

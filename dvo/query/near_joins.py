@@ -242,6 +242,9 @@ def _near_join(
     tables = {a: t for a, t in ((one[0], left), (two[0], right)) if isinstance(t, exp.Table)}
     if two[0] != right.alias_or_name or len(tables) < 2:
         return None
+    of_with = {cte.alias for cte in tree.find_all(exp.CTE)}
+    if any(table.name in of_with for table in tables.values()):
+        return None  # its rows are not known before
     names = [table.name for table in tree.find_all(exp.Table)]
     if names.count(right.name) > 1:
         return None  # it is read elsewhere, too, with each row once

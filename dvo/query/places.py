@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from dvo.errors import QueryError
 from dvo.partition.bounds import Area, Cone
-from dvo.query.geometry import Point, as_number, circle_of, name_of, point_of, region_of
+from dvo.query.geometry import Point, arguments, as_number, circle_of, name_of, point_of, region_of
 from dvo.query.sources import Source
 
 __all__ = ["Places", "conjuncts", "rewrite_geometry"]
@@ -143,7 +143,8 @@ def _alias_of(point: Point, sources: Mapping[str, Source], required: Sequence[st
     found = point.columns
     if found is None or found[0] not in required:
         return None
-    return found[0] if sources[found[0]].position == found[1:] else None
+    source = sources.get(found[0])  # none of a query that stands where a table could
+    return found[0] if source is not None and source.position == found[1:] else None
 
 
 def _point_and_region(call: exp.Expr) -> tuple[Point, exp.Expr] | None:
@@ -191,7 +192,7 @@ def _value(call: exp.Expr, sources: Mapping[str, Source], places: Places) -> exp
     if name in ("CONTAINS", "INTERSECTS"):
         return exp.cast(exp.paren(_test(call, sources, places)), "int")
     if name == "AREA":
-        (given,) = call.expressions
+        (given,) = arguments(call, 1)
         circle = circle_of(given)
         if circle is None:
             raise QueryError(f"query: {call.sql()}: only circles have an AREA here")
@@ -201,9 +202,10 @@ def _value(call: exp.Expr, sources: Mapping[str, Source], places: Places) -> exp
             * (exp.Literal.number(1) - exp.Cos(this=exp.Radians(this=circle.radius.copy())))
         )
     if name in ("COORD1", "COORD2"):
-        point = point_of(call.expressions[0])
+        point = point_of(*arguments(call, 1))
         return (point.ra if name == "COORD1" else point.dec).copy()
     if name == "COORDSYS":
+        arguments(call, 1)
         return exp.Literal.string("ICRS")
     if name in ("POINT", "CIRCLE", "BOX", "POLYGON", "CENTROID"):
         raise QueryError(

@@ -97,9 +97,9 @@ class _Planner:
             if not isinstance(select, exp.Select):
                 continue
             here = _tables(scope, self.sources)
+            places = rewrite_geometry(select, here, _required(scope))
             if not here:
                 continue
-            places = rewrite_geometry(select, here, _required(scope))
             if self._is_whole(scope, here):
                 name = self._add_select(select, here, places)
                 if select is query:
