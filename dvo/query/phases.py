@@ -7,7 +7,7 @@ in some order are the first of the first rows of each group. What cannot be put 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -129,6 +129,7 @@ class _Columns:
 
     def __init__(self) -> None:
         self.made: list[exp.Expr] = []
+        self._centred: dict[str, exp.Column] = {}
 
     def add(self, node: exp.Expr) -> exp.Column:
         """Have an expression made; gives the column of the second phase."""
@@ -137,6 +138,24 @@ class _Columns:
                 return _column(k)
         self.made.append(node.copy())
         return _column(len(self.made) - 1)
+
+    def centre(self, column: exp.Column) -> exp.Column:
+        """Have the mean of a column over the parts with the same keys beside each part."""
+        name = f"centre_of_{column.name}"
+        self._centred[name] = column
+        return exp.column(name, table=PARTS)
+
+    def parts(self, keys: Sequence[exp.Column]) -> exp.From:
+        """What the second phase selects from."""
+        if not self._centred:
+            return exp.From(this=exp.to_table(PARTS))
+        by = [key.copy() for key in keys]
+        means = [
+            exp.alias_(exp.Window(this=exp.Avg(this=c.copy()), partition_by=by, over="OVER"), name)
+            for name, c in self._centred.items()
+        ]
+        rows = exp.select(exp.Column(this=exp.Star(), table=exp.to_identifier(PARTS)), *means)
+        return exp.From(this=rows.from_(PARTS).subquery(PARTS))
 
     def aliased(self) -> list[exp.Expr]:
         """What the first phase selects."""
@@ -182,7 +201,8 @@ def _gather_rows(select: exp.Select) -> Phases:
     last = _over_parts(select, change)
     group = select.args.get("group")
     if group is not None:
-        last.set("group", change(group.copy()))
+        keys = [_not_numbered(_bare_paren(change(k.copy()))) for k in group.expressions]
+        last.set("group", exp.Group(expressions=keys))
     if not columns.made:
         columns.add(exp.Literal.number(1))
     return Phases(_core(select, columns), last)
@@ -251,11 +271,19 @@ def _group_twice(select: exp.Select) -> Phases:
     for clause in ("expressions", "having", "order"):
         for node in _listed(last.args.get(clause)):
             _assert_grouped(node)
+    last.set("from_", columns.parts(key_columns))
     core = _core(select, columns)
     if keys:
         last.set("group", exp.Group(expressions=[c.copy() for c in key_columns]))
-        core.set("group", exp.Group(expressions=[k.copy() for k in keys]))
+        core.set("group", exp.Group(expressions=[_not_numbered(k) for k in keys]))
     return Phases(core, last)
+
+
+def _not_numbered(key: exp.Expr) -> exp.Expr:
+    """A key that is a number itself, as the evaluator would not read it: the first result."""
+    value = key.this if isinstance(key, exp.Neg) else key
+    is_number = isinstance(value, exp.Literal) and not value.is_string
+    return exp.cast(key.copy(), "double") if is_number else key.copy()
 
 
 def _bare_paren(node: exp.Expr) -> exp.Expr:
@@ -299,8 +327,10 @@ def _scatter(node: exp.AggFunc, columns: _Columns, n: exp.Column) -> exp.Expr:
         exp.Mul(this=exp.VariancePop(this=value.copy()), expression=exp.Count(this=value.copy()))
     )
     total = exp.Sum(this=n.copy())
-    weighted = exp.Mul(this=n.copy(), expression=mean.copy())
-    squares = exp.Sum(this=exp.Mul(this=weighted.copy(), expression=mean.copy()))
+    # From a value among them: squares of what is far from 0 would leave no digits.
+    off = exp.paren(exp.Sub(this=mean.copy(), expression=columns.centre(mean)))
+    weighted = exp.Mul(this=n.copy(), expression=off)
+    squares = exp.Sum(this=exp.Mul(this=weighted.copy(), expression=off.copy()))
     first = exp.Sum(this=weighted)
     between = exp.Sub(
         this=squares, expression=_ratio(exp.Mul(this=first, expression=first.copy()), total)
