@@ -31,6 +31,8 @@ _COLOURS = ("#2a9d5c", "#d1495b", "#e08e0b", "#8f5bb5", "#222222", "#4361ee", "#
 _EMPTY = "#d8d8d8"  # what has no measures must not look like a residual of 0
 _LEAST_MEASURES = 20
 _MOST_BARS = 400
+_MOST_NIGHTS = 60
+_NIGHT_GAP_D = 0.25
 _MMAG = 1e3
 
 
@@ -126,12 +128,13 @@ def _draw_sky(tally: ResidualTally, _: ImagePoints) -> Figure | None:
                 (grid.half_deg, "deg") if grid.half_deg > 0.5 else (60 * grid.half_deg, "arcmin")
             )
             mesh = axes.imshow(
-                _MMAG * maps[band].reshape(grid.n, grid.n), origin="lower", cmap="RdBu_r",
+                _MMAG * maps[band], origin="lower", cmap="RdBu_r",
                 vmin=-top, vmax=top, extent=(-half, half, -half, half), interpolation="nearest",
             )  # fmt: skip
             axes.set_facecolor(_EMPTY)
-            axes.set_ylim(*_reach(np.isfinite(maps).any(axis=0).reshape(grid.n, grid.n), half))
-            axes.set_xlim(*_reach(np.isfinite(maps).any(axis=0).reshape(grid.n, grid.n).T, half))
+            seen = np.isfinite(maps).any(axis=0)
+            axes.set_ylim(*_reach(np.asarray(seen), half))
+            axes.set_xlim(*_reach(np.asarray(seen).T, half))
             axes.invert_xaxis()  # east is to the left on the sky
             axes.set(xlabel=f"east [{unit}]", ylabel=f"north [{unit}]", title=tally.filters[band])
         figure.suptitle(f"about RA {grid.ra:.4f}, Dec {grid.dec:+.4f}", size=10)
@@ -162,17 +165,17 @@ def _reach(seen: NDArray[np.bool_], half: float) -> tuple[float, float]:
 
 
 def _draw_chips(tally: ResidualTally, _: ImagePoints) -> Figure | None:
-    maps = tally.chip_plane.means()
+    maps, pix = tally.chip_plane.means()
     if not np.isfinite(maps).any():
         return None
     top = _range_mmag(maps)
     places = _chip_places(tally.chips)
     n_columns, n_rows = (max(p[k] for p in places) + 1 for k in (0, 1))
     n_y, n_x = maps.shape[2:]
-    pix = tally.chip_plane.cell_pix
     is_one = len(places) == 1
     gap = 0 if is_one else 1
-    figure, panels = _panels(len(tally.filters), width=4.6, height=4.2)
+    height = 4.2 * n_rows * n_y / (n_columns * n_x)
+    figure, panels = _panels(len(tally.filters), width=4.6, height=float(np.clip(height, 1.8, 5.0)))
     for band, axes in enumerate(panels):
         plane = np.full((n_rows * (n_y + gap) - gap, n_columns * (n_x + gap) - gap), np.nan)
         for chip, (column, row) in enumerate(places):
@@ -194,7 +197,6 @@ def _draw_chips(tally: ResidualTally, _: ImagePoints) -> Figure | None:
             if len(places) <= 64:
                 for name, (column, row) in zip(tally.chips, places, strict=True):
                     axes.text(column + 0.04, (row + 0.96) * height, name, size=5, va="top")
-            axes.set_xlabel("chips, each with its x to the right and y up")
     figure.colorbar(mesh, ax=panels, label="mean residual [mmag]", extend="both", shrink=0.85)
     return figure
 
@@ -216,16 +218,14 @@ def _draw_zero_points(tally: ResidualTally, images: ImagePoints) -> Figure | Non
     known = np.isfinite(images.offset) & np.isfinite(images.mjd)
     if not known.any():
         return None
-    start = float(np.floor(images.mjd[known].min()))
-    span = float(images.mjd[known].max()) - start
-    hours = span < 2.0
+    axis = _TimeAxis.of(images.mjd[known])
     figure, panels = _panels_down(len(tally.filters))
     for band, axes in enumerate(panels):
         for poor in (False, True):
             rows = known & (images.band == band) & (images.is_poor == poor)
             if not rows.any():
                 continue
-            time = (images.mjd[rows] - start) * (24.0 if hours else 1.0)
+            time = axis.places(images.mjd[rows])
             colour = "#999999" if poor else _colour(band)
             label = "poor, or few stars" if poor else "zero point of an image"
             if rows.sum() <= _MOST_BARS:
@@ -241,9 +241,40 @@ def _draw_zero_points(tally: ResidualTally, images: ImagePoints) -> Figure | Non
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, loc="best")
-    unit = "h" if hours else "d"
-    panels[-1].set_xlabel(f"MJD - {start:.0f} [{unit}]")
+    panels[-1].set_xlabel(axis.label)
+    if axis.nights is not None:
+        step = -(-len(axis.nights) // 12)
+        labels = [f"{night:.0f}" for night in np.floor(axis.nights[::step])]
+        panels[-1].set_xticks(np.arange(len(axis.nights))[::step] + 0.5, labels)
+        panels[-1].set_xlim(0, len(axis.nights))
     return figure
+
+
+@dataclass(frozen=True, eq=False)
+class _TimeAxis:
+    """Hours of a night, nights side by side however far apart they are, or days."""
+
+    start: float
+    nights: F64 | None
+    label: str
+
+    @classmethod
+    def of(cls, mjd: F64) -> _TimeAxis:
+        times = np.unique(mjd)
+        start = float(np.floor(times[0]))
+        # A night begins where nothing was seen for long, whatever its hours are in UT.
+        nights = times[np.concatenate([[True], np.diff(times) > _NIGHT_GAP_D])]
+        if len(nights) == 1:
+            return cls(start, None, f"MJD - {start:.0f} [h]")
+        if len(nights) <= _MOST_NIGHTS:
+            return cls(start, nights, "night (MJD of its beginning), side by side")
+        return cls(start, None, f"MJD - {start:.0f} [d]")
+
+    def places(self, mjd: F64) -> F64:
+        if self.nights is None:
+            return (mjd - self.start) * (24.0 if self.label.endswith("[h]") else 1.0)
+        night = np.searchsorted(self.nights, mjd, side="right") - 1
+        return np.asarray(night + 0.1 + 0.8 * (mjd - self.nights[night]))
 
 
 def _panels_down(n: int) -> tuple[Figure, list[Axes]]:
@@ -363,6 +394,7 @@ FIGURES = (
             "Mean residual in cells of the sky, outliers beyond 5 sigma left out. A pattern is a "
             "calibration that differs from place to place.", _draw_sky),
     Picture("focal_plane", "Residuals over the focal plane",
-            "Mean residual in cells of the chips. A pattern asks for a flat field.", _draw_chips),
+            "Mean residual in cells of the chips, each with its x to the right and y up. A "
+            "pattern asks for a flat field.", _draw_chips),
 )  # fmt: skip
 """All pictures, in the order of the page."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.calib.report.sky_grid import SkyGrid
+from dvo.calib.report.sky_grid import FieldGrid, SkyGrid
 
 __all__ = [
     "MAG_EDGES",
@@ -40,6 +40,8 @@ SIZE_EDGES = np.concatenate([[0.0], np.geomspace(1e-4, 3.0, 161)])
 _MOST_PULL = 5.0
 _CHIP_CELLS = 32
 _FIRST_CELL_PIX = 16.0
+_LEAST_CELLS = 8
+_ENOUGH = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +87,8 @@ class ChipPlane:
 
     def __init__(self, n_bands: int, n_chips: int) -> None:
         self.cell_pix = _FIRST_CELL_PIX
-        # The last axis: sum of w r, and of w.
-        self.sums = np.zeros((n_bands, n_chips, _CHIP_CELLS, _CHIP_CELLS, 2))
+        # The last axis: sum of w r, of w, and measures.
+        self.sums = np.zeros((n_bands, n_chips, _CHIP_CELLS, _CHIP_CELLS, 3))
 
     def add(self, found: Residuals, weight: F64) -> None:
         """Add residuals.
@@ -114,24 +116,27 @@ class ChipPlane:
     def _grow(self) -> None:
         """Make cells twice as wide: four become one."""
         half = _CHIP_CELLS // 2
-        shape = (*self.sums.shape[:2], half, 2, half, 2, 2)
-        joined = self.sums.reshape(shape).sum(axis=(3, 5))
+        joined = _joined(self.sums)
         self.sums[...] = 0.0
         self.sums[:, :, :half, :half] = joined
         self.cell_pix *= 2.0
 
-    def means(self) -> F64:
-        """Mean residual of each cell.
+    def means(self) -> tuple[F64, float]:
+        """Mean residual of each cell, cells joined until most hold enough measures.
 
         Returns
         -------
-        ndarray of float64, shape (n_bands, n_chips, n_y, n_x)
+        means : ndarray of float64, shape (n_bands, n_chips, n_y, n_x)
             [mag]; NaN where there is none. Cells beyond all that were seen are cut off.
+        cell_pix : float
+            How wide the cells are [pix].
         """
-        seen = self.sums[..., 1] > 0
+        sums = _with_enough(self.sums)
+        cell_pix = self.cell_pix * self.sums.shape[2] / sums.shape[2]
+        seen = sums[..., 1] > 0
         n_y, n_x = (int(np.flatnonzero(seen.any(axis=axes)).max(initial=0)) + 1
                     for axes in ((0, 1, 3), (0, 1, 2)))  # fmt: skip
-        return _mean(self.sums[:, :, :n_y, :n_x])
+        return _mean(sums[:, :, :n_y, :n_x]), cell_pix
 
 
 class ResidualTally:
@@ -155,7 +160,7 @@ class ResidualTally:
         self.pulls = np.zeros((n, len(PULL_EDGES) - 1), np.int64)
         self.sizes = np.zeros((n, len(MAG_EDGES) - 1, len(SIZE_EDGES) - 1), np.int64)
         self._squares = np.zeros((n, len(MAG_EDGES) - 1))
-        self._sky = np.zeros((n, grid.n_cells, 2))
+        self._sky = np.zeros((n, grid.n_cells, 3))
         self.chip_plane = ChipPlane(n, max(len(self.chips), 1))
 
     def add(self, found: Residuals) -> None:
@@ -192,9 +197,14 @@ class ResidualTally:
 
         Returns
         -------
-        ndarray of float64, shape (n_filters, n_cells)
-            [mag]; NaN where there is none. Outliers beyond 5 sigma are left out.
+        ndarray of float64, shape (n_filters, n_cells) or (n_filters, n_rows, n_columns)
+            [mag]; NaN where there is none. Outliers beyond 5 sigma are left out. Those of a
+            field are rows from the south, columns from the west, joined until most hold enough
+            measures.
         """
+        if isinstance(self.grid, FieldGrid):
+            shape = (len(self.filters), self.grid.n, self.grid.n, 3)
+            return _mean(_with_enough(self._sky.reshape(shape)))
         return _mean(self._sky)
 
     def scatter(self) -> tuple[F64, F64, I64]:
@@ -216,11 +226,23 @@ class ResidualTally:
         return 1.4826 * _median(self.sizes, SIZE_EDGES), stated, n
 
     def robust_scatter(self) -> F64:
-        """Scatter of all residuals of each filter, shape (n_filters,) [mag]."""
+        """Scatter of all residuals of each filter.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_filters,)
+            1.4826 times their median size [mag]; NaN where there is none.
+        """
         return 1.4826 * _median(self.sizes.sum(axis=1), SIZE_EDGES)
 
     def pull_widths(self) -> F64:
-        """Width of the pulls of each filter, 1 if errors are right, shape (n_filters,)."""
+        """Width of the pulls of each filter.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_filters,)
+            1.4826 times their median size, 1 if errors are right; NaN where there is none.
+        """
         middle = len(PULL_EDGES) // 2
         folded = self.pulls[:, middle:] + self.pulls[:, :middle][:, ::-1]
         return 1.4826 * _median(folded, PULL_EDGES[middle:])
@@ -236,7 +258,25 @@ def _counts(band: I64, place: I64, like: I64) -> I64:
 
 
 def _weighted(cell: I64, residual: F64, weight: F64, n: int) -> F64:
-    return np.stack([np.bincount(cell, weight * residual, n), np.bincount(cell, weight, n)], -1)
+    counts = np.bincount(cell[weight > 0], minlength=n)
+    return np.stack([np.bincount(cell, weight * residual, n), np.bincount(cell, weight, n),
+                     counts], -1)  # fmt: skip
+
+
+def _joined(sums: F64) -> F64:
+    """Sums of cells twice as wide; rows and columns are the axes before the last one."""
+    *outer, n_y, n_x, n = sums.shape
+    return np.asarray(sums.reshape(*outer, n_y // 2, 2, n_x // 2, 2, n).sum(axis=(-4, -2)))
+
+
+def _with_enough(sums: F64) -> F64:
+    """Sums of cells so wide that half of those with measures have enough."""
+    while sums.shape[-2] > _LEAST_CELLS:
+        counts = sums[..., 2]
+        if not counts.any() or np.median(counts[counts > 0]) >= _ENOUGH:
+            break
+        sums = _joined(sums)
+    return sums
 
 
 def _mean(sums: F64) -> F64:

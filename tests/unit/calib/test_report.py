@@ -74,7 +74,7 @@ def test_batches_add_up(rng):
     whole, parts = tally_of(found), tally_of(*(part(found, r) for r in np.array_split(order, 7)))
     np.testing.assert_array_equal(whole.pulls, parts.pulls)
     np.testing.assert_allclose(whole.sky_means(), parts.sky_means(), atol=1e-12)
-    np.testing.assert_allclose(whole.chip_plane.means(), parts.chip_plane.means(), atol=1e-12)
+    np.testing.assert_allclose(whole.chip_plane.means()[0], parts.chip_plane.means()[0], atol=1e-12)
     assert whole.chip_plane.cell_pix == parts.chip_plane.cell_pix == 256.0
 
 
@@ -82,14 +82,15 @@ def test_maps_show_the_pattern_that_is_there(rng):
     found = make_residuals(rng, 300_000, sigma=0.01, size_pix=500.0)
     slope = 0.02 * (found.x / 500 - 0.5) * (found.chip == 2) + 0.01 * (found.dec - 2.0)
     tally = tally_of(replace(found, residual=found.residual + slope))
-    of_chip = tally.chip_plane.means()
+    of_chip, cell_pix = tally.chip_plane.means()
+    assert cell_pix == 16.0
     assert of_chip.shape == (2, 4, 32, 32)
     middle = (np.arange(32) + 0.5) * 16 / 500 - 0.5
     np.testing.assert_allclose(of_chip[:, 2, :-1].mean(axis=1)[:, :-1],
                                np.tile(0.02 * middle, (2, 1))[:, :-1], atol=2e-3)  # fmt: skip
     assert np.nanmax(np.abs(of_chip[:, 0].mean(axis=1))) < 3e-3
     inner = slice(8, -8)  # the field reaches as far as 0.8 of the map
-    rows = tally.sky_means()[0].reshape(64, 64)[inner, inner].mean(axis=1)
+    rows = tally.sky_means()[0][inner, inner].mean(axis=1)
     north = (np.arange(64) + 0.5) / 32 - 1
     np.testing.assert_allclose(rows, 0.01 * north[inner], atol=1e-3)
 
@@ -148,6 +149,17 @@ def test_nothing_to_show_is_no_error(tmp_path, rng):
     row = filter_figures(tally, none)[0]
     assert row["residual_scatter"] is None
     assert row["n_measures"] == 0
+
+
+def test_cells_are_joined_where_there_are_few_measures(rng):
+    found = make_residuals(rng, 4000, size_pix=500.0)
+    of_chip, cell_pix = tally_of(found).chip_plane.means()
+    # 500 measures a chip and filter: 8 x 8 cells of 64 pixels are what gets nearest to 20.
+    assert cell_pix == 64.0
+    assert of_chip.shape == (2, 4, 8, 8)
+    mine = (found.band == 1) & (found.chip == 3) & (found.x < 64) & (found.y >= 64)
+    mine &= (found.y < 128) & (np.abs(found.residual) < 0.1)
+    assert of_chip[1, 3, 1, 0] == pytest.approx(found.residual[mine].mean())
 
 
 @pytest.fixture
