@@ -29,6 +29,7 @@ __all__ = ["UPLOAD", "resolve_names", "upload_sources", "upload_tables"]
 UPLOAD = "upload"
 """Schema of tables that come with a query; the name that TAP gives it is known, too."""
 
+_MOST_TABLES = 100
 _SCHEMAS = {"": "", "dvo": "", UPLOAD: UPLOAD, "tap_upload": UPLOAD}
 _TYPES: dict[Callable[[pa.DataType], bool], str] = {
     pa.types.is_boolean: "b1",
@@ -119,6 +120,8 @@ def resolve_names(query: exp.Query, sources: Mapping[str, Source]) -> exp.Query:
     UnknownColumnError
         If a column is not known.
     """
+    _assert_few_stars(query)
+    _without_case(query)
     _name_results(query)
     _assert_numbers(query)
     used = _resolve_tables(query, sources)
@@ -129,11 +132,55 @@ def resolve_names(query: exp.Query, sources: Mapping[str, Source]) -> exp.Query:
     }
     try:
         mapping = MappingSchema(schema, dialect=ADQL, normalize=False)
-        return qualify(query, schema=mapping, dialect=ADQL, quote_identifiers=False)
+        found = qualify(query, schema=mapping, dialect=ADQL, quote_identifiers=False)
     except OptimizeError:
         raise _column_error(query, sources) from None
     except SqlglotError as err:
         raise QueryError(f"query: cannot be understood: {str(err).splitlines()[0]}") from None
+    for inner in found.find_all(exp.CTE, exp.Subquery):
+        if inner.alias:
+            _assert_different(inner)
+    return found
+
+
+def _assert_few_stars(query: exp.Query) -> None:
+    """Stars become columns, each of them a node: a short text could grow beyond all measure."""
+    n_tables = len(list(query.find_all(exp.Table)))
+    if n_tables > _MOST_TABLES:
+        raise QueryError(f"query: names {n_tables} tables; at most {_MOST_TABLES} are possible")
+    for select in query.find_all(exp.Select):
+        stars = [p.sql().lower() for p in select.expressions if p.is_star and _is_column(p)]
+        twice = next((star for star in stars if stars.count(star) > 1), None)
+        if twice is not None:
+            raise QueryError(f"query: SELECT has {twice} more than once")
+
+
+def _is_column(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Column | exp.Star)
+
+
+def _without_case(query: exp.Query) -> None:
+    """Write plain names of columns in lower case, also those in quotes that name no result."""
+    made = {a.alias for a in query.find_all(exp.Alias, exp.TableAlias)}
+    made |= {c.name for a in query.find_all(exp.TableAlias) for c in a.columns}
+    for column in query.find_all(exp.Column):
+        name = column.this
+        if not isinstance(name, exp.Identifier) or not name.name.isidentifier():
+            continue
+        if not (name.quoted and name.name in made):
+            name.set("quoted", False)
+            name.set("this", name.name.lower())
+
+
+def _assert_different(inner: exp.Expr) -> None:
+    """A table that is a query cannot have two columns of one name."""
+    names = [n.lower() for n in getattr(inner.this, "named_selects", [])]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise QueryError(
+            f"query: two columns of {inner.alias} are called {twice!r}; give one of them another "
+            "name, with AS"
+        )
 
 
 def _column_names(source: Source, words: Iterable[str]) -> list[str]:

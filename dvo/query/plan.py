@@ -24,6 +24,7 @@ from dvo.query.phases import Phases, split
 from dvo.query.places import Places, conjuncts, rewrite_geometry
 from dvo.query.ranges import ranges_of
 from dvo.query.scan import Scan
+from dvo.query.signed import give_signs
 from dvo.query.sources import KEYS, Source
 from dvo.tables.schema import Column
 
@@ -198,6 +199,7 @@ def plan_query(text: str, sources: Mapping[str, Source]) -> Plan:
         If it is no query, or cannot be answered; the message says why, and where.
     """
     query = resolve_names(parse_query(text), sources)
+    give_signs(query, sources)
     results = tuple(query.named_selects)
     planner = _Planner(sources, frozenset(i.name.lower() for i in query.find_all(exp.Identifier)))
     rest = planner.plan(query)

@@ -248,3 +248,7 @@ SELECT q.ra FROM average AS a JOIN (SELECT ra, dec FROM average) AS q ON a.ra = 
   CONTAINS(POINT(q.ra, q.dec), CIRCLE({ra}, {dec}, 0.1)) = 1;
 
 SELECT DISTANCE(1, 2, 3, 4) AS d, COORD1(POINT(7, 8)) AS c;
+
+SELECT "RA", "Dec" FROM "Measure" WHERE "MAG" > 18;
+
+SELECT q."X" FROM (SELECT "RA" AS "X" FROM average) AS q;
