@@ -94,8 +94,15 @@ def array_of(column: Column, values: Array) -> pa.Array[Any]:
         return _words(values)
     if values.ndim == 2:
         return pa.FixedSizeListArray.from_arrays(_numbers(values.ravel()), values.shape[1])
-    mask = column.is_null(values) if column.nullable else None
-    return _numbers(values, mask if mask is not None and mask.any() else None)
+    if not column.nullable or _is_free_of_nan(values):
+        return _numbers(values)
+    mask = column.is_null(values)
+    return _numbers(values, mask if mask.any() else None)
+
+
+def _is_free_of_nan(values: Array) -> bool:
+    """Whether these are floats and none is NaN: found ten times as fast as which are."""
+    return values.dtype.kind == "f" and len(values) > 0 and not np.isnan(values.min())
 
 
 # `pa.array` would do what the two functions below do, but it loads pandas first, to see that
