@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from dvo.database.lightcurve import read_lightcurve
+from dvo.database.lightcurve import lightcurve_columns, read_lightcurve, read_period
 from dvo.database.quantities import area_of, cone_of
 from dvo.database.variability import VariabilityChoice, variability_tables
 from dvo.partition.view import View
 
 if TYPE_CHECKING:
     from dvo.database.quantities import Angle, Place, SkyArea
+    from dvo.variability.period import Period
 
 __all__ = ["BrightnessQueries"]
 
@@ -33,6 +34,7 @@ class BrightnessQueries:
         radius_arcsec: Angle | None = None,
         *,
         columns: Sequence[str] | None = None,
+        kind: str = "psf",
     ) -> pa.Table:
         """Measures of the object nearest to a position, in order of time.
 
@@ -45,6 +47,10 @@ class BrightnessQueries:
         columns : sequence of str, optional
             Columns and magnitude words of Measure; None for times (MJD), names of
             photcodes, calibrated magnitudes, positions, flags and what identifies them.
+        kind : {'psf', 'ap', 'kron'}
+            Which magnitudes there are if no columns are asked for: ``mag:rel`` and
+            ``mag:err``, or ``mag:rel:ap`` and so on. They have the offset and the flat field of
+            their image taken off.
 
         Returns
         -------
@@ -54,7 +60,56 @@ class BrightnessQueries:
             distance from the position [arcsec].
         """
         area = cone_of(ra, dec, radius_arcsec, least_arcsec=1.0)
-        return read_lightcurve(self.view, area, columns)
+        return read_lightcurve(self.view, area, columns or lightcurve_columns(kind))
+
+    def period(
+        self,
+        ra: Place,
+        dec: Angle | None = None,
+        radius_arcsec: Angle | None = None,
+        *,
+        filters: Sequence[str] | None = None,
+        kind: str = "psf",
+        shortest_d: float | None = None,
+        longest_d: float | None = None,
+    ) -> Period:
+        """Period of the object nearest to a position, from all its filters together.
+
+        Parameters
+        ----------
+        ra, dec : float or Quantity
+            Position, ICRS [deg], or a SkyCoord, and then the radius.
+        radius_arcsec : float or Quantity, optional
+            How far the object may be [arcsec]; 1 if not given.
+        filters : sequence of str, optional
+            Average filters; None for all.
+        kind : {'psf', 'ap', 'kron'}
+            Which magnitudes.
+        shortest_d, longest_d : float, optional
+            Range that is searched [d]; 0.1 (less where all measures lie within two days), and
+            the time from the first measure to the last.
+
+        Returns
+        -------
+        Period
+            The best period, its false-alarm probability, amplitudes and the periodogram.
+
+        Raises
+        ------
+        QueryError
+            If there is no object, it has too few measures, or the range is none.
+        PhotcodeError
+            If there is no such filter.
+
+        Examples
+        --------
+        >>> with dvo.open("sky") as db:  # doctest: +SKIP
+        ...     found = db.period(23.2017, 1.0299, filters=["g", "r"])
+        """
+        area = cone_of(ra, dec, radius_arcsec, least_arcsec=1.0)
+        return read_period(
+            self.view, area, kind, filters, shortest_d=shortest_d, longest_d=longest_d
+        )
 
     def variability(
         self,

@@ -1,4 +1,4 @@
-"""Light curves: the measures of the object nearest to a place, in order of time."""
+"""Light curves: the measures of the object nearest to a place, in order of time; its period."""
 
 from __future__ import annotations
 
@@ -11,18 +11,55 @@ import pyarrow as pa
 from dvo.database.arrow import to_arrow
 from dvo.database.derived import distances
 from dvo.database.fields import resolve
+from dvo.database.variability import (
+    MAGNITUDE_COLUMNS,
+    VariabilityChoice,
+    calibrated_magnitudes,
+    flags_of_images,
+)
+from dvo.errors import QueryError
+from dvo.mjd import mjd_of
 from dvo.partition.bounds import Cone
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
+from dvo.tables.averages import averaged_filters
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
+from dvo.variability.period import Period, find_period
 
-__all__ = ["LIGHTCURVE_COLUMNS", "read_lightcurve"]
+__all__ = ["LIGHTCURVE_COLUMNS", "lightcurve_columns", "read_lightcurve", "read_period"]
 
 LIGHTCURVE_COLUMNS = ("mjd", "photcode_name", "mag:rel", "mag:err", "ra", "dec", "image_id",
                       "det_id", "db_flags", "phot_flags")  # fmt: skip
 """What a light curve has if nothing else is asked for."""
+
+
+_PARTS = {"psf": "", "ap": ":ap", "kron": ":kron"}
+
+
+def lightcurve_columns(kind: str) -> tuple[str, ...]:
+    """Columns of a light curve of a kind of magnitude.
+
+    Parameters
+    ----------
+    kind : {'psf', 'ap', 'kron'}
+        Which magnitudes.
+
+    Returns
+    -------
+    tuple of str
+        `LIGHTCURVE_COLUMNS`, with ``mag:rel:kron`` for ``mag:rel``.
+
+    Raises
+    ------
+    QueryError
+        If there is no such kind.
+    """
+    if kind not in _PARTS:
+        raise QueryError(f"no kind of magnitude {kind!r}; there are {', '.join(_PARTS)}")
+    words = {"mag:rel": f"mag:rel{_PARTS[kind]}", "mag:err": f"mag:err{_PARTS[kind]}"}
+    return tuple(words.get(name, name) for name in LIGHTCURVE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +100,65 @@ def read_lightcurve(view: View, area: Cone, columns: Sequence[str] | None) -> pa
     rows = whole.take(np.lexsort((whole["time_msec"], whole["time"])))
     found = to_arrow(request.outputs, request.values(view, nearest.region, rows))
     return found.replace_schema_metadata(_facts(view, nearest))
+
+
+def read_period(
+    view: View,
+    area: Cone,
+    kind: str,
+    filters: Sequence[str] | None,
+    *,
+    shortest_d: float | None,
+    longest_d: float | None,
+) -> Period:
+    """Find the period of the object nearest to the centre of a circle.
+
+    Measures of the best rank that it has in each filter count, with the errors that its means
+    have; those of reference catalogs, warps and stacks do not.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    area : Cone
+        Where the object may be.
+    kind : {'psf', 'ap', 'kron'}
+        Which magnitudes.
+    filters : sequence of str or None
+        Average filters; None for all that it has.
+    shortest_d, longest_d : float or None
+        Range of periods, see `find_period` [d].
+
+    Returns
+    -------
+    Period
+        The best period.
+
+    Raises
+    ------
+    QueryError
+        If there is no object, or it has too few measures.
+    PhotcodeError
+        If there is no such filter.
+    """
+    codes = view.photcodes
+    chosen = VariabilityChoice(None if filters is None else tuple(filters), kind).filters_of(view)
+    nearest = _find_nearest(view, area)
+    if nearest is None:
+        raise QueryError(f"no object within {3600 * area.radius_deg:g} arcsec of {area.ra} "
+                         f"{area.dec}; look further")  # fmt: skip
+    whole = _measures_of(view, nearest, list(MAGNITUDE_COLUMNS[kind]))
+    k = averaged_filters(whole, codes)
+    names = np.array([p.name for p in codes.sec] + [""])
+    band = names[k]
+    mag, error, rank = calibrated_magnitudes(view, whole, kind, flags_of_images(view))
+    counts = np.isin(band, chosen) & np.isfinite(mag)
+    for name in np.unique(band[counts]):
+        mine = counts & (band == name)
+        counts &= ~mine | (rank == rank[mine].min())
+    mjd = mjd_of(whole["time"].astype(np.int64), whole["time_msec"])
+    return find_period(mjd[counts], mag[counts], error[counts], band[counts],
+                       shortest_d=shortest_d, longest_d=longest_d)  # fmt: skip
 
 
 def _find_nearest(view: View, area: Cone) -> _Nearest | None:

@@ -17,7 +17,8 @@ from dvo.tables.photsource import PhotSource, source_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["density_figure", "draw_density", "draw_lightcurve", "lightcurve_figure", "save_figure"]
+__all__ = ["Band", "Curve", "curve_of", "density_figure", "draw_density", "draw_lightcurve",
+           "lightcurve_figure", "save_figure"]  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -27,13 +28,82 @@ _MARKS = {PhotSource.CHIP: "o", PhotSource.WARP: "^", PhotSource.STACK: "s"}
 
 
 @dataclass(frozen=True)
-class _Band:
-    """Measures that are drawn alike: of one filter and one kind of image."""
+class Band:
+    """Measures that are drawn alike: of one filter and one kind of image.
+
+    Parameters
+    ----------
+    label : str
+        What they are called.
+    colour, mark : str
+        Matplotlib's colour and marker.
+    rows : ndarray of bool, shape (n,)
+        Which they are.
+    """
 
     label: str
     colour: str
     mark: str
     rows: Array
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A light curve, ready to be drawn.
+
+    Parameters
+    ----------
+    mjd, mag, err : ndarray of float64, shape (n,)
+        Times [d], magnitudes and their errors [mag]; an error that is not known is 0.
+    names : ndarray of str, shape (n,)
+        Photcodes.
+    is_ref, is_shown : ndarray of bool, shape (n,)
+        Which are of reference catalogs, and which of the others have magnitude and time.
+    bands : list of Band
+        What is drawn alike.
+    low, high : float
+        Range of magnitudes that holds all but those far from the others of a filter [mag].
+    """
+
+    mjd: Array
+    mag: Array
+    err: Array
+    names: Array
+    is_ref: Array
+    is_shown: Array
+    bands: list[Band]
+    low: float
+    high: float
+
+
+def curve_of(table: pa.Table, photcodes: PhotcodeTable | None = None) -> Curve:
+    """Take a light curve apart for drawing.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        From `Database.lightcurve`: mjd, photcode_name, and mag:rel and mag:err of some kind.
+    photcodes : PhotcodeTable, optional
+        Says which filter a photcode is of, and which photcodes are of reference catalogs;
+        without it names do.
+
+    Returns
+    -------
+    Curve
+        The parts.
+    """
+    mag_name, err_name = (next(n for n in table.column_names if n.startswith(word))
+                          for word in ("mag:rel", "mag:err"))  # fmt: skip
+    mjd = table["mjd"].to_numpy().astype(float)
+    mag = table[mag_name].to_numpy().astype(float)
+    err = np.nan_to_num(table[err_name].to_numpy().astype(float))
+    names = np.array(table["photcode_name"].to_pylist())
+    is_ref = np.isin(names, _reference_names(names, photcodes)) & np.isfinite(mag)
+    is_ref &= ~is_ref.all()  # with nothing else there is a light curve of them
+    shown = ~is_ref & np.isfinite(mag) & np.isfinite(mjd)
+    filters = np.array([_filter_of(name, photcodes) for name in names.tolist()])
+    low, high = _magnitude_range(mag, filters, shown, is_ref)
+    return Curve(mjd, mag, err, names, is_ref, shown, _bands(names, photcodes), low, high)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -103,20 +173,13 @@ def lightcurve_figure(
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
-    mjd = table["mjd"].to_numpy().astype(float)
-    mag = table["mag:rel"].to_numpy().astype(float)
-    err = np.nan_to_num(table["mag:err"].to_numpy().astype(float))
-    names = np.array(table["photcode_name"].to_pylist())
-    is_ref = np.isin(names, _reference_names(names, photcodes)) & np.isfinite(mag)
-    is_ref &= ~is_ref.all()  # with nothing else there is a light curve of them
-    curve = ~is_ref & np.isfinite(mag) & np.isfinite(mjd)
+    whole = curve_of(table, photcodes)
+    mjd, mag, err, names = whole.mjd, whole.mag, whole.err, whole.names
+    curve, is_ref, low, high = whole.is_shown, whole.is_ref, whole.low, whole.high
     start = float(np.floor(mjd[curve].min())) if curve.any() else 0.0
-    filters = np.array([_filter_of(name, photcodes) for name in names.tolist()])
-    low, high = _magnitude_range(mag, filters, curve, is_ref)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    bands = _bands(names, photcodes)
-    for band in bands:
+    for band in whole.bands:
         rows = band.rows & curve
         seen = rows & (mag >= low) & (mag <= high)
         if rows.any():
@@ -131,7 +194,7 @@ def lightcurve_figure(
                 color=band.colour, clip_on=False,
             )  # fmt: skip
             arrows.set_in_layout(False)
-    for band in bands:
+    for band in whole.bands:
         for row in np.flatnonzero(band.rows & is_ref):
             label = f"{names[row]} {mag[row]:.2f} (reference)"
             if low <= mag[row] <= high:
@@ -173,7 +236,7 @@ def _filter_of(name: str, photcodes: PhotcodeTable | None) -> str:
     return known[-1] if known else words[1] if len(words) == 3 else name
 
 
-def _bands(names: Array, photcodes: PhotcodeTable | None) -> list[_Band]:
+def _bands(names: Array, photcodes: PhotcodeTable | None) -> list[Band]:
     """What is drawn alike, in the order of the filters of the database."""
     order = [p.name for p in photcodes.sec] if photcodes is not None else list(_COLOURS)
     groups: dict[tuple[str, str], list[str]] = {}
@@ -186,7 +249,7 @@ def _bands(names: Array, photcodes: PhotcodeTable | None) -> list[_Band]:
     several = {label for label, _ in keys if sum(key[0] == label for key in keys) > 1}
     kinds = {mark: kind.name.lower() for kind, mark in _MARKS.items()}
     return [
-        _Band(
+        Band(
             f"{label} ({kinds[mark]})" if label in several else label,
             colours[label], mark, np.isin(names, groups[label, mark]),
         )

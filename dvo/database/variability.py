@@ -44,7 +44,14 @@ from dvo.tables.ranks import RANK_COLUMNS, photometric_error, ranks
 from dvo.tables.schema import Column
 from dvo.variability.kernels import ALL_INDICES, FILTER_INDICES, index_objects
 
-__all__ = ["VariabilityChoice", "variability_columns", "variability_tables"]
+__all__ = [
+    "MAGNITUDE_COLUMNS",
+    "VariabilityChoice",
+    "calibrated_magnitudes",
+    "flags_of_images",
+    "variability_columns",
+    "variability_tables",
+]
 
 Array = NDArray[Any]
 I64 = NDArray[np.int64]
@@ -52,6 +59,13 @@ F64 = NDArray[np.float64]
 
 _MASKED = {"psf": MeasureFlag.MASKED_PSF, "ap": MeasureFlag.MASKED_APER,
            "kron": MeasureFlag.MASKED_KRON}  # fmt: skip
+MAGNITUDE_COLUMNS = {
+    kind: tuple(dict.fromkeys(("m_flat", "airmass", "time", "time_msec", "image_id", "ave_ref",
+                               *RANK_COLUMNS, *own, "mag_err")))
+    for kind, own in STORED_MAGS.items()
+}  # fmt: skip
+"""Columns of Measure that calibrated magnitudes of a kind are made of, with times and ranks."""
+
 _IDS = ("cat_id", "obj_id", "ext_id", "ra", "dec")
 _LIKE = {
     "n": Column("n", "u4", "measures that count"),
@@ -180,14 +194,26 @@ def variability_tables(
     for band, name in enumerate(filters):
         code = view.photcodes.get(name).code
         band_of[int(view.photcodes.sec_index_of_code[code])] = band
-    flags = _flags_of_images(view)
+    flags = flags_of_images(view)
     yield to_arrow(columns, {c.name: np.empty(0, c.like.dtype) for c in columns})
     for some in region_batches(view, view.regions(area)):
         values = _indices(view, some, area, choice, band_of, flags)
         yield to_arrow(columns, {c.name: values[k] for k, c in enumerate(columns)})
 
 
-def _flags_of_images(view: View) -> Array:
+def flags_of_images(view: View) -> NDArray[np.uint32]:
+    """Flags of all images.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+
+    Returns
+    -------
+    ndarray of uint32
+        By image_id; 0 for numbers of no image.
+    """
     table = view.read(IMAGE, ALL_SKY, ["image_id", "flags"])
     ids = table["image_id"].astype(np.int64)
     flags = np.zeros(int(ids.max(initial=0)) + 1, np.uint32)
@@ -205,9 +231,8 @@ def _indices(
 ) -> list[Array]:
     """Values of the columns of `variability_columns`, in their order."""
     objects, first = view.read_many(AVERAGE, regions, _IDS, once=True)
-    names = dict.fromkeys(("m_flat", "airmass", "time", "time_msec", "image_id", "ave_ref",
-                           *RANK_COLUMNS, *STORED_MAGS[choice.kind], "mag_err"))  # fmt: skip
-    measure, runs = view.read_many(MEASURE, regions, names, once=True)
+    measure, runs = view.read_many(MEASURE, regions, MAGNITUDE_COLUMNS[choice.kind],
+                                   once=True)  # fmt: skip
     of = np.repeat(first[:-1], np.diff(runs)) + measure["ave_ref"].astype(np.int64)
     band = band_of[averaged_filters(measure, view.photcodes)]
     counts = band >= 0
@@ -222,7 +247,7 @@ def _indices(
     edges = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
     time = 1000 * some["time"].astype(np.int64) + some["time_msec"].astype(np.int64)
     order = rows_by_object(of.astype(np.int64), time, edges)
-    mag, error, rank = _magnitudes(view, some, choice.kind, image_flags)
+    mag, error, rank = calibrated_magnitudes(view, some, choice.kind, image_flags)
     by_filter = np.empty((len(wanted), int(band_of.max()) + 1, len(FILTER_INDICES)))
     of_all = np.empty((len(wanted), len(ALL_INDICES)))
     index_objects(edges, band[order], mag[order], error[order], rank[order], 1e-3 * time[order],
@@ -234,10 +259,29 @@ def _indices(
               for column in _typed(by_filter[found, band], FILTER_INDICES))]  # fmt: skip
 
 
-def _magnitudes(
-    view: View, some: ColumnTable, kind: str, image_flags: Array
+def calibrated_magnitudes(
+    view: View, some: ColumnTable, kind: str, image_flags: NDArray[np.uint32]
 ) -> tuple[F64, F64, NDArray[np.uint8]]:
-    """Calibrated magnitudes, their errors, and ranks."""
+    """Magnitudes as they are averaged, with their errors and ranks.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    some : ColumnTable
+        Measures, with the columns of `MAGNITUDE_COLUMNS`.
+    kind : {'psf', 'ap', 'kron'}
+        Which magnitudes.
+    image_flags : ndarray of uint32
+        From `flags_of_images`.
+
+    Returns
+    -------
+    mag, error : ndarray of float64, shape (n,)
+        Level ``rel`` without colour terms, and the error with that of the photcode [mag].
+    rank : ndarray of uint8, shape (n,)
+        0 the best, see `dvo.tables.ranks`.
+    """
     mag, error = mean_magnitudes(some, kind, view.photcodes)
     if kind != "psf":  # the errors of other magnitudes are often not given
         error = np.where(error > 0, error, some["mag_err"])

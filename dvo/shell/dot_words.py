@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from dvo.database.period_plot import period_figure, period_line
 from dvo.database.plots import density_figure, lightcurve_figure
 from dvo.errors import QueryError
 from dvo.query.sources import sources_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from dvo.query.session import Database
     from dvo.query.watch import Watch
     from dvo.shell.arithmetic import Array
+    from dvo.variability.period import Period
 
 __all__ = ["WORDS"]
 
@@ -182,13 +184,17 @@ def _hist(call: Call) -> None:
 
 def _lightcurve(call: Call) -> None:
     path = _take_file(call)
+    with_period = bool(call.parts) and call.parts[-1].text.lower() == "period"
+    if with_period:
+        call.parts.pop()
     ra, dec, *radii = (call.number(part) for part in call.need(2, 3))
     radius = radii[0] if radii else 1.0
 
-    def work(database: Database, _watch: Watch) -> pa.Table:
-        return database.lightcurve(ra, dec, radius)
+    def work(database: Database, _watch: Watch) -> tuple[pa.Table, Period | None]:
+        found = database.lightcurve(ra, dec, radius)
+        return found, database.period(ra, dec, radius) if with_period and len(found) else None
 
-    found = call.shell.background.run(work)
+    found, period = call.shell.background.run(work)
     if not len(found):
         raise call.error(f"no object within {radius:g} arcsec of {ra:g} {dec:g}")
     fact = {k.decode(): v.decode() for k, v in (found.schema.metadata or {}).items()}
@@ -196,8 +202,12 @@ def _lightcurve(call: Call) -> None:
         f"object {fact['cat_id']}.{fact['obj_id']} at RA {float(fact['obj_ra']):.6f}, "
         f"Dec {float(fact['obj_dec']):+.6f}"
     )
-    figure = lightcurve_figure(found, title, photcodes=call.shell.database.photcodes)
-    show_figure(call.shell, figure, path)
+    photcodes = call.shell.database.photcodes
+    if period is None:
+        show_figure(call.shell, lightcurve_figure(found, title, photcodes=photcodes), path)
+        return
+    call.shell.screen.say(period_line(period))
+    show_figure(call.shell, period_figure(found, period, title, photcodes=photcodes), path)
 
 
 def _finder(call: Call) -> None:
@@ -276,7 +286,8 @@ WORDS = (
     Word(".finder", "RA DEC [ARCMIN] [FILE]", "finding chart of a place", _finder),
     Word(".help", "", "this list", _help),
     Word(".hist", "X [BINS] [FILE]", "histogram of a column or expression", _hist),
-    Word(".lightcurve", "RA DEC [ARCSEC] [FILE]", "light curve of the nearest object", _lightcurve),
+    Word(".lightcurve", "RA DEC [ARCSEC] [period] [FILE]",
+         "light curve of the nearest object, by phase with period", _lightcurve),
     Word(".maxrows", "[ROWS]", "rows of a table that are printed; 0 for all", _max_rows),
     Word(".mode", f"[{'|'.join(FORMS)}]", "form of results", _mode),
     Word(".output", "[FILE]", "have results go to a new file, or to the screen", _output),
