@@ -236,6 +236,26 @@ class Gauge:
         out += (self.directions @ among).multiply(self.directions).sum(axis=1)
         return out
 
+    def covariance(self, columns: F64, inverse: Callable[[F64], F64]) -> F64:
+        """Multiply columns by the covariance, when the means are held and not the pins.
+
+        Parameters
+        ----------
+        columns : ndarray of float64, shape (n_free, k)
+            The columns.
+        inverse : callable
+            Multiplies columns by the inverse of the matrix that `held` gave.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_free, k)
+            ``P C P^T`` times the columns, as in `variance`.
+        """
+        spread = self._inverse()
+        columns = columns - self.anchors.T @ (spread.T @ (self.directions.T @ columns))
+        found = self.cut(inverse(self.cut(columns)))
+        return np.asarray(found - self.directions @ (spread @ (self.anchors @ found)))
+
     def _inverse(self) -> sparse.csc_array:
         """``(A Z)^-1``: ``A Z`` is 1 and what flat fields take from means of zero points."""
         return sparse.csc_array(2.0 * sparse.eye_array(len(self)) - self.anchors @ self.directions)

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from dvo.calib.blocks import Parameters
 from dvo.calib.normal import NormalEquations, StarBatch, Weighing, equations_of
@@ -117,6 +118,22 @@ class JointResult:
     def n_measures(self) -> NDArray[np.int64]:
         """Measures with a term in each parameter, shape (n_parameters,)."""
         return self.equations.counts
+
+    def variance_of(self, sums: sparse.csr_array) -> F64:
+        """Give variances of sums of parameters, with all correlations.
+
+        Parameters
+        ----------
+        sums : sparse array, shape (n, n_parameters)
+            Coefficients of each; parameters not solved for count as known.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            Their variances.
+        """
+        n_free = int(self.solution.is_free.sum())
+        return self.solution.variance_of(sums) * self.equations.error_scale(n_free)
 
 
 def solve_jointly(

@@ -27,6 +27,8 @@ _DENSE = 6000
 _PROBES = 512
 """Random vectors that errors of more parameters are estimated from: to 3 % each."""
 
+_AT_ONCE = 64
+
 
 @dataclass(frozen=True, eq=False)
 class Solution:
@@ -49,6 +51,9 @@ class Solution:
     variance : callable
         Gives the variance of each parameter, shape (n_parameters,), NaN for those not
         solved for; under the gauge, with all correlations; before the scale of errors.
+    variance_of : callable
+        Gives the same for sums of parameters, from their coefficients, a sparse array of shape
+        (n, n_parameters); parameters not solved for count as known.
     """
 
     step: F64
@@ -57,6 +62,7 @@ class Solution:
     n_floating: int
     n_null: int
     variance: Callable[[], F64]
+    variance_of: Callable[[sparse.csr_array], F64]
 
     @property
     def n_components(self) -> int:
@@ -101,7 +107,27 @@ def solve(equations: NormalEquations, parameters: Parameters) -> Solution:
         out[free] = gauge.variance(diagonal, factor.solve)
         return out
 
-    return Solution(step, is_free, component, gauge.n_floating, len(gauge), variance)
+    def variance_of(sums: sparse.csr_array) -> F64:
+        return _variance_of(sums[:, free].tocsr(), lambda c: gauge.covariance(c, factor.solve))
+
+    return Solution(step, is_free, component, gauge.n_floating, len(gauge), variance, variance_of)
+
+
+def _variance_of(sums: sparse.csr_array, covariance: Callable[[F64], F64]) -> F64:
+    """Diagonal of ``S C S^T``: exact for few different rows, else from random signs."""
+    n = sums.shape[0]
+    out = np.zeros(n)
+    if n <= _DENSE:
+        for first in range(0, n, _AT_ONCE):
+            some = sums[first : first + _AT_ONCE]
+            columns = covariance(some.toarray().T)
+            out[first : first + _AT_ONCE] = some.multiply(columns.T).sum(axis=1)
+        return out
+    rng = np.random.default_rng(n)
+    for _ in range(_PROBES // _AT_ONCE):
+        signs: F64 = rng.choice([-1.0, 1.0], (n, _AT_ONCE))
+        out += (signs * (sums @ covariance(sums.T @ signs))).sum(axis=1)
+    return np.maximum(out / (_PROBES // _AT_ONCE * _AT_ONCE), 0.0)
 
 
 def _dense_diagonal(matrix: sparse.csc_array) -> F64:
@@ -114,7 +140,7 @@ def _probed_diagonal(n: int, inverse: Callable[[F64], F64]) -> F64:
     """Diagonal of an inverse from random signs (Hutchinson 1990); the same each time."""
     rng = np.random.default_rng(n)
     total = np.zeros(n)
-    for _ in range(_PROBES // 64):
-        signs: F64 = rng.choice([-1.0, 1.0], (n, 64))
+    for _ in range(_PROBES // _AT_ONCE):
+        signs: F64 = rng.choice([-1.0, 1.0], (n, _AT_ONCE))
         total += (signs * inverse(signs)).sum(axis=1)
-    return total / (_PROBES // 64 * 64)
+    return total / (_PROBES // _AT_ONCE * _AT_ONCE)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dvo.cli.counted import counted
 from dvo.cli.main import run
 from dvo.cli.output import progress_line
+from dvo.cli.selection_options import image_options, image_selection_of
+from dvo.cli.snapshot_option import SNAPSHOT
+
+if TYPE_CHECKING:
+    from dvo.calib.photometry.levels import Level
+    from dvo.calib.photometry.relphot import RelphotReport
 
 __all__ = ["main", "relphot"]
 
@@ -35,6 +43,44 @@ __all__ = ["main", "relphot"]
     help="Measures in a filter that a star needs.",
 )
 @click.option(
+    "--solve",
+    "levels",
+    default="images",
+    show_default=True,
+    metavar="LEVEL,…",
+    help="What has a zero point of its own: images, exposures or nights; with several, finer ones "
+    "are deviations from coarser ones.",
+)
+@click.option(
+    "--spread",
+    type=click.FloatRange(0, min_open=True),
+    default=0.02,
+    show_default=True,
+    metavar="MAG",
+    help="How large these deviations are.",
+)
+@click.option("--averages", is_flag=True, help="Solve for nothing; make mean magnitudes anew only.")
+@click.option(
+    "--since",
+    type=SNAPSHOT,
+    metavar="N|TAG|TIME",
+    help="With --averages: only catalogs that have changed since then.",
+)
+@click.option(
+    "--solver",
+    type=click.Choice(["joint", "alternate"]),
+    default="joint",
+    show_default=True,
+    help="All together, or stars and images in turn as in the original.",
+)
+@click.option(
+    "--loops",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Loops of --solver alternate.",
+)
+@click.option(
     "--rounds",
     type=click.IntRange(2),
     default=20,
@@ -47,6 +93,7 @@ __all__ = ["main", "relphot"]
     metavar="FOLDER",
     help="Write report.json, pictures and a page, index.html, that shows all of it.",
 )
+@image_options
 @click.option("--dry-run", is_flag=True, help="Solve and report; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def relphot(
@@ -55,10 +102,17 @@ def relphot(
     filters: str,
     most_error: float,
     star_measures: int,
+    levels: str,
+    spread: float,
+    averages: bool,
+    since: int | str | datetime | None,
+    solver: str,
+    loops: int,
     rounds: int,
     report: Path | None,
     dry_run: bool,
     as_json: bool,
+    **area: Any,
 ) -> None:
     """Solve for the zero points of the images of CATDIR, all together, from common stars.
 
@@ -68,12 +122,25 @@ def relphot(
     get little weight. Offsets go to images and measures, and mean magnitudes are made anew,
     in one commit: `dvo rollback` takes it back.
 
+    With --region, --cone or --time only images whose centre and time these hold are solved for;
+    zero points of the others are taken as known.
+
     \b
     Examples:
       relphot sky --filters g,r
       relphot sky --filters g --dry-run --json
       relphot sky --filters g --dry-run --report zero_points
+      relphot sky --filters g --solve nights,images
+      relphot sky --filters g,r --averages --since 12
     """
+    names = tuple(name.strip() for name in filters.split(",") if name.strip())
+    if averages:
+        if report is not None:
+            raise click.UsageError("--report goes with a solve, not with --averages")
+        _average(catdir, names, since, dry_run=dry_run, as_json=as_json)
+        return
+    if since is not None:
+        raise click.UsageError("--since goes with --averages: zero points need all measures")
     from dvo.calib.joint import JointOptions  # noqa: PLC0415 - keeps --help quick
     from dvo.calib.photometry.measures import StarLimits  # noqa: PLC0415
     from dvo.calib.photometry.relphot import RelphotOptions  # noqa: PLC0415
@@ -81,7 +148,11 @@ def relphot(
     from dvo.partition.store import Store  # noqa: PLC0415
 
     options = RelphotOptions(
-        tuple(name.strip() for name in filters.split(",") if name.strip()),
+        names,
+        levels_of(levels),
+        spread,
+        image_selection_of(area),
+        loops if solver == "alternate" else 0,
         StarLimits(most_error=most_error, least_measures=star_measures),
         JointOptions(most_rounds=rounds),
         dry_run=dry_run,
@@ -94,6 +165,59 @@ def relphot(
     if as_json:
         click.echo(json.dumps(done.as_dict()))
         return
+    _print(catdir, done, dry_run=dry_run)
+
+
+def levels_of(text: str) -> tuple[Level, ...]:
+    """Read the value of --solve.
+
+    Parameters
+    ----------
+    text : str
+        Names of levels with commas between them.
+
+    Returns
+    -------
+    tuple of Level
+        The levels.
+
+    Raises
+    ------
+    click.UsageError
+        If one is not known, or there is none.
+    """
+    from dvo.calib.photometry.levels import Level  # noqa: PLC0415 - keeps --help quick
+
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    for name in found:
+        if name not in list(Level):
+            raise click.UsageError(f"--solve {text}: there is no level {name}; there are "
+                                   f"{', '.join(Level)}")  # fmt: skip
+    if not found:
+        raise click.UsageError("--solve names no level; see also --averages")
+    return tuple(Level(name) for name in found)
+
+
+def _average(
+    catdir: Path, filters: tuple[str, ...], since: int | str | datetime | None, *,
+    dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    from dvo.calib.photometry.reaverage import reaverage  # noqa: PLC0415 - keeps --help quick
+    from dvo.partition.store import Store  # noqa: PLC0415
+
+    show = progress_line()
+    with Store(catdir, writable=not dry_run, command="relphot") as store:
+        report = reaverage(store, filters, since=since, dry_run=dry_run, progress=show)
+    show("")
+    if as_json:
+        click.echo(json.dumps(report.as_dict()))
+        return
+    regions = counted(report.n_regions, "catalogs")
+    click.echo(f"{catdir}: means of {regions} would be made anew" if dry_run else
+               f"{catdir}: {report.n_means} mean magnitudes of {regions} made anew")  # fmt: skip
+
+
+def _print(catdir: Path, done: RelphotReport, *, dry_run: bool) -> None:
     would = "would get zero points" if dry_run else "have new zero points"
     click.echo(f"{catdir}: {counted(done.n_images, 'images')} {would}, from "
                f"{done.n_measures} measures of {counted(done.n_stars, 'stars')}")  # fmt: skip
@@ -102,7 +226,7 @@ def relphot(
         f"chi-square {done.chi2_dof:.3f}; median error {1e3 * done.median_error:.2f} mmag"
     )
     for n, words in (
-        (done.n_frozen, "images keep the zero point of ubercal"),
+        (done.n_frozen, "images keep the zero point that they have"),
         (done.n_unsolved, "images share no star with another, and stay as they are"),
         (done.n_few, "images have few stars (PHOTOM_FEW)"),
         (done.n_poor, "images have a poor zero point (PHOTOM_POOR)"),

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from dvo.calib.photometry.images import ImageSelection
     from dvo.merge.selection import Selection
     from dvo.partition.bounds import Area
     from dvo.partition.view import View
 
-__all__ = ["area_of", "area_options", "measure_options", "selection_of"]
+__all__ = ["area_of", "area_options", "image_options", "image_selection_of",
+           "measure_options", "selection_of"]  # fmt: skip
 
 _AREA = (
     click.option(
@@ -23,6 +25,19 @@ _AREA = (
         "--cone", nargs=3, type=float, metavar="RA DEC ARCSEC", help="Objects in a circle."
     ),
 )
+_IMAGES = (
+    click.option(
+        "--region", nargs=4, type=float, metavar="RA0 RA1 DEC0 DEC1",
+        help="Images with their centre in a box [deg].",
+    ),
+    click.option(
+        "--cone", nargs=3, type=float, metavar="RA DEC ARCSEC",
+        help="Images with their centre in a circle.",
+    ),
+    click.option(
+        "--time", "mjd", nargs=2, type=float, metavar="FIRST LAST", help="Images of a time [MJD]."
+    ),
+)  # fmt: skip
 _MEASURES = (
     click.option(
         "--mjd", nargs=2, type=float, metavar="FIRST LAST", help="Measures of a time [d]."
@@ -47,6 +62,13 @@ _MEASURES = (
 def area_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options --region and --cone."""
     for option in reversed(_AREA):
+        command = option(command)
+    return command
+
+
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options --region, --cone and --time, of images."""
+    for option in reversed(_IMAGES):
         command = option(command)
     return command
 
@@ -84,6 +106,31 @@ def area_of(asked: dict[str, Any]) -> Area | None:
         ra, dec, arcsec = asked["cone"]
         return Cone(ra, dec, arcsec / 3600.0)
     return Box(*asked["region"]) if asked["region"] else None
+
+
+def image_selection_of(asked: dict[str, Any]) -> ImageSelection:
+    """Make the selection of images that was asked for.
+
+    Parameters
+    ----------
+    asked : dict
+        Options of the command, see `image_options`.
+
+    Returns
+    -------
+    ImageSelection
+        The selection.
+
+    Raises
+    ------
+    click.UsageError
+        If two areas are asked for.
+    """
+    from dvo.calib.photometry.images import ImageSelection  # noqa: PLC0415 - keeps --help quick
+    from dvo.mjd import MJD_1970  # noqa: PLC0415
+
+    times = [86400.0 * (mjd - MJD_1970) for mjd in asked["mjd"] or ()]
+    return ImageSelection(area_of(asked), *times)
 
 
 def selection_of(view: View, asked: dict[str, Any]) -> Selection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.means import MEAN_MEASURE_COLUMNS, chip_means
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.partition.manifest import ALL_SKY
+from dvo.partition.region_batches import region_batches
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
@@ -19,7 +20,7 @@ from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["write_images", "write_regions"]
+__all__ = ["write_catalogs", "write_images", "write_regions"]
 
 Bool = NDArray[np.bool_]
 
@@ -50,7 +51,50 @@ def write_images(
     if map_id is not None:
         columns["photom_map_id"] = map_id
     table = ColumnTable(IMAGE, columns, len(images))
-    change.overlay_rows(table, [ALL_SKY], np.array([0, len(images)]), images.is_wanted)
+    change.overlay_rows(table, [ALL_SKY], np.array([0, len(images)]), images.is_selected)
+
+
+def write_catalogs(
+    change: Transaction,
+    view: View,
+    regions: Sequence[int],
+    images: PhotImages,
+    points: ZeroPoints,
+    flats: FlatFields | None = None,
+    *,
+    say: Callable[[str], None],
+) -> int:
+    """Do `write_regions` for any number of regions, some at a time.
+
+    Parameters
+    ----------
+    change : Transaction
+        Where to write.
+    view : View
+        The snapshot that the change builds on.
+    regions : sequence of int
+        Which regions, ascending.
+    images : PhotImages
+        The images as they were.
+    points : ZeroPoints
+        Their new values.
+    flats : FlatFields, optional
+        Flat fields that have changed.
+    say : callable
+        Called with what has been done.
+
+    Returns
+    -------
+    int
+        Rows of SecFilt made anew.
+    """
+    n_means = done = 0
+    for some in region_batches(view, regions):
+        n_means += write_regions(change, view, some, images, points, flats)
+        change.wait(at_most=4)
+        done += len(some)
+        say(f"{done} of {len(regions)} regions written")
+    return n_means
 
 
 def write_regions(

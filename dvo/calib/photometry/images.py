@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dvo.errors import PhotcodeError
+from dvo.partition.bounds import Area, Cone
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
@@ -16,13 +19,17 @@ from dvo.tables.flags import ImageFlag
 from dvo.tables.image import IMAGE
 from dvo.tables.photcode import PhotcodeTable
 
-__all__ = ["PhotImages", "filters_by_name"]
+__all__ = ["ImageSelection", "PhotImages", "filters_by_name"]
 
 Bool = NDArray[np.bool_]
 I32 = NDArray[np.int32]
 
 _COLUMNS = ("image_id", "photcode", "flags", "mcal_psf", "mcal_aper", "dmcal", "xm",
-            "n_fit_photom", "ubercal_dist", "parent_id", "time", "secz", "nx", "ny")  # fmt: skip
+            "n_fit_photom", "ubercal_dist", "parent_id", "time", "secz", "nx", "ny",
+            "ra_center", "dec_center", "radius")  # fmt: skip
+
+_PAD_DEG = 0.01
+"""How far measures may lie outside the circle of their image, for it is a 32-bit number [deg]."""
 
 
 def filters_by_name(codes: PhotcodeTable, names: Sequence[str]) -> list[int]:
@@ -54,6 +61,47 @@ def filters_by_name(codes: PhotcodeTable, names: Sequence[str]) -> list[int]:
     return sorted({known[name] for name in names})
 
 
+@dataclass(frozen=True)
+class ImageSelection:
+    """Which images of the filters are to be solved for.
+
+    Parameters
+    ----------
+    area : Area, optional
+        Where their centres lie; None for everywhere.
+    first, last : float
+        Their times [s since 1970 UTC].
+    """
+
+    area: Area | None = None
+    first: float = -math.inf
+    last: float = math.inf
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it leaves out no image."""
+        return self == ImageSelection()
+
+    def holds(self, images: ColumnTable) -> Bool:
+        """Tell which images are selected.
+
+        Parameters
+        ----------
+        images : ColumnTable
+            Rows of Image.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            True for those.
+        """
+        time = images["time"]
+        out: Bool = (time >= self.first) & (time <= self.last)
+        if self.area is not None:
+            out &= self.area.holds(images["ra_center"], images["dec_center"])
+        return out
+
+
 @dataclass(frozen=True, eq=False)
 class PhotImages:
     """The Image table, and which images have zero points to be solved for.
@@ -63,20 +111,25 @@ class PhotImages:
     table : ColumnTable
         All images, in the order of their rows.
     is_wanted : ndarray of bool, shape (n,)
-        Those of the filters wanted.
-    is_frozen : ndarray of bool, shape (n,)
-        Those whose zero point came from ubercal, and stays.
-    rows : ndarray of int32
-        Row of each image by its image_id; -1 if it is not wanted, or not there.
+        Those of the filters wanted, which have a part in the solution.
+    is_ubercal : ndarray of bool, shape (n,)
+        Those of them whose zero point came from ubercal, and stays.
+    is_selected : ndarray of bool, shape (n,)
+        Those of them that are selected; the zero points of the others are taken as they are.
+    filter_index : ndarray of int, shape (n,)
+        Average filter of each, by its number in SecFilt; -1 for none.
     """
 
     table: ColumnTable
     is_wanted: Bool
-    is_frozen: Bool
-    rows: I32
+    is_ubercal: Bool
+    is_selected: Bool
+    filter_index: NDArray[np.integer]
 
     @classmethod
-    def read(cls, view: View, filters: Sequence[int]) -> PhotImages:
+    def read(
+        cls, view: View, filters: Sequence[int], selection: ImageSelection = ImageSelection()
+    ) -> PhotImages:
         """Read the images.
 
         Parameters
@@ -85,6 +138,8 @@ class PhotImages:
             The snapshot.
         filters : sequence of int
             Average filters wanted, by their numbers in SecFilt.
+        selection : ImageSelection
+            Which of their images are selected.
 
         Returns
         -------
@@ -95,11 +150,50 @@ class PhotImages:
         of_filter = view.photcodes.sec_index_of_code[table["photcode"]]
         skipped = np.uint32(ImageFlag.PHOTOM_NOCAL | ImageFlag.PHOTOM_SKIP)
         wanted = np.isin(of_filter, filters) & ((table["flags"] & skipped) == 0)
-        frozen = wanted & ((table["flags"] & np.uint32(ImageFlag.PHOTOM_UBERCAL)) != 0)
-        ids = table["image_id"].astype(np.int64)
+        ubercal = wanted & ((table["flags"] & np.uint32(ImageFlag.PHOTOM_UBERCAL)) != 0)
+        return cls(table, wanted, ubercal, wanted & selection.holds(table), of_filter)
+
+    @property
+    def is_free(self) -> Bool:
+        """Images whose zero points are to be solved for, shape (n,)."""
+        return self.is_selected & ~self.is_ubercal
+
+    @property
+    def is_frozen(self) -> Bool:
+        """Images whose zero points are known, shape (n,)."""
+        return self.is_wanted & ~self.is_free
+
+    @cached_property
+    def _rows(self) -> I32:
+        """Row of each wanted image by its image_id; -1 for others."""
+        ids = self.table["image_id"].astype(np.int64)
         rows = np.full(int(ids.max(initial=0)) + 1, -1, np.int32)
-        rows[ids[wanted]] = np.flatnonzero(wanted)
-        return cls(table, wanted, frozen, rows)
+        rows[ids[self.is_wanted]] = np.flatnonzero(self.is_wanted)
+        return rows
+
+    def regions(self, view: View) -> list[int]:
+        """Find the regions that hold measures of images that are selected.
+
+        Parameters
+        ----------
+        view : View
+            The snapshot.
+
+        Returns
+        -------
+        list of int
+            Regions that have a catalog, ascending.
+        """
+        if np.array_equal(self.is_selected, self.is_wanted):
+            return view.regions()
+        some = self.table.take(np.flatnonzero(self.is_selected))
+        circles = zip(some["ra_center"].tolist(), some["dec_center"].tolist(),
+                      some["radius"].tolist(), strict=True)  # fmt: skip
+        found = [Cone(ra, dec, radius + _PAD_DEG).regions(view.partition, view.pad_deg)
+                 for ra, dec, radius in circles]  # fmt: skip
+        near = np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+        found_regions: list[int] = np.intersect1d(near, view.regions()).tolist()
+        return found_regions
 
     def only(self, which: Bool) -> PhotImages:
         """Want some of these images only.
@@ -114,9 +208,8 @@ class PhotImages:
         PhotImages
             The same table.
         """
-        wanted = self.is_wanted & which
-        rows = np.where(self.rows >= 0, np.where(wanted[self.rows], self.rows, -1), -1)
-        return PhotImages(self.table, wanted, self.is_frozen & which, rows.astype(np.int32))
+        return replace(self, is_wanted=self.is_wanted & which, is_ubercal=self.is_ubercal & which,
+                       is_selected=self.is_selected & which)  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.table)
@@ -134,5 +227,5 @@ class PhotImages:
         ndarray of int32, shape (n,)
             Rows; -1 for images that are not wanted or not there.
         """
-        inside = image_id < len(self.rows)
-        return np.where(inside, self.rows[np.where(inside, image_id, 0)], np.int32(-1))
+        inside = image_id < len(self._rows)
+        return np.where(inside, self._rows[np.where(inside, image_id, 0)], np.int32(-1))

@@ -122,7 +122,7 @@ def chip_means(
     edges = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     order = rows_by_object(group.astype(np.int64), some["time"], edges)
     rank = ranks(some, codes, image_flags[of_image])
-    is_uber = images.is_frozen[of_image]
+    is_uber = images.is_ubercal[of_image]
     boost = np.where(is_uber, _UBERCAL_BOOST, 1.0)
     new = flags[used] & ~_OF_MEASURES
     columns: dict[str, NDArray[np.generic]] = {}

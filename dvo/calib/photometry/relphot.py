@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dvo.calib.blocks import Block
+from dvo.calib.alternate import solve_alternately
 from dvo.calib.joint import JointOptions, JointResult, Round, solve_jointly
-from dvo.calib.photometry.apply import write_images, write_regions
-from dvo.calib.photometry.images import PhotImages, filters_by_name
+from dvo.calib.photometry.apply import write_catalogs, write_images
+from dvo.calib.photometry.images import ImageSelection, PhotImages, filters_by_name
+from dvo.calib.photometry.levels import Level, LevelModel, SolvedImages
 from dvo.calib.photometry.measures import StarLimits, star_batch
 from dvo.calib.photometry.residuals import image_points, tally_residuals
 from dvo.calib.photometry.spool import StarSpool
-from dvo.calib.photometry.terms import PhotModel, image_term
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.calib.report.page import check_report_folder, write_report
 from dvo.partition.region_batches import region_batches
@@ -36,6 +36,14 @@ class RelphotOptions:
     ----------
     filters : tuple of str
         Average filters, such as ``g``.
+    levels : tuple of Level
+        What has zero points of its own.
+    spread : float
+        Standard deviation of what lies below the coarsest level [mag].
+    selection : ImageSelection
+        Which images of the filters; those that stars connect with others take their level.
+    loops : int
+        Loops of the original's alternating solver, in place of the joint one; 0 for that.
     stars : StarLimits
         Which measures count for zero points.
     solve : JointOptions
@@ -51,6 +59,10 @@ class RelphotOptions:
     """
 
     filters: tuple[str, ...]
+    levels: tuple[Level, ...] = (Level.IMAGE,)
+    spread: float = 0.02
+    selection: ImageSelection = field(default_factory=ImageSelection)
+    loops: int = 0
     stars: StarLimits = field(default_factory=StarLimits)
     solve: JointOptions = field(default_factory=JointOptions)
     least_measures: int = 10
@@ -110,9 +122,9 @@ class RelphotReport:
     median_error: float
     n_poor: int
     n_few: int
-    n_means: int
-    snapshot: int
-    seconds: float
+    n_means: int = 0
+    snapshot: int = 0
+    seconds: float = 0.0
     each_round: list[Round] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -163,68 +175,72 @@ def relphot(
         check_report_folder(options.report)
     say = progress or (lambda _: None)
     view = store.view()
-    images = PhotImages.read(view, filters_by_name(view.photcodes, options.filters))
-    regions = view.regions()
-    result = _solve(view, regions, images, options, say)
-    points = ZeroPoints.of(images, result, least_measures=options.least_measures,
+    filters = filters_by_name(view.photcodes, options.filters)
+    images = PhotImages.read(view, filters, options.selection)
+    regions = images.regions(view)
+    model = LevelModel.of(images, options.levels, options.spread)
+    result = _solve(view, regions, model, options, say)
+    found = model.read_off(result)
+    points = ZeroPoints.of(images, found, _FLAGS[model.levels[-1]],
+                           least_measures=options.least_measures,
                            most_error=options.most_error)  # fmt: skip
     n_means = 0
-    if not options.dry_run and images.is_wanted.any():
-        params = {"filters": list(options.filters), "n_images": int(result.solution.is_free.sum())}
+    if not options.dry_run and images.is_selected.any():
+        params = {"filters": list(options.filters), "n_images": int(found.is_solved.sum())}
         with store.begin("relphot", params, view) as change:
             write_images(change, images, points)
-            done = 0
-            for some in region_batches(view, regions):
-                n_means += write_regions(change, view, some, images, points)
-                change.wait(at_most=4)
-                done += len(some)
-                say(f"{done} of {len(regions)} regions written")
+            n_means = write_catalogs(change, view, regions, images, points, say=say)
             change.commit(n_means=n_means)
-    report = _report(store, images, result, points, n_means, time.monotonic() - begun)
+    report = _report(images, result, found, points)
+    report = replace(report, n_means=n_means, snapshot=store.view().snapshot.id,
+                     seconds=time.monotonic() - begun)  # fmt: skip
     if options.report is not None:
-        filters = filters_by_name(view.photcodes, options.filters)
         tally = tally_residuals(view, filters, images, points, options.stars, progress=say)
         write_report(options.report, "Zero points by relphot", report.as_dict(), tally,
                      image_points(view, filters, images, points))  # fmt: skip
     return report
 
 
+_FLAGS = {Level.NIGHT: ImageFlag.TGROUP_PHOTCAL, Level.EXPOSURE: ImageFlag.MOSAIC_PHOTCAL,
+          Level.IMAGE: ImageFlag.IMAGE_PHOTCAL}  # fmt: skip
+"""What says at which level an image got its zero point: the finest."""
+
+
 def _solve(
     view: View,
     regions: Sequence[int],
-    images: PhotImages,
+    model: LevelModel,
     options: RelphotOptions,
     say: Callable[[str], None],
 ) -> JointResult:
-    frozen = images.is_frozen | ~images.is_wanted
-    before = images.table["mcal_psf"].astype(np.float64)
-    start = np.where(images.is_frozen, np.nan_to_num(before), 0.0)
-    block = Block("image", start, frozen=frozen, is_level=True, level=before)
-    model = PhotModel([image_term(block)])
+    parameters = model.model.parameters()
     with StarSpool() as stars:
         done = 0
         for some in region_batches(view, regions):
-            stars.add(star_batch(view, some, images, options.stars, model))
+            stars.add(star_batch(view, some, model.images, options.stars, model.model))
             done += len(some)
             say(f"{done} of {len(regions)} regions read")
-        return solve_jointly(model.parameters(), lambda: stars, options.solve,
+        if options.loops:
+            return solve_alternately(parameters, lambda: stars, loops=options.loops,
+                                     is_robust=options.solve.is_robust,
+                                     progress=lambda k, _: say(f"loop {k} done"))  # fmt: skip
+        return solve_jointly(parameters, lambda: stars, options.solve,
                              progress=lambda k, _: say(f"round {k} solved"))  # fmt: skip
 
 
 def _report(
-    store: Store, images: PhotImages, result: JointResult, points: ZeroPoints, n_means: int,
-    seconds: float,
-) -> RelphotReport:  # fmt: skip
-    solved, last = result.solution.is_free, result.rounds[-1]
-    wanted = images.is_wanted & ~images.is_frozen
+    images: PhotImages, result: JointResult, found: SolvedImages, points: ZeroPoints
+) -> RelphotReport:
+    solved, last = found.is_solved, result.rounds[-1]
+    free = images.is_free
 
     def count(flag: ImageFlag) -> int:
-        return int(((points.flags[wanted] & np.uint32(flag)) != 0).sum())
+        return int(((points.flags[free] & np.uint32(flag)) != 0).sum())
 
     return RelphotReport(
         n_images=int(solved.sum()),
         n_frozen=int(images.is_frozen.sum()),
-        n_unsolved=int((wanted & ~solved).sum()),
+        n_unsolved=int((free & ~solved).sum()),
         n_stars=last.n_stars,
         n_measures=last.n_measures,
         rounds=len(result.rounds),
@@ -235,8 +251,5 @@ def _report(
         median_error=float(np.median(points.error[solved])) if solved.any() else np.nan,
         n_poor=count(ImageFlag.PHOTOM_POOR),
         n_few=count(ImageFlag.PHOTOM_FEW),
-        n_means=n_means,
-        snapshot=store.view().snapshot.id,
-        seconds=seconds,
         each_round=result.rounds,
     )

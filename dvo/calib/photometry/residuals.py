@@ -109,7 +109,7 @@ def tally_residuals(
              for n in ("ra_center", "dec_center", "radius"))  # fmt: skip
     tally = ResidualTally([view.photcodes.sec[k].name for k in filters], chips,
                           grid_of_images(*place))  # fmt: skip
-    regions, done = view.regions(), 0
+    regions, done = images.regions(view), 0
     for some in region_batches(view, regions):
         tally.add(_residuals(view, some, filters, images, points, limits, flats, chip_of))
         done += len(some)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.calib.photometry.apply import write_images, write_regions
+from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.flats import FlatFields
 from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.given_flats import flats_of
@@ -269,8 +269,8 @@ class _Change:
         points = ZeroPoints.as_they_are(images)
         if given is not None:
             points = points.with_given(given)
-            frozen = images.is_wanted & ((points.flags & _UBERCAL) != 0)
-            images = replace(images, is_frozen=frozen)
+            ubercal = images.is_wanted & ((points.flags & _UBERCAL) != 0)
+            images = replace(images, is_ubercal=ubercal)
         moved = points.offset - before
         some = moved[touched & np.isfinite(moved)]
         return cls(images, points, touched & images.is_wanted,
@@ -286,16 +286,11 @@ def _write(
     regions = _regions(view, new, say)
     params = {"n_images": report.n_images, "n_ubercal": report.n_ubercal,
               "n_flats": report.n_flats}  # fmt: skip
-    n_means = done = 0
     with store.begin("setphot", params, view) as change:
         write_images(change, new.images, new.points, new.map_id)
         if new.flats is not None:
             new.flats.write(change)
-        for some in region_batches(view, regions):
-            n_means += write_regions(change, view, some, new.images, new.points, new.flats)
-            change.wait(at_most=4)
-            done += len(some)
-            say(f"{done} of {len(regions)} regions written")
+        n_means = write_catalogs(change, view, regions, new.images, new.points, new.flats, say=say)
         change.commit(n_means=n_means)
     return replace(report, n_regions=len(regions), n_means=n_means,
                    snapshot=store.view().snapshot.id)  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.calib.joint import JointOptions, Round
-from dvo.calib.photometry.apply import write_images, write_regions
+from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.flats import ALWAYS, FlatFields
 from dvo.calib.photometry.images import PhotImages, filters_by_name
 from dvo.calib.photometry.measures import StarLimits, star_batch
@@ -371,20 +371,18 @@ def _write(
     """One commit of all that is new; gives the number of means made anew."""
     params = {"filters": list(options.filters), "n_images": int(result.is_used.sum()),
               "n_periods": int(result.is_photometric.sum())}  # fmt: skip
-    images = replace(survey.images, is_frozen=result.is_used)
+    every = PhotImages.read(view, filters_by_name(view.photcodes, options.filters))
+    seen = survey.images.is_wanted
+    images = replace(every, is_selected=seen,
+                     is_ubercal=np.where(seen, result.is_used, every.is_ubercal))  # fmt: skip
     old = FlatFields.read(view)
     new = old.without(flats.corrections["photcode"], options.times or ALWAYS).with_new(flats)
-    regions, done, n_means = view.regions(), 0, 0
     with store.begin("ubercal", params, view) as change:
         write_images(change, images, points)
         if len(flats):
             new.write(change)
-        for some in region_batches(view, regions):
-            n_means += write_regions(change, view, some, images, points,
-                                     new if len(flats) else None)  # fmt: skip
-            change.wait(at_most=4)
-            done += len(some)
-            say(f"{done} of {len(regions)} regions written")
+        n_means = write_catalogs(change, view, view.regions(), images, points,
+                                 new if len(flats) else None, say=say)  # fmt: skip
         change.commit(n_means=n_means)
     return n_means
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
-from dvo.calib.joint import JointResult
 from dvo.calib.photometry.given_points import GivenPoints
 from dvo.calib.photometry.images import PhotImages
+from dvo.calib.photometry.levels import SolvedImages
 from dvo.tables.flags import ImageFlag
 
 __all__ = ["UNKNOWN_DISTANCE", "ZeroPoints", "ubercal_distance"]
@@ -102,16 +102,20 @@ class ZeroPoints:
         return ZeroPoints(**found)
 
     @classmethod
-    def of(cls, images: PhotImages, result: JointResult, *, least_measures: int,
-           most_error: float) -> ZeroPoints:  # fmt: skip
-        """Read them off a solve whose parameters are the rows of Image.
+    def of(
+        cls, images: PhotImages, found: SolvedImages, flag: ImageFlag, *, least_measures: int,
+        most_error: float,
+    ) -> ZeroPoints:  # fmt: skip
+        """Take those of a solve.
 
         Parameters
         ----------
         images : PhotImages
             The images.
-        result : JointResult
-            The solve.
+        found : SolvedImages
+            What the solve says of them.
+        flag : ImageFlag
+            What says how they came by it: IMAGE_PHOTCAL, MOSAIC_PHOTCAL or TGROUP_PHOTCAL.
         least_measures : int
             Measures below which an image is flagged PHOTOM_FEW.
         most_error : float
@@ -123,54 +127,58 @@ class ZeroPoints:
         ZeroPoints
             Those not solved for as they were.
         """
-        table, solved = images.table, result.solution.is_free
+        table, solved, free = images.table, found.is_solved, images.is_free
         before = table["mcal_psf"]
         # What is as it was, but for rounding, stays: solving again changes nothing.
-        moved = ~(np.abs(result.parameters.values - before) < _STILL)
-        offset = np.where(solved & moved, result.parameters.values, before)
-        aperture = np.where(images.is_wanted, offset, table["mcal_aper"])
-        error = np.where(solved, result.error, table["dmcal"])
-        new = images.is_wanted & ~images.is_frozen
+        moved = ~(np.abs(found.offset - before) < _STILL)
+        offset = np.where(solved & moved, found.offset, before)
+        error = np.where(solved, found.error, table["dmcal"])
         flags = table["flags"].copy()
-        flags[new] &= ~_OF_SOLVES
-        flags[solved] |= np.uint32(ImageFlag.IMAGE_PHOTCAL)
-        flags[new & (result.n_measures < least_measures)] |= np.uint32(ImageFlag.PHOTOM_FEW)
+        flags[free] &= ~_OF_SOLVES
+        flags[solved] |= np.uint32(flag)
+        flags[free & (found.n_fit < least_measures)] |= np.uint32(ImageFlag.PHOTOM_FEW)
         if solved.any():
             limit = max(most_error, 2.0 * float(np.median(error[solved])))
             flags[solved & (error > limit)] |= np.uint32(ImageFlag.PHOTOM_POOR)
-        n_fit = np.where(images.is_wanted, result.n_measures, table["n_fit_photom"])
-        steps = ubercal_distance(result.equations.matrix, images.is_frozen)
-        distance = np.where(images.is_wanted, steps, table["ubercal_dist"])
+        # Of images that were not selected only some of the measures have been seen.
+        known = np.where(images.is_ubercal, 0, table["ubercal_dist"])
+        known[images.is_free | ~images.is_wanted] = UNKNOWN_DISTANCE
+        distance = ubercal_distance(found.shares, known)
+        selected = images.is_selected
         return cls(
             offset.astype(np.float32),
-            aperture.astype(np.float32),
+            np.where(solved, offset, table["mcal_aper"]).astype(np.float32),
             error.astype(np.float32),
-            n_fit.astype(np.uint32),
+            np.where(selected, found.n_fit, table["n_fit_photom"]).astype(np.uint32),
             flags,
-            distance.astype(np.int32),
+            np.where(selected, distance, table["ubercal_dist"]).astype(np.int32),
         )
 
 
-def ubercal_distance(matrix: sparse.csr_array, is_ubercal: NDArray[np.bool_]) -> I32:
+def ubercal_distance(shares: sparse.csr_array, known: I32) -> I32:
     """Steps from each image to the nearest of ubercal, over images that share stars.
 
     Parameters
     ----------
-    matrix : sparse array, shape (n, n)
-        Not 0 where two images share a star, on or below the diagonal.
-    is_ubercal : ndarray of bool, shape (n,)
-        Images of ubercal.
+    shares : sparse array, shape (n, n)
+        Not 0 where two images share a star, on either side of the diagonal.
+    known : ndarray of int32, shape (n,)
+        Steps that are known: 0 for images of ubercal; 1000 for those to be found.
 
     Returns
     -------
     ndarray of int32, shape (n,)
-        0 for those of ubercal; 1000 for those that stars do not connect with one.
+        The least of what is known and one more than that of an image that shares a star; 1000
+        for images that stars do not connect with any.
     """
-    out = np.full(len(is_ubercal), UNKNOWN_DISTANCE, np.int32)
-    if is_ubercal.any():
-        shares = sparse.csr_array(matrix != 0)
-        steps = dijkstra(shares, directed=False, unweighted=True, min_only=True,
-                         indices=np.flatnonzero(is_ubercal))  # fmt: skip
-        np.minimum(out, np.where(np.isfinite(steps), steps, UNKNOWN_DISTANCE), out=out,
-                   casting="unsafe")  # fmt: skip
-    return out
+    n = len(known)
+    start = np.flatnonzero(known < UNKNOWN_DISTANCE)
+    # One node more, from which each image that is known is as far as it is known to be.
+    graph = (shares != 0).tocoo()
+    row = np.concatenate([graph.coords[0], np.full(len(start), n)])
+    column = np.concatenate([graph.coords[1], start])
+    length = np.concatenate([np.ones(len(graph.data)), known[start] + 1.0])
+    ties = sparse.csr_array((length, (row, column)), shape=(n + 1, n + 1))
+    steps = dijkstra(ties, directed=False, indices=n)[:n] - 1.0
+    return np.where(np.isfinite(steps), np.minimum(steps, UNKNOWN_DISTANCE),
+                    UNKNOWN_DISTANCE).astype(np.int32)  # fmt: skip
