@@ -23,6 +23,7 @@ PROGRAMS = {
     "relphot": "dvo.cli.relphot",
     "ubercal": "dvo.cli.ubercal",
     "setphot": "dvo.cli.setphot",
+    "uniphot": "dvo.cli.uniphot",
     "ipp-sim": "ipp_pipeline.cli",
 }
 INTRODUCTION = """\

@@ -53,7 +53,7 @@ _COMMANDS = {
     "variability": "dvo.cli.variability",
 }
 
-_PROGRAMS = ("addstar", "dvomerge", "relphot", "setphot", "ipp-sim")
+_PROGRAMS = ("addstar", "dvomerge", "relphot", "setphot", "uniphot", "ipp-sim")
 
 
 class _LazyGroup(CommandGroup):

@@ -17,6 +17,7 @@ PROGRAMS = {
     "addstar": "dvo.cli.addstar",
     "setphot": "dvo.cli.setphot",
     "ubercal": "dvo.cli.ubercal",
+    "uniphot": "dvo.cli.uniphot",
     "ipp-sim": "ipp_pipeline.cli",
 }
 PRESENT = {name: module for name, module in PROGRAMS.items() if module in MODULES}

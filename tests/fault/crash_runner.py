@@ -28,9 +28,11 @@ import numpy as np
 
 from dvo.calib.photometry.colour_terms import ColourFitOptions, fit_colour_terms
 from dvo.calib.photometry.given_columns import GivenColumns
+from dvo.calib.photometry.reference_points import TableReference
 from dvo.calib.photometry.relphot import RelphotOptions, relphot
 from dvo.calib.photometry.setphot import setphot
 from dvo.calib.photometry.ubercal import UbercalOptions, ubercal
+from dvo.calib.photometry.uniphot import UniphotOptions, uniphot
 from dvo.errors import StorageError
 from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.detections import ImageMeta, InputImage
@@ -179,6 +181,15 @@ def run_setphot(catdir: Path) -> None:
         setphot(store, GivenColumns("points", points), GivenColumns("flats", flat))
 
 
+def run_uniphot(catdir: Path) -> None:
+    """The photometry of one filter moved as a whole, to stars 0.1 mag brighter."""
+    stars = IMAGES[0].detections
+    mags = {0: (stars.columns["mag"] - 0.1, np.full(len(stars), 0.01))}
+    reference = TableReference(stars.ra, stars.dec, mags, {0: "stars"}, 1.0)
+    with Store(catdir, writable=True) as store:
+        uniphot(store, reference, UniphotOptions(least_stars=3))
+
+
 def run_photcode_fit(catdir: Path) -> None:
     """Colour terms: the photcode table alone."""
     with Store(catdir, writable=True) as store:
@@ -235,6 +246,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "relphot": run_relphot,
     "setphot": run_setphot,
     "ubercal": run_ubercal,
+    "uniphot": run_uniphot,
     "photcode_fit": run_photcode_fit,
     **RESHAPE,
 }

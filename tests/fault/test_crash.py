@@ -31,6 +31,7 @@ TURNS = [
     ("relphot", "kill"),
     ("setphot", "kill"),
     ("ubercal", "kill"),
+    ("uniphot", "kill"),
     ("photcode_fit", "kill"),
     *((name, mode) for name in ("split", "relevel") for mode in ("kill", "eio")),
     *((name, "kill") for name in RESHAPE),

@@ -299,7 +299,7 @@ def _write(
 def _regions(view: View, new: _Change, say: Callable[[str], None]) -> Sequence[int]:
     """Regions with measures of the images that change."""
     found: list[NDArray[np.int64]] = []
-    every = view.regions()
+    every = view.regions() if new.is_touched.any() else []
     done = 0
     for some in region_batches(view, every):
         measure, runs = view.read_many(MEASURE, some, ["image_id"])

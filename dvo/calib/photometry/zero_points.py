@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +100,27 @@ class ZeroPoints:
         found["flags"][rows] |= np.uint32(ImageFlag.IMAGE_PHOTCAL)
         found["distance"][rows] = np.where(given.is_ubercal, 0, UNKNOWN_DISTANCE)
         return ZeroPoints(**found)
+
+    def shifted(self, shift: NDArray[np.float64], which: NDArray[np.bool_]) -> ZeroPoints:
+        """Move the offsets of some images.
+
+        Parameters
+        ----------
+        shift : ndarray of float64, shape (n_images,)
+            What is added [mag].
+        which : ndarray of bool, shape (n_images,)
+            To which; offsets that are not known count as 0, as they do for measures.
+
+        Returns
+        -------
+        ZeroPoints
+            Errors are as they were: those of images against each other.
+        """
+        offset, aperture = (
+            np.where(which, np.nan_to_num(old.astype(np.float64)) + shift, old).astype(np.float32)
+            for old in (self.offset, self.aperture)
+        )
+        return replace(self, offset=offset, aperture=aperture)
 
     @classmethod
     def of(
