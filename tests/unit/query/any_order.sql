@@ -226,9 +226,9 @@ SELECT ra FROM average WHERE q3c_radial_query(ra, dec, {ra}, {dec}, 0.05);
 SELECT obj_id, RANK() OVER (PARTITION BY photcode ORDER BY mag, det_id, image_id) AS r FROM
   measure;
 
-SELECT image_id, STDDEV(1e5 + mag), VAR_POP(1e4 * photcode + mag) FROM measure GROUP BY image_id;
+SELECT image_id, STDDEV(mag + 100000), VAR_POP(mag + 10000 * photcode) FROM measure GROUP BY image_id;
 
-SELECT STDDEV(1e5 + mag) FROM measure;
+SELECT STDDEV(mag + 100000) FROM measure;
 
 SELECT DISTINCT image_id, 7, -9 FROM measure;
 
@@ -241,8 +241,8 @@ SELECT DISTANCE(q.ra, q.dec, {ra}, {dec}) FROM (SELECT ra, dec FROM average WHER
 WITH q AS (SELECT ra, dec FROM average) SELECT ra FROM q WHERE
   CONTAINS(POINT(ra, dec), CIRCLE({ra}, {dec}, 0.1)) = 1;
 
-WITH q AS (SELECT ra, dec FROM average), p AS (SELECT ra, dec FROM q) SELECT p.ra, q.ra FROM q JOIN
-  p ON DISTANCE(p.ra, p.dec, q.ra, q.dec) < 0.01;
+WITH q AS (SELECT ra, dec FROM average) SELECT a.ra, q.ra FROM q JOIN average AS a ON
+  DISTANCE(a.ra, a.dec, q.ra, q.dec) < 0.01;
 
 SELECT q.ra FROM average AS a JOIN (SELECT ra, dec FROM average) AS q ON a.ra = q.ra WHERE
   CONTAINS(POINT(q.ra, q.dec), CIRCLE({ra}, {dec}, 0.1)) = 1;
