@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -186,3 +188,48 @@ def test_a_known_night_tells_the_mean_of_the_flat_field(rng):
     flat = parameters.of("flat").reshape(2, 8)
     np.testing.assert_allclose(flat - flat.mean(), nights.flat - nights.flat.mean(), atol=1e-8)
     assert result.solution.n_floating == 0
+
+
+@pytest.mark.parametrize("n_batches", [2, 7])
+def test_how_stars_are_cut_into_batches_changes_nothing(rng, n_batches):
+    nights = Nights(rng)
+    model = nights.model(slope_prior=0.04, flat_prior=0.1)
+    whole = nights.batch(model, 0.01, rng)
+    cuts = np.linspace(0, len(whole.edges) - 1, n_batches + 1).astype(int)
+    parts = [
+        StarBatch(whole.edges[a : b + 1] - whole.edges[a],
+                  *(getattr(whole, n)[whole.edges[a] : whole.edges[b]]
+                    for n in ("y", "sigma", "index", "coefficient")))
+        for a, b in pairwise(cuts)
+    ]  # fmt: skip
+    found = []
+    for batches in ([whole], parts):
+        parameters = model.parameters()
+        solve_jointly(parameters, lambda some=batches: some)
+        found.append(parameters.values)
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [PLAIN, JointOptions()], ids=["plain", "robust"])
+def test_errors_of_zero_points_slopes_and_flats_are_honest(rng, options):
+    """Pulls of many surveys: their width is 1 for each kind, and so is chi-square."""
+    pulls = {"night": [], "slope": [], "flat": []}
+    chi2 = []
+    for _ in range(400):  # 4,000 pulls of zero points: their width to 0.012
+        nights = Nights(rng, n_stars=150)
+        nights.zero_point -= nights.zero_point.mean()
+        model = nights.model()
+        batch = nights.batch(model, 0.01, rng)
+        parameters = model.parameters()
+        result = solve_jointly(parameters, lambda one=batch: [one], options)
+        chi2.append(result.rounds[-1].chi2_dof)
+        truth = {"night": nights.zero_point, "slope": nights.slope, "flat": nights.flat.ravel()}
+        for block, where in parameters.places():
+            off = parameters.values[where] - truth[block.name]
+            pulls[block.name] += (off / result.error[where]).tolist()
+    for name, values in pulls.items():
+        assert 0.95 < np.std(values) < 1.05, name
+        assert abs(np.mean(values)) < 0.1, name
+    if options is PLAIN:
+        assert abs(np.mean(chi2) - 1) < 0.02

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -18,63 +16,18 @@ from dvo.calib.photometry.relphot import RelphotOptions, relphot
 from dvo.calib.photometry.ubercal import UbercalOptions, ubercal
 from dvo.cli.ubercal import ubercal as command
 from dvo.errors import ConfigError, PhotcodeError
-from dvo.ingest.addstar import addstar
-from dvo.ingest.photcode_text import read_photcodes
-from dvo.ingest.photcodes import import_photcodes
-from dvo.ingest.report import AddstarOptions
-from dvo.ingest.selection import Selection
-from dvo.ingest.sources import catalog_sources
 from dvo.partition.check import check
 from dvo.partition.history import rollback
 from dvo.partition.manifest import ALL_SKY
-from dvo.partition.store import Store, create_store
+from dvo.partition.store import Store
 from dvo.tables.flags import ImageFlag
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass, PhotcodeTable
-from ipp_pipeline.sim import SurveyPlan, simulate
+from tests.calibrated_sky import PLAN, against_truth, make_sky
 from tests.synth import add_images, assert_same, contents, make_database, make_images
 
 G = UbercalOptions(("g",))
-OPTIONS = AddstarOptions(
-    selection=Selection(accept_bad_astrometry=True)
-)  # few stars shine through clouds
-PLAN = SurveyPlan(
-    n_exposures=120, density_per_deg2=300, seed=4, filters=("g",), exposures_per_night=8,
-    flat_cells=2, junk_per_chip=0.2, detection_nsigma=20.0, duration_days=300.0,
-    variable_fraction=0.0,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Sky:
-    """A database, and what is true of its nights, exposures and flats."""
-
-    catdir: Path
-    nights: dict
-    exposures: dict
-    flats: np.ndarray  # season, chip, cell
-
-
-def make_sky(folder, plan):
-    made = simulate(plan, folder / "sim")
-    table = PhotcodeTable()
-    for name in "grizy":
-        table = table.add(name, PhotClass.SEC)
-    create_store(folder / "sky", level=3, photcodes=table)
-    with Store(folder / "sky", writable=True) as store:
-        import_photcodes(store, read_photcodes(made.photcodes), source="sim")
-        addstar(store, catalog_sources(list(made.exposures), photcode=None), OPTIONS)
-    truth = {n: pq.read_table(made.truth[n]).to_pandas() for n in ("nights", "exposures", "flats",
-                                                                    "chips")}  # fmt: skip
-    band = plan.filters[0]
-    nights = truth["nights"][truth["nights"]["filter"] == band]
-    flats = truth["flats"][truth["flats"]["filter"] == band]
-    flats = flats.sort_values(["season", "chip", "cell_y", "cell_x"])["offset"].to_numpy()
-    chips = truth["chips"][truth["chips"]["exposure"] == 0].sort_values("chip")
-    grid = flats.reshape(plan.n_seasons, len(chips), -1)
-    grid = grid + chips["zp_offset"].to_numpy()[:, None]
-    return Sky(folder / "sky", nights.to_dict("list"), truth["exposures"].to_dict("list"), grid)
 
 
 @pytest.fixture(scope="module")
@@ -91,24 +44,6 @@ def sky(made, tmp_path):
 def image_table(view):
     table = view.read(IMAGE, ALL_SKY)
     return table.take(table["photcode"] > 0)
-
-
-def against_truth(sky, report):
-    """Photometric or not, and zero points with flats, of periods: found, true, and errors."""
-    seconds = (np.array(sky.exposures["mjd"]) - 40587.0) * 86400
-    rows = []
-    for period in report.periods:
-        inside = (seconds >= period.start - 2) & (seconds < period.stop + 2)
-        night = np.array(sky.exposures["night"])[inside]
-        assert len(set(night.tolist())) == 1
-        at = sky.nights["night"].index(night[0])
-        # The mean of a season's flat is in the zero points of its nights.
-        level = sky.flats[sky.nights["season"][at]].mean()
-        rows.append((period.is_photometric, sky.nights["is_photometric"][at],
-                     period.zero_point, sky.nights["zp_offset"][at] + level,
-                     period.zero_point_err, period.slope, sky.nights["airmass_slope"][at],
-                     period.slope_err))  # fmt: skip
-    return np.array(rows, float).T
 
 
 def test_nights_slopes_flats_and_clouds_come_out(sky):
@@ -165,19 +100,36 @@ def assert_written(images, measure, flats, report):
     assert (measure["m_flat"] != 0).all()
 
 
+def steps_to(view, images):
+    """A walk from the images of ubercal over those that share an object."""
+    measure = [view.read(MEASURE, region) for region in view.regions()]
+    n = np.cumsum([0, *(m["ave_ref"].max() + 1 for m in measure)])
+    refs = np.concatenate([m["ave_ref"] for m in measure])
+    objects = refs + np.repeat(n[:-1], [len(m) for m in measure])
+    rows = np.searchsorted(images["image_id"], np.concatenate([m["image_id"] for m in measure]))
+    sees = np.zeros((len(images), n[-1]), bool)
+    sees[rows, objects] = True
+    steps = np.full(len(images), 1000)
+    near = (images["flags"] & np.uint32(ImageFlag.PHOTOM_UBERCAL)) != 0
+    for k in range(10):
+        steps[near & (steps == 1000)] = k
+        near = sees[:, sees[near].any(axis=0)].any(axis=1)
+    return steps
+
+
 def test_relphot_ties_the_other_images_and_leaves_these(sky):
     with Store(sky.catdir, writable=True) as store:
         report = ubercal(store, G)
         before = image_table(store.view())
         tied = relphot(store, RelphotOptions(("g",)))
         after = image_table(store.view())
+        steps = steps_to(store.view(), before)
     is_ubercal = (before["flags"] & np.uint32(ImageFlag.PHOTOM_UBERCAL)) != 0
     for name in ("mcal_psf", "mcal_aper", "dmcal", "flags", "ubercal_dist"):
         np.testing.assert_array_equal(before[name][is_ubercal], after[name][is_ubercal])
     assert tied.n_frozen == report.n_images == is_ubercal.sum()
     has_stars = after["n_fit_photom"] > 0  # few shine through a thick cloud
-    np.testing.assert_array_equal(after["ubercal_dist"][~is_ubercal & has_stars], 1)
-    np.testing.assert_array_equal(after["ubercal_dist"][~is_ubercal & ~has_stars], 1000)
+    np.testing.assert_array_equal(after["ubercal_dist"], np.where(has_stars, steps, 1000))
     # Clouds are as they were put in, up to the level of all.
     names = sky.exposures["name"]
     at = np.array([names.index(n.decode().partition("[")[0]) for n in after["name"]])
