@@ -85,7 +85,7 @@ def make_survey(scale: float, seed: int, *, is_dirty: bool = False) -> Survey:
     magnitude = 14.0 + 5.0 * rng.random(n_stars) ** 0.6
     tile_y, tile_x = (np.repeat(v, _VISITS) for v in np.divmod(np.arange(n_side**2), n_side))
     centre = [_FIELD * (t + 0.5) + rng.normal(0.0, 0.3, len(t)) for t in (tile_x, tile_y)]
-    zero_point = rng.normal(0.0, 0.05, len(tile_x))
+    zero_point = _zero_points(tile_x, tile_y, rng)
     rows = np.searchsorted((y / _ROW).astype(int), np.arange(int(np.ceil(size / _ROW)) + 1))
     found = [_stars_in(x, y, rows, float(cx), float(cy), rng)
              for cx, cy in zip(*centre, strict=True)]  # fmt: skip
@@ -100,6 +100,18 @@ def make_survey(scale: float, seed: int, *, is_dirty: bool = False) -> Survey:
         noise += np.where(varies[star], rng.normal(0.0, 0.15, len(star)), 0.0)
     mag = magnitude[star] + zero_point[exposure] + noise
     return Survey(zero_point, x + 100.0, y - size / 2.0, star, exposure, mag, sigma)
+
+
+def _zero_points(tile_x: Array, tile_y: Array, rng: np.random.Generator) -> Array:
+    """Of nights that each see a block of neighbouring tiles, three in ten with clouds [mag]."""
+    visit = np.arange(len(tile_x)) % _VISITS
+    block = (visit * 1000 + tile_x // 4) * 1000 + tile_y // 12
+    blocks, of = np.unique(block, return_inverse=True)
+    n_nights = max(20, len(tile_x) // 48)
+    night = rng.integers(0, n_nights, len(blocks))[of]
+    is_cloudy = rng.random(n_nights) < 0.3
+    clouds = np.where(is_cloudy[night], rng.exponential(0.1, len(night)), 0.0)
+    return np.asarray(rng.normal(0.0, 0.03, n_nights)[night] + clouds)
 
 
 def _stars_in(x: Array, y: Array, rows: Array, cx: float, cy: float,

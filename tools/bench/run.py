@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import association
+import calibration
 import codec
 import cones
 import crossmatch
@@ -57,6 +58,7 @@ MEASURES: dict[str, Callable[[Stage], list[Figure]]] = {
     "merging": merging.measure,
     "crossmatch": crossmatch.measure,
     "exchange": exchange.measure,
+    "calibration": calibration.measure,
     "scale": scale.measure,
 }
 """In the order in which they run: later ones use what earlier ones leave."""
