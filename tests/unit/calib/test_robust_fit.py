@@ -65,6 +65,16 @@ def test_what_groups_have_in_common_is_in_the_errors(rng):
     assert np.std(plain) > 2
 
 
+def test_many_points_with_outliers_to_one_side_are_fitted_within_their_errors(rng):
+    design, y, sigma = points(rng, 200_000, extra=0.01)
+    bad = rng.random(len(y)) < 0.05
+    fit = fit_robustly(design, y + np.where(bad, 0.5, 0.0), sigma)
+    assert np.abs((fit.values - TRUTH) / fit.error).max() < 4
+    assert fit.error.max() < 1.4 * 0.02 / np.sqrt(200_000 / 4)
+    assert abs(fit.intrinsic - 0.01) < 0.0005
+    assert abs(fit.n_kept - (~bad).sum()) < 400
+
+
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_too_few_points_say_nothing(rng, n):
     design, y, sigma = points(rng, n)
