@@ -19,7 +19,7 @@ LSDB_STAMP := $(LSDB_VENV)/.stamp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup fmt lint test fault interop interop-lsdb e2e bench docs demo demo-hatp32 demo-surveys check lock clean \
+.PHONY: help setup fmt lint test fault interop interop-lsdb e2e bench docs demo demo-hatp32 demo-s82 demo-surveys check lock clean \
   lint-ruff lint-types lint-layers lint-docs
 
 help:  ## show this list
@@ -106,8 +106,11 @@ demo: $(STAMP)  ## real and simulated surveys become a database; writes demo/
 demo-surveys: $(STAMP)  ## four real surveys of the whole sky become databases and are merged
 	$(BIN)/python tools/demo_surveys.py
 
-demo-hatp32: $(STAMP)  ## 48 real exposures of HAT-P-32 and its light curve
+demo-hatp32: $(STAMP)  ## 48 real exposures of HAT-P-32, calibrated, and its light curve
 	$(BIN)/python tools/demo_hatp32.py
+
+demo-s82: $(STAMP)  ## real RR Lyrae stars of SDSS Stripe 82, their amplitudes and periods
+	$(BIN)/python tools/demo_s82.py
 
 check: lint test fault interop interop-lsdb e2e docs  ## everything
 

@@ -6,7 +6,8 @@ The data are 48 exposures of one night, 2017-12-20, of a small camera (5.21 arcs
 no filter): ``exposures.csv`` and ``detections.parquet`` in FOLDER, which is taken from the
 environment variable HATP32_DATA, else ``../shared/data/hatp32``. Without them the demo says
 so and ends well. Most detections are hot pixels. It writes a database and ``report.json`` into
-``demo/hatp32``, and the picture ``demo/hatp32.png``.
+``demo/hatp32``, what relphot says of the calibration into ``demo/hatp32/calibration``, and the
+picture ``demo/hatp32.png``.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ _TARGET = (31.0427, 46.6879)
 _PHOTCODE = "HATP32.Clear"
 # The positions scatter by 1.3 arcsec, a pixel is 5.2, and no two stars are seen within 15.
 _RADIUS_ARCSEC = 5.0
+_BRIGHT = 40.0
+_LEAST_MEASURES = 40
 _MJD_1970 = 40587.0
 _MJD_OF_JD = 2400000.5
 # Hartman et al. (2011): time of mid-transit (BJD, TDB), period [d], duration [d]. That night
@@ -76,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sky = session.folder / "sky"
     _write_inputs(session, options.data)
     _make_database(session, sky)
+    _calibrate(session, sky)
     curve = _light_curve(session, sky)
     _draw(session, curve, options.out.with_suffix(".png"))
     session.write_report()
@@ -121,52 +125,46 @@ def _make_database(session: Session, sky: Path) -> None:
     )
 
 
+def _calibrate(session: Session, sky: Path) -> None:
+    """Zero points of the images from all their stars, and what scatter is left."""
+    session.step("Calibrate the exposures with each other")
+    report = session.folder / "calibration"
+    found = session.run_json("relphot", "relphot", sky, "--filters", "clear", "--report", report)
+    with dvo.open(sky) as db:
+        names = ["cat_id", "obj_id", "mag:rel", "mag:err"]
+        table = pa.Table.from_batches(db.scan("measure", names))
+    thing = (table["cat_id"].to_numpy().astype(np.int64) << 32) | table["obj_id"].to_numpy()
+    scatter = _scatter_of_stars(
+        thing, table["mag:rel"].to_numpy().astype(float), table["mag:err"].to_numpy().astype(float)
+    )
+    session.report |= {"n_bright": len(scatter), "bright_scatter": float(np.median(scatter))}
+    session.say(
+        f"{found['n_images']} images from {found['n_stars']} stars; median scatter of "
+        f"{len(scatter)} stars with S/N > {_BRIGHT:g}: {1e3 * np.median(scatter):.1f} mmag"
+    )
+    session.say(f"{report / 'index.html'}: the calibration in pictures")
+
+
+def _scatter_of_stars(thing: Array, mag: Array, err: Array) -> Array:
+    """Robust scatter of each star that is bright and seen on most images [mag]."""
+    order = np.argsort(thing, kind="stable")
+    starts = np.flatnonzero(np.diff(thing[order], prepend=-1))
+    groups = np.split(order, starts[1:])
+    # S/N is 2.5 / ln 10 by the error in magnitudes.
+    bright = [r for r in groups
+              if len(r) >= _LEAST_MEASURES and np.median(err[r]) < 1.0857 / _BRIGHT]  # fmt: skip
+    return np.array([1.4826 * np.median(np.abs(mag[r] - np.median(mag[r]))) for r in bright])
+
+
 def _light_curve(session: Session, sky: Path) -> dict[str, Array]:
-    """Brightness of the star relative to others of the same images."""
-    session.step("Compare the star with others on each image")
+    """Calibrated magnitudes of the star."""
+    session.step("Read the light curve of the star")
     with dvo.open(sky) as db:
         found = db.lightcurve(*_TARGET, 8.0)
-        names = ["image_id", "cat_id", "obj_id", "mag:rel", "mag:err"]
-        table = pa.Table.from_batches(db.scan("measure", names))
-        target = db.lightcurve(*_TARGET, 8.0, columns=["cat_id", "obj_id"])
-    thing = (table["cat_id"].to_numpy().astype(np.int64) << 32) | table["obj_id"].to_numpy()
-    own = (int(target["cat_id"][0].as_py()) << 32) | int(target["obj_id"][0].as_py())
-    image, i_image = np.unique(table["image_id"].to_numpy(), return_inverse=True)
-    zero, n_stars, scatter = _zero_points(
-        thing, i_image, table["mag:rel"].to_numpy().astype(float), own, len(image)
-    )
-    at = np.searchsorted(image, found["image_id"].to_numpy())
+    session.say(f"{len(found)} measures of HAT-P-32")
     middle = found["mjd"].to_numpy() + 0.5 * 60.0 / 86400
-    session.say(
-        f"{len(found)} measures of HAT-P-32; zero point of each image from {n_stars} stars, "
-        f"which scatter by {scatter:.4f} mag"
-    )
-    session.report["n_comparison_stars"] = n_stars
-    mag = found["mag:rel"].to_numpy().astype(float) - zero[at]
-    return {"mjd": middle, "mag": mag, "err": found["mag:err"].to_numpy().astype(float)}
-
-
-def _zero_points(
-    thing: Array, image: Array, mag: Array, target: int, n_images: int
-) -> tuple[Array, int, float]:
-    """Offset of each image from the mean of the bright, stable stars seen on all of them."""
-    name, thing = np.unique(thing, return_inverse=True)
-    grid = np.full((len(name), n_images), np.nan)
-    grid[thing, image] = mag
-    bright = np.nanmedian(grid[name == target]) + 1.0
-    # Missing once or twice is forgiven: stars wander off the edge of the field.
-    good = (np.isfinite(grid).sum(axis=1) >= n_images - 2) & (name != target)
-    grid = grid[good]
-    grid = grid[np.nanmedian(grid, axis=1) < bright]
-    zero = np.zeros(n_images)
-    for _ in range(10):
-        rest = grid - zero - np.nanmedian(grid - zero, axis=1, keepdims=True)
-        spread = 1.4826 * np.nanmedian(np.abs(rest), axis=1)
-        grid = grid[spread < max(2.0 * np.median(spread), 0.005)]
-        centred = grid - np.nanmedian(grid - zero, axis=1, keepdims=True)
-        zero = np.nanmedian(centred, axis=0)
-    rest = grid - zero - np.nanmedian(grid - zero, axis=1, keepdims=True)
-    return zero, len(grid), float(1.4826 * np.nanmedian(np.abs(rest)))
+    mag, err = (found[name].to_numpy().astype(float) for name in ("mag:rel", "mag:err"))
+    return {"mjd": middle, "mag": mag, "err": err}
 
 
 def _mid_transit(mjd: float) -> float:
@@ -209,7 +207,7 @@ def _draw(session: Session, curve: dict[str, Array], path: Path) -> None:
                   noise / np.sqrt(n), fmt="s", ms=6, lw=0, elinewidth=1.5, color="#d1495b",
                   label="mean of half an hour")  # fmt: skip
     axes.axhline(1, color="black", lw=0.8, alpha=0.5)
-    axes.set(xlabel="UT on 2017-12-20 [h]", ylabel="flux relative to comparison stars")
+    axes.set(xlabel="UT on 2017-12-20 [h]", ylabel="calibrated flux, 1 outside of the transit")
     axes.set_title("HAT-P-32 b passes before its star: "
                    f"{100 * depth:.1f} ± {100 * depth_err:.1f} % deep")  # fmt: skip
     axes.legend(loc="lower right", fontsize=9)

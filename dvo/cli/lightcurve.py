@@ -77,8 +77,8 @@ def lightcurve(
     time_msec, and numbers of photcodes photcode.
 
     With --period, the period is searched by Lomb-Scargle periodograms of all filters together,
-    over the measures that would be averaged; the table gets a column phase (0 is maximum of
-    light), and --plot shows the light curve by phase.
+    over the measures that would be averaged; the table gets a column phase (0 is the maximum
+    of the sine fitted), and --plot shows the light curve by phase.
 
     \b
     Examples:
@@ -127,7 +127,7 @@ def _with_phase(table: pa.Table, timed: pa.Table, period: Period) -> pa.Table:
     """The table with a column of phases, and the period in its metadata."""
     import pyarrow as pa  # noqa: PLC0415 - keeps `dvo --help` quick
 
-    about = {"description": "phase of the period, 0 at maximum of light"}
+    about = {"description": "phase of the period, 0 at the maximum of the sine fitted"}
     phases = pa.array(period.phase(timed["mjd"].to_numpy()))
     facts = {"period_d": f"{period.period_d:.12g}", "period_error_d": f"{period.error_d:.3g}",
              "false_alarm": f"{period.false_alarm:.6g}"}  # fmt: skip

@@ -46,7 +46,7 @@ class Period:
     n_measures : int
         Measures that it rests on.
     start_mjd : float
-        Phase 0: the first maximum of light, of the filter that varies most [d].
+        Phase 0: the first maximum of light of the sine of the filter that varies most [d].
     amplitude : dict of str to float
         Peak to peak amplitude of the sine in each filter [mag].
     frequency, powers : ndarray of float64, shape (n,)
@@ -74,7 +74,7 @@ class Period:
         Returns
         -------
         ndarray of float64, shape (n,)
-            From 0 (maximum of light) to 1.
+            From 0, the maximum of the sine, to 1.
         """
         return np.asarray(((mjd - self.start_mjd) / self.period_d) % 1.0)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tools import demo, demo_hatp32
+from tools import demo, demo_hatp32, demo_s82
 
 pytestmark = pytest.mark.slow
 
@@ -59,8 +59,11 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path):
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_real_exposures_are_not_asked_for(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("main", "variable"), [(demo_hatp32.main, "HATP32_DATA"), (demo_s82.main, "S82_DATA")]
+)
+def test_real_data_are_not_asked_for(tmp_path, capsys, main, variable):
     nowhere = tmp_path / "nowhere"
-    assert demo_hatp32.main(["--data", str(nowhere), "--out", str(tmp_path / "out")]) == 0
-    assert "HATP32_DATA" in capsys.readouterr().out
+    assert main(["--data", str(nowhere), "--out", str(tmp_path / "out")]) == 0
+    assert variable in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
