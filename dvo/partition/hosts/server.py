@@ -267,6 +267,11 @@ class HostServer:
             outcome = err
         except (pa.ArrowException, MemoryError) as err:
             outcome = OperationError(f"operation {task.operation!r}: its result: {err}")
+        except Exception as err:  # a mistake of ours; the client must hear, and the thread go on
+            log.exception("cannot do a group operation=%s", task.operation)
+            outcome = OperationError(
+                f"operation {task.operation!r} failed: {type(err).__name__}: {err}"
+            )
         self._done.append((task, outcome))
         os.eventfd_write(self._bell, 1)
 

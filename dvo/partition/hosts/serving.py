@@ -241,8 +241,10 @@ class Serving:
         message.get("request", str)
         message.get("snapshot", str)
         left = message.header.get("deadline")
-        # A number of JSON may be larger than any float: years are as good as for ever.
-        deadline = now + left if isinstance(left, int | float) and left < _LONG_S else None
+        # A number of JSON may be larger than any float, and less than any, too: years are as
+        # good as for ever, and what is over is over.
+        is_limited = isinstance(left, int | float) and left < _LONG_S
+        deadline = now + max(left, 0) if is_limited else None
         tables = {key: payload.table() for key, payload in message.payloads.items()}
         queries[name] = _Query(message, tables, deadline)
 

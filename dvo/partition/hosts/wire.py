@@ -248,7 +248,7 @@ def from_frames(frames: Sequence[Frame]) -> Message:
         kind = header.pop("kind")
         header.pop("v")
         payloads = {
-            str(t["name"]): Payload(int(t["rows"]), data, str(t["digest"]))
+            str(t["name"]): Payload(_whole(t["rows"]), data, str(t["digest"]))
             for t, data in zip(tables, frames[2:], strict=True)
             if _size(data) == t["bytes"]
         }
@@ -262,6 +262,13 @@ def from_frames(frames: Sequence[Frame]) -> Message:
 
 def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
+
+
+def _whole(number: Any) -> int:
+    """A count of rows; 1e400, which JSON may say, is a float without end for Python."""
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise ValueError(f"{number!r} is no number of rows")
+    return number
 
 
 def _size(data: Frame) -> int:

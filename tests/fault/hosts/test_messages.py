@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import zmq
 
-from dvo.errors import ProtocolError, ProtocolVersionError
+from dvo.errors import OperationError, ProtocolError, ProtocolVersionError
 from dvo.partition.hosts import wire
 from dvo.partition.hosts.wire import Message, from_frames, to_frames
 from dvo.partition.operations import Job
@@ -63,6 +64,49 @@ def test_noise_and_messages_that_are_too_large(store, monkeypatch):
             socket.send_multipart(to_frames(Message(kind, {"query": 7, "seq": "x"})))
         enter(store, server.endpoint)
         with open_hosts(store) as engine:
+            expect_all(engine, store)
+
+
+def sealed(text: str, *payloads: bytes) -> list[bytes]:
+    """A message as somebody else may write it."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return [b"DVO\x01" + digest.encode(), text.encode(), *payloads]
+
+
+@pytest.mark.parametrize("rows", ["1e400", "-1e400", "true", "1.5", '"1"'])
+def test_rows_that_are_no_number(rows):
+    table = f'{{"name": "a", "rows": {rows}, "bytes": 3, "digest": "x"}}'
+    with pytest.raises(ProtocolError, match="cannot be read"):
+        from_frames(sealed(f'{{"v": 1, "kind": "job", "tables": [{table}]}}', b"abc"))
+
+
+def test_numbers_that_no_float_can_hold(store):
+    """They are not what ends a host."""
+    job = '"kind": "job", "query": "q", "operation": "test-echo", "request": "{}", "tables": []'
+    late = f'{{"v": 1, {job}, "snapshot": "x", "deadline": -1{"0" * 400}}}'
+    rows = '{"v": 1, "kind": "job", "tables": [{"name": "a", "rows": 1e400, "bytes": 1}]}'
+    run = (
+        '{"v": 1, "kind": "run", "query": "q", "seq": 1, "regions": [1], "credit": 1, "tables":[]}'
+    )
+    with serving(store, 1, "tcp://127.0.0.1:*") as server, raw(server.endpoint) as socket:
+        for frames in (sealed(rows, b"x"), sealed(late), sealed(run)):
+            socket.send_multipart(frames)
+        assert from_frames(socket.recv_multipart()).header["code"] == "timeout"
+
+
+def test_a_mistake_of_ours_is_told_and_takes_no_thread(store, monkeypatch):
+    """A host has few threads: one that is lost in silence is never given back."""
+
+    def mistake(result: object) -> list[wire.Payload]:
+        raise KeyError("a mistake")
+
+    with serving(store, 1, "tcp://127.0.0.1:*") as server:
+        enter(store, server.endpoint)
+        with open_hosts(store) as engine:
+            with monkeypatch.context() as patch:
+                patch.setattr("dvo.partition.hosts.server.parts_of", mistake)
+                with pytest.raises(OperationError, match="KeyError: 'a mistake'"):
+                    list(engine.run(Job("test-echo", {}, [[1]], timeout_s=20)))
             expect_all(engine, store)
 
 
