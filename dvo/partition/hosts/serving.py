@@ -243,8 +243,9 @@ class Serving:
         left = message.header.get("deadline")
         # A number of JSON may be larger than any float, and less than any, too: years are as
         # good as for ever, and what is over is over.
-        is_limited = isinstance(left, int | float) and left < _LONG_S
-        deadline = now + max(left, 0) if is_limited else None
+        deadline = None
+        if isinstance(left, int | float) and left < _LONG_S:
+            deadline = now + max(left, 0)
         tables = {key: payload.table() for key, payload in message.payloads.items()}
         queries[name] = _Query(message, tables, deadline)
 

@@ -267,7 +267,7 @@ def _refuse_constant(word: str) -> None:
 def _whole(number: Any) -> int:
     """A count of rows; 1e400, which JSON may say, is a float without end for Python."""
     if isinstance(number, bool) or not isinstance(number, int):
-        raise ValueError(f"{number!r} is no number of rows")
+        raise TypeError(f"{number!r} is no number of rows")
     return number
 
 
