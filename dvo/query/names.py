@@ -38,7 +38,7 @@ _TYPES: dict[Callable[[pa.DataType], bool], str] = {
 }
 
 
-def upload_tables(given: Mapping[str, Any] | None) -> dict[str, pa.Table]:
+def upload_tables(given: Mapping[Any, Any] | None) -> dict[str, pa.Table]:
     """Take tables that come with a query as it sees them.
 
     Parameters
@@ -51,12 +51,29 @@ def upload_tables(given: Mapping[str, Any] | None) -> dict[str, pa.Table]:
     dict of str to pyarrow.Table
         By the name in queries, such as ``upload.mine``; names of columns are in lower case,
         and NaN is null as it is in our tables.
+
+    Raises
+    ------
+    QueryError
+        If one is no table, has no columns or bytes that are no text, or has no usable name.
     """
     found = {}
+    if not isinstance(given, Mapping | None):
+        raise QueryError(
+            f"uploads are a {type(given).__name__}; give a mapping of names to tables, such as "
+            "{'mine': table}"
+        )
     for name, table in (given or {}).items():
-        if not name.isidentifier():
+        if not isinstance(name, str) or not name.isidentifier():
             raise QueryError(f"upload {name!r}: use a name of letters, digits and _")
         arrow = arrow_of(table)
+        if not arrow.column_names:
+            raise QueryError(f"upload {name!r}: has no columns")
+        try:
+            # Arrow's readers trust offsets and text; hosts look at all that comes, too.
+            arrow.validate(full=True)
+        except pa.ArrowInvalid as err:
+            raise QueryError(f"upload {name!r}: is no valid table ({err})") from err
         names = [n.lower() for n in arrow.column_names]
         if len(set(names)) < len(names):
             raise QueryError(f"upload {name!r}: two columns have the same name (case is no matter)")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from dvo.database import Database as PlainDatabase
 from dvo.database.quantities import area_of
-from dvo.errors import QueryError
+from dvo.errors import EngineError, QueryError
 from dvo.partition.bounds import Area
 from dvo.partition.engines import Engine, open_engine
 from dvo.partition.operations import MODULES, Job
@@ -102,6 +102,7 @@ class Database(PlainDatabase):
     ) -> None:
         super().__init__(catdir, snapshot=snapshot, cache_bytes=cache_bytes)
         self._running: set[Watch] = set()
+        self._pid = os.getpid()
 
     def sql(
         self,
@@ -372,6 +373,12 @@ class Database(PlainDatabase):
 
     def _engine(self, kind: str, workers: int | None) -> Engine:
         """An engine; it stays open for the next query."""
+        if os.getpid() != self._pid:
+            # A forked child has none of its parent's threads: it would wait for ever.
+            raise EngineError(
+                f"{self._store.catdir}: was opened before this process was forked; open it again "
+                "in this process"
+            )
         if self._engines is None:
             self._engines = {}
         found = self._engines.get((kind, workers))
@@ -386,7 +393,9 @@ class Database(PlainDatabase):
 
     def close(self) -> None:
         """Close engines and files; safe to call twice."""
-        for engine in (self._engines or {}).values():
-            engine.close()
-        self._engines = None
+        # Workers and sockets are those of who opened them, not of a forked child.
+        if os.getpid() == self._pid:
+            for engine in (self._engines or {}).values():
+                engine.close()
+            self._engines = None
         super().close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 import dvo
 from dvo.cli.main import dvo_command as dvo_program
-from dvo.errors import JobTimeoutError, QueryError, UnknownColumnError
+from dvo.errors import EngineError, JobTimeoutError, QueryError, UnknownColumnError
 from dvo.partition.compact import resort
 from dvo.partition.store import Store
 from dvo.query import run
@@ -133,6 +134,39 @@ def test_names_of_uploads_are_checked(db):
         db.sql("SELECT 1", uploads={"a b": {"x": [1]}})
     with pytest.raises(QueryError, match="same name"):
         db.sql("SELECT 1", uploads={"a": pa.table({"x": [1], "X": [2]})})
+
+
+def test_what_is_no_upload_is_told(db):
+    offsets = pa.py_buffer(np.array([0, 2], np.int32).tobytes())
+    latin = pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"\xff\xfe")])
+    given = {
+        "mapping of names": [pa.table({"x": [1]})],
+        "letters": {5: pa.table({"x": [1]})},
+        "has no columns": {"t": pa.table({})},
+        "no valid table": {"t": pa.table({"x": latin})},
+    }
+    for match, uploads in given.items():
+        with pytest.raises(QueryError, match=match):
+            db.sql("SELECT COUNT(*) AS n FROM upload.t", uploads=uploads)
+
+
+@pytest.mark.timeout(60)
+def test_a_forked_child_is_told_to_open_the_database_itself(db):
+    """It has neither the threads nor the workers of its parent, and would wait for ever."""
+    text = "SELECT COUNT(*) AS n FROM average"
+    wanted = db.sql(text, engine="processes", workers=1).to_pylist()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            db.sql(text, engine="processes", workers=1)
+        except EngineError as err:
+            db.close()
+            code = 0 if "open it again" in str(err) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert db.sql(text, engine="processes", workers=1).to_pylist() == wanted
 
 
 def test_names_of_the_user_are_no_names_of_ours(db):
