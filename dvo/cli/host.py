@@ -262,12 +262,15 @@ def stop_command(catdir: Path, *, number: int | None, key: Path | None) -> None:
       dvo host stop sky
       dvo host stop sky --number 3 --key keys/admin.secret
     """
+    from dvo.errors import NotACatdirError  # noqa: PLC0415
     from dvo.partition.host_table import get_host  # noqa: PLC0415
     from dvo.partition.hosts.client import call_host  # noqa: PLC0415
     from dvo.partition.hosts.local import stop_local  # noqa: PLC0415
 
     if number is None:
         stopped = stop_local(catdir)
+        if not stopped and not catdir.is_dir():
+            raise NotACatdirError(f"{catdir}: there is no such folder; name a database")
         click.echo(f"stopped {len(stopped)} hosts" if stopped else "no host was running")
         return
     entry = get_host(catdir, number)

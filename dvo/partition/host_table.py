@@ -17,9 +17,19 @@ from pathlib import Path
 from dvo.errors import ConfigError, StorageError
 from dvo.partition.layout import HOST_TABLE
 
-__all__ = ["HostEntry", "get_host", "is_local", "read_host_table", "write_host_table"]
+__all__ = [
+    "HostEntry",
+    "check_endpoint",
+    "get_host",
+    "is_local",
+    "read_host_table",
+    "write_host_table",
+]
 
 _MOST = 65535
+_LONGEST_SOCKET = 107
+"""Bytes that Linux takes as the path of a Unix socket."""
+
 _HEADING = "# number, machine, path of the database there, endpoint, public key (- if none)"
 
 
@@ -50,11 +60,10 @@ class HostEntry:
     def __post_init__(self) -> None:
         if not 1 <= self.number <= _MOST:
             raise ConfigError(f"host {self.number}: numbers are 1 to {_MOST}")
-        if not self.endpoint.startswith(("tcp://", "ipc://")):
-            raise ConfigError(
-                f"host {self.number}: endpoint {self.endpoint!r}; give tcp://MACHINE:PORT or "
-                "ipc://PATH"
-            )
+        try:
+            check_endpoint(self.endpoint)
+        except ConfigError as err:
+            raise ConfigError(f"host {self.number}: {err}") from err
         if not self.key and not is_local(self.endpoint):
             raise ConfigError(
                 f"host {self.number}: {self.endpoint} can be reached from other machines, and "
@@ -63,6 +72,32 @@ class HostEntry:
 
     def __str__(self) -> str:
         return f"host {self.number} ({self.machine}, {self.endpoint})"
+
+
+def check_endpoint(endpoint: str) -> None:
+    """See that text is an endpoint of a host.
+
+    Parameters
+    ----------
+    endpoint : str
+        ``tcp://MACHINE:PORT``, or ``ipc://`` and the path of a socket. Sockets without a
+        file (``ipc://@NAME``) are refused: no permissions guard them.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    kind, _, rest = endpoint.partition("://")
+    machine, _, port = rest.rpartition(":")
+    is_tcp = kind == "tcp" and machine and port
+    if not is_tcp and not (kind == "ipc" and rest.strip() and not rest.startswith("@")):
+        raise ConfigError(f"endpoint {endpoint!r}; give tcp://MACHINE:PORT or ipc://PATH")
+    if kind == "ipc" and len(os.fsencode(rest)) > _LONGEST_SOCKET:
+        raise ConfigError(
+            f"endpoint {endpoint!r}: paths of sockets have up to {_LONGEST_SOCKET} bytes; "
+            "give a shorter one"
+        )
 
 
 def is_local(endpoint: str) -> bool:

@@ -27,7 +27,7 @@ from dvo.errors import (
     StorageError,
     UnknownSnapshotError,
 )
-from dvo.partition.host_table import is_local
+from dvo.partition.host_table import check_endpoint, is_local
 from dvo.partition.hosts.keys import Authority, KeyPair
 from dvo.partition.hosts.serving import SILENCE_S, Serving, Task
 from dvo.partition.hosts.wire import MAX_BYTES, Message, Payload, from_frames, parts_of, to_frames
@@ -83,7 +83,7 @@ class HostServer:
     Raises
     ------
     ConfigError
-        If other machines could reach it and it has no keys.
+        If that is no endpoint, or other machines could reach it and it has no keys.
     StorageError
         If it cannot listen there.
     """
@@ -102,6 +102,7 @@ class HostServer:
     ) -> None:
         if (keys is None) != (authority is None):
             raise ConfigError("a host needs keys and a list of those that may come in, or neither")
+        check_endpoint(endpoint)
         if keys is None and not is_local(endpoint):
             raise ConfigError(
                 f"{endpoint} can be reached from other machines, and that takes keys; make some "

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 import zmq
+from click.testing import CliRunner
 
+from dvo.cli.main import dvo_command
 from dvo.errors import ConfigError, HostLostError, NotAuthorisedError
 from dvo.partition.host_table import HostEntry, get_host, write_host_table
 from dvo.partition.hosts.client import call_host
@@ -105,6 +107,30 @@ def test_what_each_role_may_do(store, guarded):
 def test_no_keys_off_this_machine(store, endpoint):
     with pytest.raises(ConfigError, match="takes keys"):
         HostServer(store, 1, endpoint, modules=MODULES)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["foo", "udp://127.0.0.1:5", "tcp://127.0.0.1", "tcp://", "ipc://", "ipc://@dvo"]
+)
+def test_what_is_no_endpoint(store, endpoint, tmp_path, monkeypatch):
+    """A socket without a file is open to all who work here, and its role would be admin."""
+    tmp_path.chmod(0o700)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"give tcp://MACHINE:PORT or ipc://PATH"):
+        HostServer(store, 1, endpoint, modules=MODULES)
+    with pytest.raises(ConfigError, match=r"host 1: .* give tcp://MACHINE:PORT or ipc://PATH"):
+        HostEntry(1, "localhost", "/", endpoint)
+
+
+def test_a_socket_whose_path_is_too_long():
+    with pytest.raises(ConfigError, match="give a shorter one"):
+        HostEntry(1, "localhost", "/", f"ipc:///{'a' * 200}")
+
+
+def test_hosts_of_a_folder_that_is_not_there(tmp_path):
+    found = CliRunner().invoke(dvo_command, ["host", "stop", str(tmp_path / "nosuch")])
+    assert found.exit_code != 0
+    assert "no host was running" not in found.output
 
 
 def test_a_port_of_this_machine_is_for_reading(store):
