@@ -42,7 +42,9 @@ LEAST_MAG_ERR, UNKNOWN_MAG_ERR = 0.001, 0.1
 """Least error of a magnitude in a mean, as in the original, and that of one without [mag]."""
 
 
-def averaged_filters(measure: ColumnTable, codes: PhotcodeTable) -> Array:
+def averaged_filters(
+    measure: ColumnTable, codes: PhotcodeTable, source: PhotSource = PhotSource.CHIP
+) -> Array:
     """Find the filter whose means each measure belongs to.
 
     Parameters
@@ -51,16 +53,18 @@ def averaged_filters(measure: ColumnTable, codes: PhotcodeTable) -> Array:
         Rows of Measure.
     codes : PhotcodeTable
         The photcodes.
+    source : PhotSource
+        Kind of image whose measures are wanted.
 
     Returns
     -------
     ndarray of int64
-        Filter k of SecFilt; -1 for what is not averaged: only chip measures (DEP) are.
+        Filter k of SecFilt; -1 for what is not averaged: measures of other kinds of images, and
+        of no image (REF).
     """
     k = codes.sec_index_of_code.astype(np.int64).copy()
     for photcode in codes:
-        is_chip = source_of(photcode.name) is PhotSource.CHIP
-        if photcode.kind is not PhotClass.DEP or not is_chip:
+        if photcode.kind is not PhotClass.DEP or source_of(photcode.name) is not source:
             k[photcode.code] = -1
     return k[measure["photcode"]]
 
