@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dvo.tables.photcode import PhotClass, Photcode, PhotcodeTable
 
 __all__ = [
+    "AB_OF_JANSKY",
     "ZERO_POINT",
     "calibrated",
     "colour_term",
@@ -34,6 +35,10 @@ _CODES = 65536
 
 ZERO_POINT = 25.0
 """ZP0: the zero point that stored DEP magnitudes carry [mag]."""
+
+
+AB_OF_JANSKY = 8.9
+"""AB magnitude of 1 Jy, with the rounding of the original (exactly 8.90)."""
 
 
 def nominal_zero_point(photcode: Photcode, airmass: float) -> float:

@@ -125,7 +125,7 @@ SECFILT = TableSchema(
         _count("nused_kron_wrp", "warps that made mag_kron_wrp"),
         _count("nused_ap_wrp", "warps that made mag_ap_wrp"),
         _count("nwarp", "warps that cover the object"),
-        _count("nwarp_good", "warps with psf_qf above 0.85"),
+        _count("nwarp_good", "warps with psf_qf_perfect above 0.85"),
         Column(
             "ubercal_dist",
             "i4",

@@ -75,20 +75,20 @@ def measure(stage: Stage) -> list[Figure]:
 def _of_size(stage: Stage, size: str) -> list[Figure]:
     survey = make_survey(_SCALE[size], _SEED)
     clean = _database(stage, f"calibration-{size}", survey)
-    _solve(_database(stage, "calibration-warm", make_survey(0.005, _SEED)), survey)
+    _solve(_database(stage, "calibration-warm", make_survey(0.005, _SEED)))
     dry = _run(clean, RelphotOptions(("g",), dry_run=True))
     process = stage.scratch / "process.catdir"
     shutil.copytree(clean, process)
     peak = run_process(databases.program("relphot"), process, "--filters", "g", "--json")
     shutil.rmtree(process)
-    free = _solve(clean, survey)
+    free = _solve(clean)
     limit = _Limit.of(survey, np.zeros(len(survey.zero_point), np.bool_))
-    turns = _solve(clean, survey, loops=_LOOPS)
+    turns = _solve(clean, loops=_LOOPS)
     dirty_survey = make_survey(_SCALE[size], _SEED, is_dirty=True)
-    dirty = _solve(_database(stage, f"calibration-{size}-dirty", dirty_survey), survey)
+    dirty = _solve(_database(stage, f"calibration-{size}-dirty", dirty_survey))
     frozen = np.random.default_rng(_SEED).random(len(survey.zero_point)) < _FROZEN
     _freeze(clean, survey, frozen)
-    tied = _solve(clean, survey)
+    tied = _solve(clean)
     tied_limit = _Limit.of(survey, frozen)
     rms = {name: _off(found, survey).std() for name, found in
            (("free", free), ("turns", turns), ("dirty", dirty))}  # fmt: skip
@@ -110,7 +110,11 @@ def _of_size(stage: Stage, size: str) -> list[Figure]:
     def of_limit(key: str, what: str, name: str, off: Array, limit: _Limit) -> Figure:
         ratio = rms[name] / limit.rms
         return figure(
-            key, what, limit.ratio(off), "x Cramer-Rao", f"{1e3 * rms[name]:.3f} mmag rms",
+            key,
+            what,
+            limit.ratio(off),
+            "x Cramer-Rao",
+            f"{1e3 * rms[name]:.3f} mmag rms",
             f"{1e3 * limit.rms:.3f} mmag rms",
             f"in all directions alike; of the rms alone {ratio:.3f}, which scatters by "
             f"{limit.scatter:.3f} from one survey to the next",
@@ -163,7 +167,7 @@ def _numbers(table: ColumnTable) -> Array:
     return np.array([int(name[-5:]) for name in table["name"]])
 
 
-def _solve(catdir: Path, survey: Survey, loops: int = 0) -> _Found:
+def _solve(catdir: Path, loops: int = 0) -> _Found:
     report = _run(catdir, RelphotOptions(("g",), loops=loops))
     with Store(catdir) as store:
         table = store.view().read(IMAGE, ALL_SKY, ["name", "mcal_psf", "dmcal"])

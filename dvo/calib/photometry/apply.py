@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from dvo.calib.photometry.flats import FlatFields
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.means import MEAN_MEASURE_COLUMNS, chip_means
+from dvo.calib.photometry.skycell_fluxes import FLUX_COLUMNS, SkycellMeasures
+from dvo.calib.photometry.skycell_means import SkycellMeans, stack_means, warp_means
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.region_batches import region_batches
@@ -17,12 +19,15 @@ from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
+from dvo.tables.kernels import rows_by_object
 from dvo.tables.measure import MEASURE
+from dvo.tables.photsource import PhotSource
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["write_catalogs", "write_images", "write_regions"]
 
 Bool = NDArray[np.bool_]
+I64 = NDArray[np.int64]
 
 
 def write_images(
@@ -140,20 +145,52 @@ def write_regions(
         measure["m_flat"] = _with_flats(view, regions, measure, flats, is_new)
     means = chip_means(measure, objects, secfilt, images, points.flags, points.distance,
                        view.photcodes)  # fmt: skip
+    secfilt["flags"] = secfilt["flags"].copy()
+    secfilt["flags"][means.rows] = means.secfilt["flags"]
+    measure["db_flags"] = means.db_flags
+    of_skycells = _skycell_means(view, regions, measure, objects, secfilt, images, points)
     changed = ("m_cal", "mcal_aper") if flats is None else ("m_cal", "mcal_aper", "m_flat")
-    columns = {name: measure[name] for name in changed}
+    columns = {name: measure[name] for name in (*changed, "db_flags")}
     columns["mag_cal_err"] = np.where(is_new, points.error[image], np.float32(np.nan))
-    columns["db_flags"] = means.db_flags
     if (~is_new).any():
         old, _ = view.read_many(MEASURE, regions, ["mag_cal_err"], once=True)
         columns["mag_cal_err"][~is_new] = old["mag_cal_err"][~is_new]
     change.overlay_rows(ColumnTable(MEASURE, columns, len(measure)), regions, runs, is_new)
-    if len(means.rows):
-        edges = np.searchsorted(means.rows, sec_edges)
-        of = np.repeat(np.arange(len(regions)), np.diff(edges))
-        change.patch_rows(means.rows - sec_edges[of], means.secfilt, regions, edges,
-                          label=f"c{regions[0]}")  # fmt: skip
+    patches = [(means.rows, means.secfilt), *((m.rows, m.secfilt) for m in of_skycells)]
+    for label, (rows, table) in zip("csw", patches, strict=False):
+        if len(rows):
+            if "flags" in table:  # chips and stacks have their own bits of it
+                table["flags"] = secfilt["flags"][rows]
+            edges = np.searchsorted(rows, sec_edges)
+            of = np.repeat(np.arange(len(regions)), np.diff(edges))
+            change.patch_rows(rows - sec_edges[of], table, regions, edges,
+                              label=f"{label}{regions[0]}")  # fmt: skip
     return len(means.rows)
+
+
+def _skycell_means(
+    view: View, regions: Sequence[int], measure: ColumnTable, objects: I64, secfilt: ColumnTable,
+    images: PhotImages, points: ZeroPoints,
+) -> list[SkycellMeans]:  # fmt: skip
+    """Stacks, then warps, where there are any; flags in the tables are changed in place."""
+    codes = view.photcodes
+    if not (images.is_wanted & ~images.is_chip).any():
+        return []
+    fluxes, _ = view.read_many(MEASURE, regions, FLUX_COLUMNS, once=True)
+    for name in FLUX_COLUMNS:
+        measure[name] = fluxes[name]
+    edges = np.concatenate([[0], np.cumsum(np.bincount(objects))]).astype(np.int64)
+    order = rows_by_object(objects, measure["time"], edges)
+    places = np.empty(len(objects), np.int64)
+    places[order] = np.arange(len(objects)) - edges[objects[order]]
+    stacks = SkycellMeasures.of(PhotSource.STACK, measure, objects, images, codes)
+    of_stacks, best = stack_means(stacks, places[stacks.rows], secfilt["flags"], images, codes)
+    secfilt["flags"][of_stacks.rows] = of_stacks.secfilt["flags"]
+    warps = SkycellMeasures.of(PhotSource.WARP, measure, objects, images, codes)
+    of_warps = warp_means(warps, best, images, points.flags, codes)
+    for some, found in ((stacks, of_stacks), (warps, of_warps)):
+        measure["db_flags"][some.rows] = found.db_flags
+    return [of_stacks, of_warps]
 
 
 def _with_flats(

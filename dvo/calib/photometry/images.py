@@ -10,14 +10,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.calib.photometry.skycells import Skycells
 from dvo.errors import PhotcodeError
 from dvo.partition.bounds import Area, Cone
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.view import View
+from dvo.tables.averages import averaged_filters
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.flags import ImageFlag
 from dvo.tables.image import IMAGE
 from dvo.tables.photcode import PhotcodeTable
+from dvo.tables.photsource import PhotSource
 
 __all__ = ["ImageSelection", "PhotImages", "filters_by_name"]
 
@@ -118,6 +121,8 @@ class PhotImages:
         Those of them that are selected; the zero points of the others are taken as they are.
     filter_index : ndarray of int, shape (n,)
         Average filter of each, by its number in SecFilt; -1 for none.
+    is_chip, is_stack : ndarray of bool, shape (n,)
+        Images of chips, and stacks; the others are warps.
     """
 
     table: ColumnTable
@@ -125,6 +130,8 @@ class PhotImages:
     is_ubercal: Bool
     is_selected: Bool
     filter_index: NDArray[np.integer]
+    is_chip: Bool
+    is_stack: Bool
 
     @classmethod
     def read(
@@ -151,17 +158,25 @@ class PhotImages:
         skipped = np.uint32(ImageFlag.PHOTOM_NOCAL | ImageFlag.PHOTOM_SKIP)
         wanted = np.isin(of_filter, filters) & ((table["flags"] & skipped) == 0)
         ubercal = wanted & ((table["flags"] & np.uint32(ImageFlag.PHOTOM_UBERCAL)) != 0)
-        return cls(table, wanted, ubercal, wanted & selection.holds(table), of_filter)
+        is_chip, is_stack = (averaged_filters(table, view.photcodes, source) >= 0
+                             for source in (PhotSource.CHIP, PhotSource.STACK))  # fmt: skip
+        selected = wanted & selection.holds(table)
+        return cls(table, wanted, ubercal, selected, of_filter, is_chip, is_stack)
 
     @property
     def is_free(self) -> Bool:
-        """Images whose zero points are to be solved for, shape (n,)."""
-        return self.is_selected & ~self.is_ubercal
+        """Images whose zero points are to be solved for, shape (n,): those of chips."""
+        return self.is_selected & ~self.is_ubercal & self.is_chip
 
     @property
     def is_frozen(self) -> Bool:
         """Images whose zero points are known, shape (n,)."""
         return self.is_wanted & ~self.is_free
+
+    @cached_property
+    def skycells(self) -> Skycells:
+        """The skycells of stacks and warps."""
+        return Skycells.of(self.table, self.is_wanted & self.is_stack)
 
     @cached_property
     def _rows(self) -> I32:

@@ -239,7 +239,7 @@ def _report(
 
     return RelphotReport(
         n_images=int(solved.sum()),
-        n_frozen=int(images.is_frozen.sum()),
+        n_frozen=int((images.is_frozen & images.is_chip).sum()),
         n_unsolved=int((free & ~solved).sum()),
         n_stars=last.n_stars,
         n_measures=last.n_measures,

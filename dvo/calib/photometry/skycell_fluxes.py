@@ -1,4 +1,4 @@
-"""Measures of stacks and warps as calibrated fluxes, and the skycells that they are of."""
+"""Measures of stacks and warps as calibrated fluxes, and which are of primary skycells."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from dvo.calib.photometry.images import PhotImages
-from dvo.sphere import unit_vectors
 from dvo.tables.averages import averaged_filters, nominal_shift
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.magnitudes import ZERO_POINT
+from dvo.tables.magnitudes import AB_OF_JANSKY, ZERO_POINT
 from dvo.tables.photcode import PhotcodeTable
 from dvo.tables.photsource import PhotSource
 
@@ -30,12 +28,6 @@ STEMS = {"psf": ("flux_psf", "mag", "mag_err"), "kron": ("flux_kron", "m_kron", 
 FLUX_COLUMNS = ("ra", "dec", *(name for flux, _, _ in STEMS.values()
                                for name in (flux, f"{flux}_err")))  # fmt: skip
 """What `SkycellMeasures` needs beside the columns of means."""
-
-_AB_ZERO = 8.9
-"""AB magnitude of 1 Jy, with the rounding of the original."""
-
-_SAME = np.radians(0.5 / 3600.0)
-"""Centres this near are of one skycell [rad]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +88,8 @@ class SkycellMeasures:
     def fluxes(self, stem: str, codes: PhotcodeTable, offset: str) -> tuple[F64, F64]:
         """Give calibrated fluxes.
 
-        With the zero point ``zp = C - K (airmass - 1) - Mcal - Mflat`` a flux of f counts a second is
-        ``f 10**(-0.4 (zp - 8.9))`` Jy (relphot of the IPP, setMrelFinal.c).
+        With the zero point ``zp = C - K (airmass - 1) - Mcal - Mflat`` a flux of f counts a second
+        is ``f 10**(-0.4 (zp - 8.9))`` Jy (relphot of the IPP, setMrelFinal.c).
 
         Parameters
         ----------
@@ -117,57 +109,28 @@ class SkycellMeasures:
         name, mag_name, error_name = STEMS[stem]
         shift = nominal_shift(table, codes) - np.nan_to_num(table[offset].astype(np.float64))
         shift -= np.nan_to_num(table["m_flat"].astype(np.float64))
-        unit = 10.0 ** (-0.4 * (shift + ZERO_POINT - _AB_ZERO))
+        unit = 10.0 ** (-0.4 * (shift + ZERO_POINT - AB_OF_JANSKY))
         flux, error = (table[n].astype(np.float64) * unit for n in (name, f"{name}_err"))
-        of_mag = 10.0 ** (-0.4 * (table[mag_name].astype(np.float64) + shift - _AB_ZERO))
+        of_mag = 10.0 ** (-0.4 * (table[mag_name].astype(np.float64) + shift - AB_OF_JANSKY))
         mag_error = table[error_name].astype(np.float64)
         mag_error = np.where(mag_error > 0, mag_error, table["mag_err"])
         is_known = np.isfinite(flux)
         error = np.where(is_known, error, of_mag * mag_error * np.log(10.0) / 2.5)
         return np.where(is_known, flux, of_mag), error
 
-    def is_primary(self, images: PhotImages, source_images: Bool) -> Bool:
-        """Tell which measures are of the primary skycell: that whose centre is nearest.
+    def is_primary(self, images: PhotImages) -> Bool:
+        """Tell which measures are of the primary skycell of their place.
 
         Parameters
         ----------
         images : PhotImages
             The images.
-        source_images : ndarray of bool, shape (n_images,)
-            Images that count as skycells.
 
         Returns
         -------
         ndarray of bool, shape (n,)
-            Several of an object may be, if their images have one centre.
+            Several of an object may be.
         """
-        out = np.zeros(len(self), np.bool_)
-        centres = unit_vectors(images.table["ra_center"], images.table["dec_center"])
-        place = unit_vectors(self.table["ra"], self.table["dec"])
-        of_filter = images.filter_index
-        for k in np.unique(of_filter[self.image]).tolist():
-            cells = np.flatnonzero(source_images & (of_filter == k))
-            some = np.flatnonzero(of_filter[self.image] == k)
-            nearest, _ = cKDTree(centres[cells]).query(place[some])
-            own = np.linalg.norm(place[some] - centres[self.image[some]], axis=1)
-            out[some] = own <= nearest + _SAME
-        return out
-
-
-def same_skycell(images: PhotImages, one: I32, two: I32) -> Bool:
-    """Tell whether pairs of images are of one skycell: have one centre.
-
-    Parameters
-    ----------
-    images : PhotImages
-        The images.
-    one, two : ndarray of int32, shape (n,)
-        Rows of images.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-        True if their centres lie within half an arc second.
-    """
-    centres = unit_vectors(images.table["ra_center"], images.table["dec_center"])
-    return np.asarray(np.linalg.norm(centres[one] - centres[two], axis=1) <= _SAME)
+        cells = images.skycells
+        primary = cells.of_places(self.table["ra"], self.table["dec"])
+        return np.asarray(cells.of_image[self.image] == primary)

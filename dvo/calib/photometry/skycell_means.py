@@ -2,7 +2,7 @@
 
 The rules are those of the original (relphot of the IPP, setMrelFinal.c), which define what users
 see; which skycell is primary for an object is the original's too, but for its table of
-boundaries: the one whose centre is nearest.
+boundaries: the one whose centre is nearest, see `Skycells`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.kernels import N_MEANS, USED, average_groups
-from dvo.calib.photometry.skycell_fluxes import STEMS, SkycellMeasures, same_skycell
+from dvo.calib.photometry.skycell_fluxes import STEMS, SkycellMeasures
+from dvo.tables.averages import LEAST_MAG_ERR
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.flags import STACK_FLAGS, MeasureFlag, PhotFlag, SecFiltFlag
+from dvo.tables.magnitudes import AB_OF_JANSKY
 from dvo.tables.photcode import PhotcodeTable
 from dvo.tables.ranks import photometric_error, ranks
 from dvo.tables.secfilt import SECFILT
@@ -32,7 +34,6 @@ Bool = NDArray[np.bool_]
 _GOOD_STACK = 0.95
 _GOOD_WARP = 0.85
 _NANO = 1e9
-_AB_ZERO = 8.9
 _OF_STACKS = np.uint32(MeasureFlag.STACK_PRIMARY | MeasureFlag.STACK_PHOT_SRC)
 
 
@@ -73,7 +74,7 @@ class BestStacks:
 
 def stack_means(
     stacks: SkycellMeasures, places: I64, secfilt_flags: U32, images: PhotImages,
-    is_stack: Bool, codes: PhotcodeTable,
+    codes: PhotcodeTable,
 ) -> tuple[SkycellMeans, BestStacks]:  # fmt: skip
     """Choose the best and the primary stack measure of objects, and give their fluxes.
 
@@ -91,8 +92,6 @@ def stack_means(
         Flags of SecFilt as they are.
     images : PhotImages
         The images.
-    is_stack : ndarray of bool, shape (n_images,)
-        Which of them are stacks.
     codes : PhotcodeTable
         The photcodes.
 
@@ -104,7 +103,7 @@ def stack_means(
         What warps go by.
     """
     table = stacks.table
-    is_primary = stacks.is_primary(images, is_stack)
+    is_primary = stacks.is_primary(images)
     is_good = table["psf_qf_perfect"] > _GOOD_STACK
     fluxes = {stem: stacks.fluxes(stem, codes, "m_cal" if stem == "psf" else "mcal_aper")
               for stem in STEMS}  # fmt: skip
@@ -180,14 +179,16 @@ def warp_means(
     counted = np.ones(len(warps), np.bool_)
     if len(best.rows):
         has = best.rows[at] == warps.group
-        counted = ~has | same_skycell(images, warps.image, best.image[at])
+        cell = images.skycells.of_image
+        counted = ~has | (cell[warps.image] == cell[best.image[at]])
     rank = ranks(table, codes, image_flags[warps.image])
     order = np.argsort(group, kind="stable")
     edges = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     columns: dict[str, NDArray[np.generic]] = {}
     db_flags = table["db_flags"] & ~np.uint32(MeasureFlag.WARP_USED)
-    # The systematic error of magnitudes, as a share of the flux.
-    share = photometric_error(np.zeros(len(table), np.float32) + 1e-9, table["photcode"], codes)
+    # The least and systematic error of magnitudes, as a share of the flux.
+    least = np.full(len(table), LEAST_MAG_ERR, np.float32)
+    share = photometric_error(least, table["photcode"], codes)
     for stem in STEMS:
         flux, error = warps.fluxes(stem, codes, "m_cal")
         error = np.hypot(error, flux * share * np.log(10.0) / 2.5)
@@ -221,5 +222,5 @@ def _last(group: I64, n: int, keys: tuple[NDArray[np.generic], ...]) -> I64:
 def _flux_columns(ending: str, flux: F64) -> dict[str, NDArray[np.generic]]:
     """Flux and its AB magnitude; NaN where it is not positive."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        mag = np.where(flux > 0, _AB_ZERO - 2.5 * np.log10(flux), np.nan)
+        mag = np.where(flux > 0, AB_OF_JANSKY - 2.5 * np.log10(flux), np.nan)
     return {f"flux_{ending}": flux.astype(np.float32), f"mag_{ending}": mag.astype(np.float32)}

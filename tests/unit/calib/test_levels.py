@@ -41,7 +41,8 @@ class Sky:
         n = len(self.table)
         ubercal = np.isin(np.arange(n), frozen)
         everything = np.ones(n, np.bool_)
-        return PhotImages(self.table, everything, ubercal, everything, np.zeros(n, np.int64))
+        return PhotImages(self.table, everything, ubercal, everything, np.zeros(n, np.int64),
+                          everything, ~everything)  # fmt: skip
 
     def solve(self, model, offsets):
         n_stars, n = self.noise.shape
