@@ -168,7 +168,7 @@ def parse_query(text: str) -> exp.Query:
             raise QueryError(
                 f"query: {digits} does not fit into 64 bits; write it with a point: {digits}."
             )
-    assert_allowed(query)
+    assert_allowed(query, text)
     return query
 
 

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from dvo.errors import QueryError
 from dvo.query.functions import DISTANCE, KNOWN
+from dvo.query.tokens import pointed_at_node
 
 __all__ = ["assert_allowed"]
 
@@ -56,13 +57,15 @@ _PREDICATES = (*_COMPARISONS, exp.Like, exp.ILike, exp.Between, exp.In, exp.Is)
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def assert_allowed(query: exp.Query) -> None:
+def assert_allowed(query: exp.Query, text: str = "") -> None:
     """Make sure that a tree holds only what a query may hold.
 
     Parameters
     ----------
     query : sqlglot.exp.Query
         The tree.
+    text : str
+        The query that it was made of, for messages; empty if there is none.
 
     Raises
     ------
@@ -74,7 +77,7 @@ def assert_allowed(query: exp.Query) -> None:
             raise QueryError("query: is too long or nested too deeply; simplify it")
         if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc):
             if node.name.upper() not in KNOWN | {DISTANCE}:
-                raise QueryError(_unknown_function(node.name))
+                raise QueryError(pointed_at_node(text, node, _unknown_function(node.name)))
         elif isinstance(node, exp.Placeholder):
             raise QueryError(
                 f"query: ':{node.name}' is not possible here; a magnitude word stands in double "
@@ -190,10 +193,10 @@ def _nodes(query: exp.Expr) -> Iterator[tuple[exp.Expr, int]]:
 
 def _unknown_function(name: str) -> str:
     if name.upper() == "RAND":
-        return "query: no function RAND: an answer has to be the same each time"
+        return "no function RAND: an answer has to be the same each time"
     near = difflib.get_close_matches(name.upper(), KNOWN, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"query: no function {name.upper()}{hint}"
+    return f"no function {name.upper()}{hint}"
 
 
 def _short(text: str) -> str:

@@ -22,6 +22,7 @@ from dvo.database.given_table import arrow_of
 from dvo.errors import QueryError, UnknownColumnError
 from dvo.query.adql import ADQL
 from dvo.query.sources import Source
+from dvo.query.tokens import pointed_at_node
 from dvo.tables.schema import Column
 
 __all__ = ["UPLOAD", "resolve_names", "upload_sources", "upload_tables"]
@@ -114,7 +115,7 @@ def upload_sources(tables: Mapping[str, pa.Table]) -> dict[str, Source]:
     return found
 
 
-def resolve_names(query: exp.Query, sources: Mapping[str, Source]) -> exp.Query:
+def resolve_names(query: exp.Query, sources: Mapping[str, Source], text: str) -> exp.Query:
     """Give every column its table, every table an alias and every result a name.
 
     Parameters
@@ -123,6 +124,8 @@ def resolve_names(query: exp.Query, sources: Mapping[str, Source]) -> exp.Query:
         A query; it is changed.
     sources : mapping of str to Source
         The tables there are.
+    text : str
+        The query as it was written, for messages.
 
     Returns
     -------
@@ -133,15 +136,15 @@ def resolve_names(query: exp.Query, sources: Mapping[str, Source]) -> exp.Query:
     Raises
     ------
     QueryError
-        If a table is not known, or a name is ambiguous.
+        If a table is not known, or a name is ambiguous; the message shows where.
     UnknownColumnError
         If a column is not known.
     """
     _assert_few_stars(query)
     _without_case(query)
     _name_results(query)
-    _assert_numbers(query)
-    used = _resolve_tables(query, sources)
+    _assert_numbers(query, text)
+    used = _resolve_tables(query, sources, text)
     words = _quoted_words(query)
     schema: dict[str, object] = {
         name.replace(".", "__"): dict.fromkeys(_column_names(sources[name], words), "double")
@@ -151,7 +154,7 @@ def resolve_names(query: exp.Query, sources: Mapping[str, Source]) -> exp.Query:
         mapping = MappingSchema(schema, dialect=ADQL, normalize=False)
         found = qualify(query, schema=mapping, dialect=ADQL, quote_identifiers=False)
     except OptimizeError:
-        raise _column_error(query, sources) from None
+        raise _column_error(query, sources, text) from None
     except SqlglotError as err:
         raise QueryError(f"query: cannot be understood: {str(err).splitlines()[0]}") from None
     for inner in found.find_all(exp.CTE, exp.Subquery):
@@ -226,7 +229,7 @@ def _name_results(query: exp.Query) -> None:
             node.replace(exp.alias_(node.copy(), name))
 
 
-def _assert_numbers(query: exp.Query) -> None:
+def _assert_numbers(query: exp.Query, text: str) -> None:
     """Numbers in GROUP BY and ORDER BY mean results; they have to be there."""
     for select in query.find_all(exp.Select):
         if select.is_star:
@@ -237,33 +240,35 @@ def _assert_numbers(query: exp.Query) -> None:
                 if isinstance(value, exp.Literal) and not value.is_string:
                     k = int(value.name) if value.name.isdigit() else 0
                     if not 1 <= k <= len(select.expressions):
-                        raise QueryError(
-                            f"query: there is no result {value.name} to group or order by; there "
-                            f"are {len(select.expressions)}"
+                        what = (
+                            f"there is no result {value.name} to group or order by; there are "
+                            f"{len(select.expressions)}"
                         )
+                        raise QueryError(pointed_at_node(text, value, what))
 
 
-def _resolve_tables(query: exp.Query, sources: Mapping[str, Source]) -> set[str]:
+def _resolve_tables(query: exp.Query, sources: Mapping[str, Source], text: str) -> set[str]:
     used = set()
     for scope in traverse_scope(query):
         for alias, found in list(scope.sources.items()):
             if isinstance(found, exp.Table):
-                used.add(_resolve_table(found, alias, sources))
+                used.add(_resolve_table(found, alias, sources, text))
         _assert_joins(scope)
     return used
 
 
-def _resolve_table(table: exp.Table, alias: str, sources: Mapping[str, Source]) -> str:
+def _resolve_table(table: exp.Table, alias: str, sources: Mapping[str, Source], text: str) -> str:
     schema = _SCHEMAS.get(table.db.lower())
     if schema is None or table.catalog:
-        raise QueryError(f"query: no schema {table.db!r}; tables have none, or {UPLOAD}")
+        what = f"no schema {table.db!r}; tables have none, or {UPLOAD}"
+        raise QueryError(pointed_at_node(text, table.args["db"], what))
     name = f"{schema}.{table.name.lower()}" if schema else table.name.lower()
     if name not in sources:
         near = difflib.get_close_matches(name, sources, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sources)}"
         if schema == UPLOAD and not near:
             hint = f"give one with --upload {table.name}=FILE, in Python uploads={{...}}"
-        raise QueryError(f"query: no table {name!r}; {hint}")
+        raise QueryError(pointed_at_node(text, table, f"no table {name!r}; {hint}"))
     table.set("db", None)
     table.set("this", exp.to_identifier(name.replace(".", "__")))
     if not table.alias:
@@ -280,7 +285,7 @@ def _assert_joins(scope: Scope) -> None:
             )
 
 
-def _column_error(query: exp.Query, sources: Mapping[str, Source]) -> QueryError:
+def _column_error(query: exp.Query, sources: Mapping[str, Source], text: str) -> QueryError:
     """Find which column it was, and say what was probably meant."""
     words = _quoted_words(query)
     scopes = traverse_scope(query)
@@ -299,17 +304,18 @@ def _column_error(query: exp.Query, sources: Mapping[str, Source]) -> QueryError
         }
         for column in scope.columns:
             if column.table and column.table not in aliases:
-                return _unknown_table(column, aliases)
+                return _unknown_table(column, aliases, text)
             if column.table and column.table not in here:
                 continue  # of a query around this one
             among = [column.table] if column.table else list(known)
             holders = [a for a in among if _same(column.name, known.get(a, ()))]
             if len(holders) > 1:
                 choice = " or ".join(f"{a}.{column.name}" for a in holders)
-                return QueryError(f"query: column {column.name!r} is ambiguous: write {choice}")
+                what = f"column {column.name!r} is ambiguous: write {choice}"
+                return QueryError(pointed_at_node(text, column, what))
             if not holders and not _same(column.name, inner):
                 names = {n for a in among for n in known.get(a, ())} | inner
-                return _unknown(column, names, sources)
+                return _unknown(column, names, sources, text)
     return QueryError("query: a column cannot be found; give each the name of its table")
 
 
@@ -317,16 +323,15 @@ def _same(name: str, names: Iterable[str]) -> bool:
     return name.lower() in {n.lower() for n in names}
 
 
-def _unknown_table(column: exp.Column, aliases: set[str]) -> QueryError:
+def _unknown_table(column: exp.Column, aliases: set[str], text: str) -> QueryError:
     near = difflib.get_close_matches(column.table, sorted(aliases), 1)
     hint = f"; did you mean {near[0]}.{column.name}?" if near else ""
-    return QueryError(
-        f"query: no column {column.sql()!r}: no table is called {column.table!r} here{hint}"
-    )
+    what = f"no column {column.sql()!r}: no table is called {column.table!r} here{hint}"
+    return QueryError(pointed_at_node(text, column.args["table"], what))
 
 
 def _unknown(
-    column: exp.Column, names: set[str], sources: Mapping[str, Source]
+    column: exp.Column, names: set[str], sources: Mapping[str, Source], text: str
 ) -> UnknownColumnError:
     """Make the error of a column that the tables of a query lack: say where it would be."""
     wanted = column.name.lower()
@@ -341,4 +346,4 @@ def _unknown(
             'option behind colons, such as "g:err" on objects or "mag:rel" on measures)'
         )
     name = f"{column.table}.{column.name}" if column.table else column.name
-    return UnknownColumnError(f"query: no column {name!r}{hint}")
+    return UnknownColumnError(pointed_at_node(text, column, f"no column {name!r}{hint}"))

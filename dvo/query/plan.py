@@ -198,7 +198,7 @@ def plan_query(text: str, sources: Mapping[str, Source]) -> Plan:
     QueryError
         If it is no query, or cannot be answered; the message says why, and where.
     """
-    query = resolve_names(parse_query(text), sources)
+    query = resolve_names(parse_query(text), sources, text)
     give_signs(query, sources)
     results = tuple(query.named_selects)
     planner = _Planner(sources, frozenset(i.name.lower() for i in query.find_all(exp.Identifier)))

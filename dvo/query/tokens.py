@@ -11,12 +11,13 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise, takewhile
 
+from sqlglot import exp
 from sqlglot.parser import Parser
 from sqlglot.tokenizer_core import Token, TokenType
 
 from dvo.errors import QueryError
 
-__all__ = ["assert_complete", "pointed_at"]
+__all__ = ["assert_complete", "pointed_at", "pointed_at_node"]
 
 _UNFINISHED = frozenset(
     [TokenType.COMMA, TokenType.ON, TokenType.USING, TokenType.ALIAS, TokenType.GROUP_BY,
@@ -132,3 +133,28 @@ def pointed_at(text: str, line: int, last: int, n: int, what: str) -> str:
     shown = lines[min(line, len(lines)) - 1]
     caret = " " * max(0, last - max(1, n)) + "^" * max(1, n)
     return f"query: line {line}, column {last}: {what}\n  {shown}\n  {caret}"
+
+
+def pointed_at_node(text: str, node: exp.Expr, what: str) -> str:
+    """Make a message that shows where in a query a name, a number or a function stands.
+
+    Parameters
+    ----------
+    text : str
+        The query; empty if there is none, as of a tree that came from elsewhere.
+    node : sqlglot.exp.Expr
+        The node; of a column or a table its own name is marked.
+    what : str
+        What is wrong there.
+
+    Returns
+    -------
+    str
+        The message, with the place if it is known.
+    """
+    name = node.this if isinstance(node, exp.Column | exp.Table) else node
+    place = name.meta if isinstance(name, exp.Expr) else {}
+    if not text or "line" not in place:
+        return f"query: {what}"
+    n = place["end"] - place["start"] + 1
+    return pointed_at(text, place["line"], place["col"], n, what)

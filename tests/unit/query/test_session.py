@@ -282,3 +282,30 @@ def test_columns_are_read_as_they_lie_or_put_together(tmp_path):
         assert db.sql(text).drop(["m_cal"]).equals(before.drop(["m_cal"]))
         (row,) = db.sql("SELECT COUNT(*) AS n FROM measure WHERE m_cal = mag / 2").to_pylist()
         assert row["n"] == len(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "line"),
+    [
+        ("SELECT rra,\n  dec FROM average", "rra", 1),
+        ("SELECT ra,\n  dek + 1 FROM average", "dek", 2),
+        ('SELECT ra,\n "mag:rell" AS m FROM measure', '"mag:rell"', 2),
+        ("SELECT ra\nFROM avrage AS a", "avrage", 2),
+        ("SELECT ra FROM other.average", "other", 1),
+        ("SELECT ra FROM\n upload.mine AS u", "mine", 2),
+        ("SELECT b.ra FROM average a", "b", 1),
+        ("SELECT a.mag FROM average a", "mag", 1),
+        ("SELECT\n  ra FROM average, measure", "ra", 2),
+        ("SELECT SQURT(ra) FROM average", "SQURT", 1),
+        ("SELECT mag\nFROM measure ORDER BY 2", "2", 2),
+        ("EXPLAIN\nSELECT rra FROM average", "rra", 2),
+    ],
+)
+def test_what_is_not_known_is_shown_where_it_stands(db, text, marked, line):
+    with pytest.raises(QueryError) as caught:
+        db.sql(text)
+    said, shown, caret = str(caught.value).splitlines()
+    assert said.startswith(f"query: line {line}, column ")
+    assert shown == f"  {text.splitlines()[line - 1]}"
+    start = caret.index("^")
+    assert shown[start : start + caret.count("^")] == marked
