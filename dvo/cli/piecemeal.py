@@ -18,7 +18,7 @@ __all__ = ["PIECE_WRITERS", "write_csv", "write_json", "write_parquet"]
 
 About = dict[bytes, bytes]
 
-_JSON_ROWS = 50_000
+_JSON_ROWS = 10_000
 """Rows that are made into text at a time."""
 
 
@@ -125,7 +125,11 @@ def write_parquet(pieces: Iterator[pa.Table], file: Any) -> tuple[int, About]:
 
     first = next(pieces)
     n_rows, about = len(first), first.schema.metadata or {}
-    with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+    # A table of the values that occur pays for few numbers with a point, and takes memory.
+    repeated: Any = [f.name for f in first.schema if not pa.types.is_floating(f.type)] or False
+    with pq.ParquetWriter(
+        file, first.schema, compression="zstd", use_dictionary=repeated
+    ) as writer:
         writer.write_table(first)
         for piece in pieces:
             writer.write_table(piece.replace_schema_metadata(first.schema.metadata))

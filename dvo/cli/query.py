@@ -14,10 +14,11 @@ from dvo.cli.engine_option import engine_option, workers_option
 from dvo.cli.output import Output, format_option, output_option
 from dvo.cli.size_type import SizeType
 from dvo.cli.snapshot_option import snapshot_option
+from dvo.cli.spare_memory import spare_memory
 
 __all__ = ["query"]
 
-_CACHE_BYTES = 1 << 24
+_CACHE_BYTES = 1 << 23
 _MOST_NAMED = 10
 
 
@@ -87,6 +88,7 @@ def query(
       dvo query sky "SELECT ra, dec FROM average
         WHERE CONTAINS(POINT(ra, dec), CIRCLE(56.75, 24.12, 0.1)) = 1" -o stars.fits
     """
+    spare_memory()
     import dvo  # noqa: PLC0415 - keeps `dvo --help` quick
     from dvo.query.run import MISSING  # noqa: PLC0415
 

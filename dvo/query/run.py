@@ -39,7 +39,7 @@ _GROUP_ROWS = 4_000_000
 _GROUPS_AT_ONCE = 4
 """Such groups come in multiples of this, of about the same size: so few workers end together."""
 
-_PASSED_ROWS = 125_000
+_PASSED_ROWS = 40_000
 """The same where rows are handed on as they are: a few groups are in memory at a time."""
 
 

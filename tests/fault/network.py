@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from dvo.errors import DvoError, ProtocolError, StorageError, UnknownColumnError
 from dvo.partition.hosts.asking import Asking, Query, Times
-from dvo.partition.hosts.serving import Serving
+from dvo.partition.hosts.serving import Serving, Task
 from dvo.partition.hosts.wire import Message, Payload, from_frames, to_frames
 
 DB, SNAPSHOT, OTHER = "d" * 32, "00000007-abcd", "00000006-abcd"
@@ -80,6 +80,7 @@ class World:
         self.life = dict.fromkeys(self.hosts, 0)
         self.frozen: set[int] = set()
         self.worked: Counter[tuple[str, int]] = Counter()
+        self.begun: set[tuple[object, int]] = set()
         self.client = Asking({k: f"host {k}" for k in self.hosts}, DB, Times(BEAT_S, DEAD_S))
         for _ in range(self.weather.deaths):
             host = int(self.rng.integers(1, 4))
@@ -118,6 +119,7 @@ class World:
                 message = self.lie(message)
                 self.send(message, lambda m, k=number: self.client.receive(k, m, self.now))
             while (task := host.next_task(self.now)) is not None:
+                self.begin(host, task)
                 seconds = self.rng.exponential(0.3)
                 self.after(
                     seconds, lambda t=task, k=number, n=self.life[number]: self.work(k, n, t)
@@ -144,7 +146,11 @@ class World:
 
     def at_host(self, number: int, message: Message) -> None:
         if number not in self.frozen:
-            self.hosts[number].receive(b"client", "read", message, self.now)
+            host = self.hosts[number]
+            granted = {task: task.credit for task in host._tasks()}
+            host.receive(b"client", "read", message, self.now)
+            lowered = [task.seq for task in host._tasks() if task.credit < granted.get(task, 0)]
+            assert not lowered, f"{message.kind!r} took back what {lowered} may send"
 
     def lie(self, message: Message) -> Message:
         """A host that leaves out the last part of a result, and says that this was all."""
@@ -154,6 +160,12 @@ class World:
         return message
 
     # ---- hosts
+
+    def begin(self, host: Serving, task: Task) -> None:
+        """No attempt is begun twice for as long as the host knows the job, whatever comes twice."""
+        query = host._peers[task.peer].queries[task.query]
+        assert (query, task.seq) not in self.begun, f"attempt {task.seq} was begun twice"
+        self.begun.add((query, task.seq))
 
     def work(self, number: int, life: int, task) -> None:
         if self.life[number] != life:
