@@ -44,7 +44,7 @@ class JointOptions:
         out when its own exceeds twice the median of all.
     """
 
-    most_rounds: int = 20
+    most_rounds: int = 50
     still: float = 0.01
     is_robust: bool = True
     star_chi2: float = 10.0

@@ -83,7 +83,7 @@ __all__ = ["main", "relphot"]
 @click.option(
     "--rounds",
     type=click.IntRange(2),
-    default=20,
+    default=50,
     show_default=True,
     help="Most rounds of weighing and solving.",
 )
