@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from dvo.errors import UnknownColumnError
 from dvo.ingest import add_elsewhere
+from dvo.merge import add_elsewhere as merge_elsewhere
 from dvo.partition import compact
 from dvo.partition.layout import STAGED
 from dvo.partition.operations import register
@@ -143,3 +144,4 @@ register("test-secret", echo, role="ingest")
 register_write("test-write", partial(write, compact._compact))
 register_write("test-overlay", overlay)
 register_write("test-add", partial(write, add_elsewhere._add))
+register_write("test-merge", partial(write, merge_elsewhere._merge))

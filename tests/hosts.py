@@ -28,7 +28,12 @@ from dvo.partition.hosts.keys import Authority, read_keys
 from dvo.partition.hosts.server import HostServer
 from dvo.partition.store import Store
 
-WRITERS = ("dvo.partition.compact", "dvo.partition.deal", "dvo.ingest.add_elsewhere")
+WRITERS = (
+    "dvo.partition.compact",
+    "dvo.partition.deal",
+    "dvo.ingest.add_elsewhere",
+    "dvo.merge.add_elsewhere",
+)
 MODULES = ("tests.engine_operations", *WRITERS)
 
 

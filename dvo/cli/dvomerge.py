@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvo.cli.counted import counted
+from dvo.cli.engine_option import engine_option, open_writing_engine, workers_option
 from dvo.cli.main import run
 from dvo.cli.output import progress_line
 from dvo.cli.snapshot_option import SNAPSHOT
@@ -49,6 +50,8 @@ __all__ = ["dvomerge", "main"]
     show_default=True,
     help="Measures after which is committed.",
 )
+@engine_option
+@workers_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def dvomerge(
     catdir: Path,
@@ -61,6 +64,8 @@ def dvomerge(
     dry_run: bool,
     verify: bool,
     batch_rows: int,
+    engine: str,
+    workers: int | None,
     as_json: bool,
 ) -> None:
     """Take the databases SRC… into the database DST.
@@ -71,11 +76,16 @@ def dvomerge(
     merging a source that has grown adds what is new. A merge that was cut short goes on
     when it is run again. `dvo rollback` undoes it.
 
+    With --engine hosts the partition hosts read the rows of SRC… and write those of the regions
+    of DST that they have: SRC… must be on a disk that they share, under the same path. What
+    comes, and the commits, are the same in any case.
+
     \b
     Examples:
       dvomerge sky night1 night2
       dvomerge sky wise --radius 3
       dvomerge sky night3 --dry-run
+      dvomerge sky night4 --engine hosts
     """
     from dvo.errors import ConfigError  # noqa: PLC0415 - keeps --help quick
     from dvo.ingest.admission import PLANE  # noqa: PLC0415
@@ -85,11 +95,16 @@ def dvomerge(
     from dvo.partition.check import check  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
+    if dry_run and engine != "inline":
+        raise click.UsageError("--dry-run changes nothing, so that --engine has nothing to write")
     box = Box(*region) if region else None
     show = progress_line()
     reports: list[MergeReport] = []
     n_all: list[int] = []  # images of each source
-    with Store(catdir, writable=not dry_run, command="dvomerge") as store:
+    with (
+        Store(catdir, writable=not dry_run, command="dvomerge") as store,
+        open_writing_engine(engine, store, workers) as opened,
+    ):
         for path in sources:
             with Store(path) as source:
                 if go_on:
@@ -112,7 +127,7 @@ def dvomerge(
                 rows = source.manifest.images(view.snapshot.id)
                 chips = [r for r in rows if r.image_id > 0 and not r.identity.startswith(PLANE)]
                 n_all.append(len(chips))
-                reports.append(merge(store, source, options, progress=tell))
+                reports.append(merge(store, source, options, engine=opened, progress=tell))
         show("")
         found = check(store, deep=True) if verify else None
     if as_json:

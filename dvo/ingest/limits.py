@@ -15,7 +15,7 @@ from dvo.partition.manifest import Reach
 from dvo.partition.writing import Writing
 from dvo.tables.column_table import ColumnTable
 
-__all__ = ["moving_reach", "widen_motion", "widen_pad"]
+__all__ = ["motion_reach", "moving_reach", "widen_motion", "widen_pad"]
 
 Array = NDArray[Any]
 
@@ -45,12 +45,31 @@ def widen_motion(change: Writing, objects: ObjectSet, times: Array) -> None:
     times : ndarray of float64
         Times at which they were measured or matched [s since 1970]; at least one.
     """
-    moving = objects.moving
+    change.widen(motion_reach(objects, objects.moving, times))
+
+
+def motion_reach(objects: ObjectSet, moving: Array, times: Array) -> Reach:
+    """Find how fast some objects move, and between which times.
+
+    Parameters
+    ----------
+    objects : ObjectSet
+        The objects as they are now.
+    moving : ndarray of int
+        Rows of those of them that are of interest; they have motions.
+    times : ndarray of float64
+        Times at which they were measured or matched [s since 1970]; at least one.
+
+    Returns
+    -------
+    Reach
+        What the snapshot has to say of them at least.
+    """
     speed = np.hypot(*(objects.motion[name][moving] for name in ("u_ra", "u_dec")))
     # A motion may be given to an object whose position is of long before.
     epochs = np.concatenate([objects.time[moving], times])
     fastest = float(speed.max(initial=0.0))
-    change.widen(Reach(0.0, fastest, float(epochs.min()), float(epochs.max())))
+    return Reach(0.0, fastest, float(epochs.min()), float(epochs.max()))
 
 
 def moving_reach(average: ColumnTable) -> Reach:

@@ -21,6 +21,7 @@ from dvo.errors import ConfigError, UnknownSnapshotError
 from dvo.ingest.admission import PLANE
 from dvo.ingest.image_rows import ImageNames, add_to_nstar
 from dvo.ingest.limits import widen_motion, widen_pad
+from dvo.merge.add_elsewhere import add_elsewhere
 from dvo.merge.images import ImageMap, image_table, map_images
 from dvo.merge.pairs import Matching, find_pairs
 from dvo.merge.photcodes import map_photcodes
@@ -36,6 +37,7 @@ from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
+from dvo.partition.write_operations import Runner
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
 from dvo.tables.photcode import PHOTCODE
@@ -131,6 +133,7 @@ def merge(
     source: Store,
     options: MergeOptions,
     *,
+    engine: Runner | None = None,
     progress: Callable[[MergeReport], None] | None = None,
 ) -> MergeReport:
     """Take a database into another.
@@ -143,6 +146,9 @@ def merge(
         The database that is taken in; only read.
     options : MergeOptions
         How.
+    engine : Runner, optional
+        Where rows are read, averaged and written; None for this process. It has to reach the
+        files of both databases.
     progress : callable, optional
         Called with the report after every commit.
 
@@ -158,14 +164,19 @@ def merge(
     DuplicateImageError
         If an image is in the database with other content.
     ConfigError
-        If the two are the same database, or the source has gone on in the midst of a merge.
+        If the two are the same database, or the source has gone on in the midst of a merge; or
+        if an engine is to make a dry run, or take a selection.
     StorageError
-        If a file of the source is damaged or gone; then nothing was taken of it by this run.
+        If a file of the source is damaged or gone; then nothing was taken of it by this run. Or
+        if the engine cannot open the source.
     """
+    if engine is not None and (options.dry_run or options.selection is not None):
+        what = "a dry run, which writes nothing" if options.dry_run else "a selection of rows"
+        raise ConfigError(f"engines do not merge {what}; leave the engine out")
     began = time.perf_counter()
     if store.db_id == source.db_id:
         raise ConfigError(f"{source.catdir} is the database {store.catdir} itself, or a copy of it")
-    run = _Run(store, source, options)
+    run = _Run(store, source, options, engine)
     batches = run.batches()
     if batches and not options.dry_run:
         require_sound(source.catdir, run.source, [r for regions in batches for r in regions])
@@ -200,9 +211,12 @@ def _read_ahead(
 class _Run:
     """One run: the state that lasts from batch to batch."""
 
-    def __init__(self, store: Store, source: Store, options: MergeOptions) -> None:
+    def __init__(
+        self, store: Store, source: Store, options: MergeOptions, engine: Runner | None
+    ) -> None:
         self.store = store
         self.options = options
+        self.engine = engine
         self.source_name = str(source.catdir)
         self.report = MergeReport()
         self.view = store.view()
@@ -284,7 +298,10 @@ class _Run:
     def read(self, regions: list[int]) -> SourceBatch:
         """Read a batch of regions of the source."""
         settled = self._settled if self.rule.base is None else set[int]()
-        found = read_batch(self.source, regions, self.rule.epoch, self.rule.halo_deg, settled)
+        found = read_batch(
+            self.source, regions, self.rule.epoch, self.rule.halo_deg, settled,
+            is_outline=self.engine is not None,
+        )  # fmt: skip
         self._settled.update(regions)
         return found
 
@@ -318,6 +335,10 @@ class _Run:
     def _add(self, change: Transaction, batch: SourceBatch, coming: Any) -> Added:
         if len(coming) == 0 and not self._satellites_come(batch):
             return Added(0, 0, 0, np.zeros(0, np.int64), 0.0, has_motion=False)
+        if self.engine is not None:
+            return add_elsewhere(
+                change, batch, coming, self.names, self.rule, self.source, self.engine
+            )
         kinds = kinds_of(batch.measure)
         objects, rows = find_pairs(batch, self.rule, self.view, kinds)
         added = add_batch(
@@ -367,7 +388,8 @@ class _Run:
         if self._is_selection and self.report.finished:
             self._drop_unused_images()
         if self.report.n_commits and self.options.compact_parts:
-            compact_busy(self.store, at_least=self.options.compact_parts)
+            at_least = self.options.compact_parts
+            compact_busy(self.store, at_least=at_least, engine=self.engine)
 
     def _drop_unused_images(self) -> None:
         """Leave out images of this merge of which no measure was wanted."""

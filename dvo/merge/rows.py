@@ -20,8 +20,8 @@ from dvo.merge.photcodes import PhotcodeMap
 from dvo.merge.satellites import add_coming
 from dvo.merge.source import SourceBatch
 from dvo.partition.nearby import marked
-from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
+from dvo.partition.writing import Writing
 from dvo.tables.average import AVERAGE
 from dvo.tables.averages import STORED_MAGS, averaged_filters, mean_magnitudes
 from dvo.tables.column_table import ColumnTable
@@ -118,7 +118,7 @@ def coming_measures(batch: SourceBatch, names: Translation) -> Array:
 
 
 def add_batch(
-    change: Transaction,
+    change: Writing,
     view: View,
     objects: ObjectSet,
     batch: SourceBatch,
@@ -127,12 +127,13 @@ def add_batch(
     names: Translation,
     *,
     is_selection: bool = False,
+    ext_ids: Array | None = None,
 ) -> Added:
     """Add a batch to a change.
 
     Parameters
     ----------
-    change : Transaction
+    change : Writing
         Where to write.
     view : View
         The newest snapshot of the database.
@@ -148,6 +149,9 @@ def add_batch(
         Numbers of the source in terms of the database.
     is_selection : bool
         Whether measures that might come are left out.
+    ext_ids : ndarray of uint64, optional
+        Public id for each object of the batch that is new; None to keep those of the source,
+        moved apart where ours has them already.
 
     Returns
     -------
@@ -163,7 +167,8 @@ def add_batch(
     old = np.flatnonzero(is_wanted & (rows >= 0))
     n_known = objects.n
     rows = rows.copy()
-    rows[new] = _append(objects, batch.average.take(new), view)
+    given = None if ext_ids is None else ext_ids[new]
+    rows[new] = _append(objects, batch.average.take(new), view, given)
     found = rows[of_source]
     kernels.count_rows(found, objects.n_measure)
     has_motion = _give_motions(objects, batch.average, old, rows[old])
@@ -206,7 +211,7 @@ def _translated(measure: ColumnTable, names: Translation) -> ColumnTable:
     return ColumnTable(MEASURE, columns, len(measure))
 
 
-def _append(objects: ObjectSet, average: ColumnTable, view: View) -> Array:
+def _append(objects: ObjectSet, average: ColumnTable, view: View, ext_ids: Array | None) -> Array:
     """Give new objects their places and ids; returns their rows."""
     n, first = len(average), objects.n
     ra, dec = average["ra"], average["dec"]
@@ -223,7 +228,8 @@ def _append(objects: ObjectSet, average: ColumnTable, view: View) -> Array:
     objects.time[at] = np.where(AVERAGE["mean_epoch"].is_null(epoch), 0, epoch)
     objects.pos_err[at] = np.where(np.isnan(error), np.float32(DEFAULT_POS_ERR_ARCSEC), error)
     objects.n_pos[at] = average["number_pos"]
-    ext_ids = unique_ext_ids(average["ext_id"], objects.ext_id[:first])
+    if ext_ids is None:
+        ext_ids = unique_ext_ids(average["ext_id"], objects.ext_id[:first])
     objects.add(first, objects.slots(regions), ext_ids)
     for name in _MOTION:
         objects.motion[name][at] = average[name]
@@ -248,7 +254,7 @@ def _give_motions(
 
 
 def _update_known(
-    change: Transaction,
+    change: Writing,
     objects: ObjectSet,
     measure: ColumnTable,
     found: NDArray[np.int32],
@@ -275,7 +281,7 @@ def _update_known(
 
 
 def _write_new(
-    change: Transaction,
+    change: Writing,
     objects: ObjectSet,
     batch: SourceBatch,
     source: Array,
@@ -316,7 +322,7 @@ def _write_new(
 
 
 def _write_measures(
-    change: Transaction,
+    change: Writing,
     objects: ObjectSet,
     measure: ColumnTable,
     found: Array,

@@ -20,8 +20,8 @@ from dvo.ingest.satellite_rows import add_satellites
 from dvo.merge.images import ImageMap
 from dvo.merge.photcodes import PhotcodeMap
 from dvo.partition.manifest import ALL_SKY
-from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
+from dvo.partition.writing import Writing
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
@@ -47,7 +47,7 @@ class SourceSatellite:
     table : ColumnTable
         The rows; ave_ref is the row of the object among those of all the regions.
     photcodes : ndarray of uint16
-        Photcode of the image of each row, in the source; 0 without an image.
+        Photcode of the image of each row, in the source; 0 without an image, and in an outline.
     """
 
     satellite: Satellite
@@ -62,7 +62,9 @@ class SourceSatellite:
         return np.asarray(self.table["image_id"].astype(np.int64))
 
 
-def read_satellites(view: View, regions: Sequence[int], edges: Array) -> list[SourceSatellite]:
+def read_satellites(
+    view: View, regions: Sequence[int], edges: Array, *, is_outline: bool = False
+) -> list[SourceSatellite]:
     """Read the satellite tables of some regions.
 
     Parameters
@@ -73,6 +75,8 @@ def read_satellites(view: View, regions: Sequence[int], edges: Array) -> list[So
         Which, ascending.
     edges : ndarray of int64, shape (len(regions) + 1,)
         Where the objects of each begin among those of all.
+    is_outline : bool
+        Read only of which object and image a row is.
 
     Returns
     -------
@@ -84,12 +88,15 @@ def read_satellites(view: View, regions: Sequence[int], edges: Array) -> list[So
         schema = satellite.schema
         if schema is LENSOBJ or not parts.are(table=schema.name).any():
             continue
-        table, runs = view.read_many(schema, regions, schema.stored_names)
+        names = schema.stored_names
+        if is_outline:
+            names = tuple(n for n in names if n in ("ave_ref", "image_id"))
+        table, runs = view.read_many(schema, regions, names)
         first = np.repeat(edges[:-1], np.diff(runs))
         columns = table.columns | {"ave_ref": (table["ave_ref"] + first).astype(np.uint32)}
         table = ColumnTable(schema, columns, len(table))
         found = SourceSatellite(satellite, table, np.zeros(len(table), np.uint16))
-        if satellite.has_image:
+        if satellite.has_image and not is_outline:
             images = view.read(IMAGE, ALL_SKY, ["image_id", "photcode"])
             codes = np.zeros(int(images["image_id"].max(initial=0)) + 1, np.uint16)
             codes[images["image_id"]] = images["photcode"]
@@ -118,7 +125,7 @@ def any_comes(satellites: Sequence[SourceSatellite], images: ImageMap) -> bool:
 
 
 def add_coming(
-    change: Transaction,
+    change: Writing,
     view: View,
     objects: ObjectSet,
     satellites: Sequence[SourceSatellite],
@@ -133,7 +140,7 @@ def add_coming(
 
     Parameters
     ----------
-    change : Transaction
+    change : Writing
         Where to write.
     view : View
         The snapshot that the change builds on.
@@ -198,7 +205,7 @@ def _lack_rows(view: View, objects: ObjectSet, of: NDArray[np.int32], satellite:
 
 
 def _add(
-    change: Transaction,
+    change: Writing,
     view: View,
     objects: ObjectSet,
     found: SourceSatellite,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,13 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.places import PLACE_COLUMNS, places_at
 from dvo.tables.secfilt import SECFILT
 
-__all__ = ["SourceBatch", "common_epoch", "in_batches", "read_batch"]
+__all__ = ["SourceBatch", "common_epoch", "in_batches", "read_batch", "read_rows"]
 
 Array = NDArray[Any]
 
+# What matching takes, and what says whose a row is.
+_OUTLINE_AVERAGE = (*PLACE_COLUMNS, "ext_id")
+_OUTLINE_MEASURE = ("ave_ref", "image_id", "ref_id")
 _FORESEEN = 4096
 _COVER_LEVEL = 3
 _STEP_DEG = 0.04  # no region is narrower than twice that (0.09 deg, level 5)
@@ -40,22 +43,26 @@ class SourceBatch:
     ----------
     regions : list of int
         The regions.
+    edges : ndarray of int64, shape (len(regions) + 1,)
+        Where the objects of each region begin in `average`, and where the last ones end.
     average, secfilt, measure : ColumnTable
         Their tables, region after region; ave_ref of a measure is a row of `average`.
-    ra, dec : ndarray of float64
-        Positions at the common epoch [deg]: of their objects, and after these of others
-        around them, which are rivals for the same objects of ours.
     satellites : list of SourceSatellite
         Their satellite tables, of those that have rows.
+    ra, dec : ndarray of float64
+        Positions at the common epoch [deg]: of their objects, and after these of others
+        around them, which are rivals for the same objects of ours. Empty if nothing is to be
+        matched.
     """
 
     regions: list[int]
+    edges: Array
     average: ColumnTable
     secfilt: ColumnTable
     measure: ColumnTable
-    ra: Array
-    dec: Array
     satellites: list[SourceSatellite] = field(default_factory=list)
+    ra: Array = field(default_factory=lambda: np.empty(0))
+    dec: Array = field(default_factory=lambda: np.empty(0))
 
 
 def in_batches(view: View, regions: Sequence[int], most_rows: int) -> Iterator[list[int]]:
@@ -87,10 +94,50 @@ def in_batches(view: View, regions: Sequence[int], most_rows: int) -> Iterator[l
         yield batch
 
 
+def read_rows(view: View, regions: list[int], *, is_outline: bool = False) -> SourceBatch:
+    """Read the rows of some regions, without places to be matched.
+
+    Parameters
+    ----------
+    view : View
+        The source.
+    regions : list of int
+        Which, ascending.
+    is_outline : bool
+        Read only what says which object a row is of, and where the objects are: little of
+        all that there is.
+
+    Returns
+    -------
+    SourceBatch
+        All rows; all stored columns, or those of an outline.
+    """
+    of_average, of_measure = AVERAGE.stored_names, MEASURE.stored_names
+    secfilt = ColumnTable(SECFILT, {}, 0)
+    if is_outline:
+        of_average, of_measure = _OUTLINE_AVERAGE, _OUTLINE_MEASURE
+    else:
+        secfilt, _ = view.read_many(SECFILT, regions, SECFILT.stored_names)
+    average, of_objects = view.read_many(AVERAGE, regions, of_average)
+    measure, of_measures = view.read_many(MEASURE, regions, of_measure)
+    moved = dict(measure.columns)
+    first = np.repeat(of_objects[:-1], np.diff(of_measures))
+    moved["ave_ref"] = (measure["ave_ref"] + first).astype(np.uint32)
+    measure = ColumnTable(MEASURE, moved, len(measure))
+    satellites = read_satellites(view, regions, of_objects, is_outline=is_outline)
+    return SourceBatch(regions, of_objects, average, secfilt, measure, satellites)
+
+
 def read_batch(
-    view: View, regions: list[int], epoch: float, halo_deg: float, settled: set[int]
+    view: View,
+    regions: list[int],
+    epoch: float,
+    halo_deg: float,
+    settled: set[int],
+    *,
+    is_outline: bool = False,
 ) -> SourceBatch:
-    """Read some regions.
+    """Read some regions, with the places of their objects and of those around them.
 
     Parameters
     ----------
@@ -104,24 +151,18 @@ def read_batch(
         How far around the objects to look for others.
     settled : set of int
         Regions around them whose objects are no rivals any more.
+    is_outline : bool
+        As `read_rows` has it.
 
     Returns
     -------
     SourceBatch
-        All rows and stored columns.
+        All rows; all stored columns, or those of an outline.
     """
-    average, of_objects = view.read_many(AVERAGE, regions, AVERAGE.stored_names)
-    secfilt, _ = view.read_many(SECFILT, regions, SECFILT.stored_names)
-    measure, of_measures = view.read_many(MEASURE, regions, MEASURE.stored_names)
-    moved = dict(measure.columns)
-    first = np.repeat(of_objects[:-1], np.diff(of_measures))
-    moved["ave_ref"] = (measure["ave_ref"] + first).astype(np.uint32)
-    measure = ColumnTable(MEASURE, moved, len(measure))
-    ra, dec = places_at(average, epoch)
+    batch = read_rows(view, regions, is_outline=is_outline)
+    ra, dec = places_at(batch.average, epoch)
     more_ra, more_dec = _neighbours(view, regions, ra, dec, halo_deg, epoch, settled)
-    ra, dec = np.concatenate([ra, more_ra]), np.concatenate([dec, more_dec])
-    satellites = read_satellites(view, regions, of_objects)
-    return SourceBatch(regions, average, secfilt, measure, ra, dec, satellites)
+    return replace(batch, ra=np.concatenate([ra, more_ra]), dec=np.concatenate([dec, more_dec]))
 
 
 @dataclass(frozen=True, slots=True)

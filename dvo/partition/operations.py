@@ -46,6 +46,7 @@ MODULES: tuple[str, ...] = (
     "dvo.partition.compact",
     "dvo.partition.deal",
     "dvo.ingest.add_elsewhere",
+    "dvo.merge.add_elsewhere",
 )
 """Modules that register operations when they are imported; the one list of them."""
 

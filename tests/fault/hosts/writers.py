@@ -13,18 +13,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dvo.ingest import add_elsewhere
+from dvo.merge import add_elsewhere as merge_elsewhere
+from dvo.merge.merge import MergeOptions, merge
 from dvo.partition import compact
 from dvo.partition.engines.hosts import HostEngine
 from dvo.partition.store import Store
 from dvo.partition.write_operations import Runner
 from tests.fault.hosts.asking import QUICK
-from tests.synth import FIELDS, add_images, make_images
+from tests.synth import FIELDS, add_images, make_database, make_images
 
 SETTINGS = (
     (compact, "_OPERATION", "test-write"),
     (compact, "GROUP_ROWS", 1),
     (add_elsewhere, "_OPERATION", "test-add"),
     (add_elsewhere, "GROUP_ROWS", 1),
+    (merge_elsewhere, "_OPERATION", "test-merge"),
+    (merge_elsewhere, "GROUP_ROWS", 1),
 )
 """What makes small groups, and hosts do what tests tell."""
 
@@ -39,9 +43,20 @@ def run_addstar(store: Store, engine: Runner | None) -> None:
     assert add_images(store, images, engine=engine).n_images == 4
 
 
+def run_merge(store: Store, engine: Runner | None) -> None:
+    """A database of the field at a corner of regions, in one commit."""
+    path = store.catdir.parent / "source"
+    if not path.exists():  # a command that is run again finds it
+        with Store(make_database(path, 3), writable=True) as other:
+            add_images(other, make_images(1, 60, 2, first=50))
+    with Store(path) as source:
+        assert merge(store, source, MergeOptions(), engine=engine).n_commits == 1
+
+
 COMMANDS: dict[str, Callable[[Store, Runner | None], None]] = {
     "resort": run_resort,
     "addstar": run_addstar,
+    "dvomerge": run_merge,
 }
 
 
