@@ -74,8 +74,7 @@ def number_in(value: Any, unit: str, name: str) -> float:
             ) from None
     if isinstance(plain, str | bytes) or np.ndim(plain) != 0 or not _is_number(plain):
         raise QueryError(
-            f"{name} is {value!r}; give one number in {unit}: positions are in degrees (ICRS), "
-            "radii in arcseconds"
+            f"{name} is {value!r}; give one number in {unit}, or one with a unit of that kind"
         )
     return float(plain)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import pyarrow as pa
 
 from dvo.database import Database as PlainDatabase
-from dvo.database.quantities import area_of
+from dvo.database.quantities import area_of, number_in
 from dvo.errors import EngineError, QueryError
 from dvo.partition.bounds import Area
 from dvo.partition.engines import Engine, open_engine
@@ -20,6 +20,8 @@ from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import DEFAULT_CACHE_BYTES
 
 if TYPE_CHECKING:
+    from astropy.units import Quantity
+
     from dvo.database.quantities import SkyArea
     from dvo.query.analysis import Analysis
     from dvo.query.explain import Explanation
@@ -41,7 +43,7 @@ class QueryOptions(TypedDict, total=False):
     uploads: Mapping[str, Any] | None
     engine: str
     workers: int | None
-    timeout_s: float | None
+    timeout_s: float | Quantity | None
     memory_bytes: int | None
     allow_partial: bool
     watch: Watch | None
@@ -111,7 +113,7 @@ class Database(PlainDatabase):
         uploads: Mapping[str, Any] | None = None,
         engine: str = "inline",
         workers: int | None = None,
-        timeout_s: float | None = None,
+        timeout_s: float | Quantity | None = None,
         memory_bytes: int | None = None,
         allow_partial: bool = False,
         watch: Watch | None = None,
@@ -129,7 +131,7 @@ class Database(PlainDatabase):
             Where it is worked on.
         workers : int, optional
             How much is worked on at a time; None for what suits the engine.
-        timeout_s : float, optional
+        timeout_s : float or Quantity, optional
             How long all of it may take [s].
         memory_bytes : int, optional
             Memory that evaluating may take in each process, and rows that are brought
@@ -254,7 +256,7 @@ class Database(PlainDatabase):
         columns: Sequence[str] | None = None,
         engine: str = "inline",
         workers: int | None = None,
-        timeout_s: float | None = None,
+        timeout_s: float | Quantity | None = None,
     ) -> Iterator[pa.Table]:
         """Call a function with the rows of one region after the other.
 
@@ -305,7 +307,8 @@ class Database(PlainDatabase):
         scan = scan_of(self.view, table, columns, where)
         if engine == "inline":
             return map_regions(function, self.view, self.view.regions(where), scan)
-        return self._map_in_processes(request_of(function, scan), where, workers, timeout_s)
+        return self._map_in_processes(request_of(function, scan), where, workers,
+                                      _seconds(timeout_s))  # fmt: skip
 
     def _map_in_processes(
         self, request: dict[str, Any], area: Area | None, workers: int | None,
@@ -358,7 +361,7 @@ class Database(PlainDatabase):
         with self._watched(options.get("watch") or Watch()) as watch:
             yield plan, Running(
                 self.view, self._engine(kind, options.get("workers")), tables,
-                options.get("timeout_s"), options.get("memory_bytes"), watch,
+                _seconds(options.get("timeout_s")), options.get("memory_bytes"), watch,
                 options.get("allow_partial", False), analysis,
             )  # fmt: skip
 
@@ -399,3 +402,7 @@ class Database(PlainDatabase):
                 engine.close()
             self._engines = None
         super().close()
+
+
+def _seconds(timeout: float | Quantity | None) -> float | None:
+    return None if timeout is None else number_in(timeout, "s", "timeout_s")

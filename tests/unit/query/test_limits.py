@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+import astropy.units as u
 import pytest
 from click.testing import CliRunner
 
@@ -146,6 +147,16 @@ def test_a_memory_limit_is_for_the_answer(catdir, monkeypatch):
             db.sql("SELECT ra, dec FROM measure", memory_bytes=n_bytes // 2)
         pieces = list(db.sql_batches("SELECT ra, dec FROM measure", memory_bytes=n_bytes // 2))
         assert sum(map(len, pieces)) == db.snapshot.counts["measures"]
+
+
+def test_a_time_limit_may_have_a_unit(catdir):
+    with dvo.open(catdir) as db:
+        assert len(db.sql(COUNT, timeout_s=1 * u.min)) == 1
+        with pytest.raises(JobTimeoutError, match=r"not done in 1e-09 s"):
+            db.sql(COUNT, timeout_s=1e-6 * u.ms)
+        for wrong in (1 * u.deg, "soon"):
+            with pytest.raises(QueryError, match=r"timeout_s is .* one with a unit of that kind"):
+                db.sql(COUNT, timeout_s=wrong)
 
 
 def test_limits_that_leave_nothing_are_refused(catdir):
