@@ -12,6 +12,7 @@ import numpy as np
 
 from dvo.calib.alternate import solve_alternately
 from dvo.calib.joint import JointOptions, JointResult, Round, solve_jointly
+from dvo.calib.json_values import with_nulls
 from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.images import ImageSelection, PhotImages, filters_by_name
 from dvo.calib.photometry.levels import Level, LevelModel, SolvedImages
@@ -135,9 +136,8 @@ class RelphotReport:
         dict
             With null for numbers that are not finite.
         """
-        found = asdict(self)
-        return {k: None if isinstance(v, float) and not np.isfinite(v) else v
-                for k, v in found.items()}  # fmt: skip
+        found: dict[str, Any] = with_nulls(asdict(self))
+        return found
 
 
 def relphot(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.calib.json_values import with_nulls
 from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.flats import FlatFields
 from dvo.calib.photometry.given_columns import GivenColumns
@@ -127,8 +128,8 @@ class SetphotReport:
         dict
             With null for numbers that are not finite.
         """
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v
-                for k, v in asdict(self).items()}  # fmt: skip
+        found: dict[str, Any] = with_nulls(asdict(self))
+        return found
 
 
 def setphot(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.calib.joint import JointOptions, Round
+from dvo.calib.json_values import with_nulls
 from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.flats import ALWAYS, FlatFields
 from dvo.calib.photometry.images import PhotImages, filters_by_name
@@ -193,9 +194,8 @@ class UbercalReport:
         dict
             With null for numbers that are not finite.
         """
-        found = asdict(self)
-        found["periods"] = [_finite(period) for period in found["periods"]]
-        return _finite(found)
+        found: dict[str, Any] = with_nulls(asdict(self))
+        return found
 
 
 def ubercal(
@@ -461,8 +461,3 @@ def _report(
         seasons=seasons,
         each_round=joint.rounds,
     )
-
-
-def _finite(found: dict[str, Any]) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and not np.isfinite(v) else v
-            for k, v in found.items()}  # fmt: skip

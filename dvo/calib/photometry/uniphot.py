@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.calib.json_values import with_nulls
 from dvo.calib.photometry.apply import write_images, write_regions
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.object_means import ObjectMeans, colour_of_words
@@ -145,11 +146,7 @@ class UniphotReport:
         dict
             With null for numbers that are not finite.
         """
-        found = asdict(self)
-        found["filters"] = [
-            {k: None if isinstance(v, float) and not math.isfinite(v) else v
-             for k, v in each.items()} for each in found["filters"]
-        ]  # fmt: skip
+        found: dict[str, Any] = with_nulls(asdict(self))
         return found
 
 
