@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dvo.cli.counted import counted
+from dvo.cli.name_list import names_in
 from dvo.cli.negative_numbers import NumbersCommand
 from dvo.cli.output import Output, check_folder, format_option, output_option
 from dvo.cli.snapshot_option import snapshot_option
@@ -107,7 +108,7 @@ def lightcurve(
         period = None
         if with_period:
             shortest, longest = period_range or (None, None)
-            wanted = [n.strip() for n in filters.split(",") if n.strip()] if filters else None
+            wanted = list(names_in(filters)) if filters else None
             period = db.period(ra, dec, radius, filters=wanted, kind=kind, shortest_d=shortest,
                                longest_d=longest)  # fmt: skip
     heading = [_object_line(found, ra, dec)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvo.cli.counted import counted
+from dvo.cli.name_list import names_in
 from dvo.cli.output import Output, format_option, output_option
 from dvo.cli.snapshot_option import snapshot_option
 
@@ -137,9 +138,7 @@ def match(
 
 def _names(text: str | None) -> list[str] | None:
     """Words of a list split by commas; None for all."""
-    if text is None:
-        return None
-    return [word.strip() for word in text.split(",") if word.strip()]
+    return None if text is None else list(names_in(text))
 
 
 def _read(

@@ -11,6 +11,7 @@ import click
 
 from dvo.cli.counted import counted
 from dvo.cli.main import run
+from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
 from dvo.cli.selection_options import image_options, image_selection_of
 from dvo.cli.snapshot_option import SNAPSHOT
@@ -133,7 +134,7 @@ def relphot(
       relphot sky --filters g --solve nights,images
       relphot sky --filters g,r --averages --since 12
     """
-    names = tuple(name.strip() for name in filters.split(",") if name.strip())
+    names = names_in(filters)
     if averages:
         if report is not None:
             raise click.UsageError("--report goes with a solve, not with --averages")
@@ -188,7 +189,7 @@ def levels_of(text: str) -> tuple[Level, ...]:
     """
     from dvo.calib.photometry.levels import Level  # noqa: PLC0415 - keeps --help quick
 
-    found = [name.strip() for name in text.split(",") if name.strip()]
+    found = names_in(text)
     for name in found:
         if name not in list(Level):
             raise click.UsageError(f"--solve {text}: there is no level {name}; there are "

@@ -11,6 +11,7 @@ import click
 
 from dvo.cli.counted import counted
 from dvo.cli.main import run
+from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def setphot(
     if table is None and flats is None:
         raise click.UsageError("give a TABLE of zero points, or --flats TABLE, or both")
     options = SetphotOptions(
-        tuple(name.strip() for name in (filters or "").split(",") if name.strip()),
+        names_in(filters),
         Box(*region) if region else None,
         mjd or (-math.inf, math.inf),
         at_airmass=at_airmass,

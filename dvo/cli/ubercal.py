@@ -11,6 +11,7 @@ import click
 
 from dvo.cli.counted import counted
 from dvo.cli.main import run
+from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def ubercal(
     from dvo.partition.store import Store  # noqa: PLC0415
 
     options = UbercalOptions(
-        _words(filters),
+        names_in(filters),
         StarLimits(most_error=most_error),
         nights=NightLimits(cloud=cloud_limit),
         flat_cells=flat_cells,
@@ -163,14 +164,10 @@ def _say(catdir: Path, report: UbercalReport, *, dry_run: bool) -> None:
                    "the mean offset of each stays")  # fmt: skip
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
 def _seasons(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    return () if text.strip() == "none" else tuple(_seconds(w, "--seasons") for w in _words(text))
+    return () if text.strip() == "none" else tuple(_seconds(w, "--seasons") for w in names_in(text))
 
 
 def _times(asked: tuple[str, str] | None) -> tuple[int, int] | None:

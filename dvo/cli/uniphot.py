@@ -11,6 +11,7 @@ import click
 
 from dvo.cli.counted import counted
 from dvo.cli.main import run
+from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def uniphot(
         colour, offset, mag or (-math.inf, math.inf), most_error, least_stars,
         Box(*region) if region else None, dry_run,
     )  # fmt: skip
-    wanted = [name.strip() for name in (filters or "").split(",") if name.strip()]
+    wanted = list(names_in(filters))
     show = progress_line()
     with Store(catdir, writable=not dry_run, command="uniphot") as store:
         reference = _reference(store.view().photcodes, words, wanted, columns, radius)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvo.cli.counted import counted
+from dvo.cli.name_list import names_in
 from dvo.cli.output import Output, format_option, output_option
 from dvo.cli.selection_options import area_of, area_options
 from dvo.cli.snapshot_option import snapshot_option
@@ -84,7 +85,7 @@ def variability(
     if as_json and form not in (None, "json"):
         raise click.UsageError(f"--json and -f {form} exclude each other")
     out = Output.choose("json" if as_json else form, output)
-    names = [n.strip() for n in filters.split(",") if n.strip()] if filters else None
+    names = list(names_in(filters)) if filters else None
     area = area_of(asked)
     with dvo.open(catdir, snapshot=snapshot) as db:
         pieces = _chosen(
