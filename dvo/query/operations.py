@@ -16,12 +16,13 @@ from dvo.errors import QueryError
 from dvo.partition.operations import Work, current_work, register
 from dvo.partition.view import View
 from dvo.query.analysis import Notes, with_notes
-from dvo.query.evaluator import borrowed_evaluator
+from dvo.query.evaluator import borrowed_evaluator, sql_of
 from dvo.query.names import UPLOAD
 from dvo.query.near_joins import Statement
 from dvo.query.plan import Fragment
 from dvo.query.row_filter import rows_in_ranges
 from dvo.query.scan import Scan, read_scan
+from dvo.query.short_keys import ShortKeys
 from dvo.query.tree import tree_from_json, tree_to_json
 from dvo.tables.fits.meter import METER, Meter
 
@@ -67,6 +68,8 @@ class _Asked:
     scans: tuple[Scan, ...]
     columns: tuple[tuple[str, str], ...] | None
     statement: Statement
+    short_keys: ShortKeys
+    short_sql: str
 
 
 def select_rows(
@@ -108,9 +111,7 @@ def select_rows(
         )
     else:
         kept = {scan.alias: rows_in_ranges(found[scan.alias], scan.ranges) for scan in asked.scans}
-        sql, paired = asked.statement.over(kept)
-        with borrowed_evaluator(memory_bytes) as evaluator:
-            result = evaluator.run(sql, paired, work.cancellation)
+        result = _evaluated(asked, kept, memory_bytes, work)
     if meter is None:
         return result
     notes = Notes(
@@ -119,6 +120,18 @@ def select_rows(
         max(0.0, scanned - begun - meter.fetch_s), time.perf_counter() - scanned,
     )  # fmt: skip
     return with_notes(result, work.worker, notes)
+
+
+def _evaluated(
+    asked: _Asked, tables: Mapping[str, pa.Table], memory_bytes: int, work: Work
+) -> pa.Table:
+    shortened = asked.short_keys.over(tables)
+    sql, paired = (
+        asked.statement.over(tables) if shortened is None else (asked.short_sql, shortened)
+    )
+    with borrowed_evaluator(memory_bytes) as evaluator:
+        result = evaluator.run(sql, paired, work.cancellation)
+    return result if shortened is None else asked.short_keys.restored(result, tables)
 
 
 def _memory(asked: object, work: Work) -> int:
@@ -132,7 +145,10 @@ def _memory(asked: object, work: Work) -> int:
 def _read_request(scans: str, select: str) -> _Asked:
     tree = tree_from_json(json.loads(select))
     found = tuple(Scan.from_json(scan) for scan in json.loads(scans))
-    return _Asked(found, _plain_columns(tree), Statement.of(tree))
+    statement = Statement.of(tree)
+    short = ShortKeys(None, ()) if statement.joins else ShortKeys.of(tree)
+    short_sql = "" if short.tree is None else sql_of(short.tree)
+    return _Asked(found, _plain_columns(tree), statement, short, short_sql)
 
 
 def _plain_columns(tree: exp.Query) -> tuple[tuple[str, str], ...] | None:
