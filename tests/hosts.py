@@ -91,7 +91,7 @@ class Hosts:
             self.close()
             raise
         self.entries = [
-            HostEntry(number, "localhost", str(catdir), host.endpoint)
+            HostEntry(number, "localhost", str((copies or {}).get(number, catdir)), host.endpoint)
             for number, host in self.running.items()
         ]
         write_host_table(catdir, self.entries)

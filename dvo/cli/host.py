@@ -12,6 +12,7 @@ from dvo.cli.command_group import CommandGroup
 
 if TYPE_CHECKING:
     from dvo.partition.hosts.keys import KeyPair
+    from dvo.partition.hosts.server import HostServer
 
 __all__ = ["host", "key_option", "read_key"]
 
@@ -80,6 +81,10 @@ def keygen_command(name: Path) -> None:
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
               help="Groups of regions that are worked on at a time.")  # fmt: skip
+@click.option("--log", type=click.Path(path_type=Path, dir_okay=False),
+              help="File for the log; at 4 MiB it becomes FILE.1, and that FILE.2.")  # fmt: skip
+@click.option("--until-left", is_flag=True, hidden=True,
+              help="For start-local: end when stdin does, unless it says to stay.")  # fmt: skip
 def serve_command(
     catdir: Path,
     *,
@@ -88,6 +93,8 @@ def serve_command(
     key: Path | None,
     authorized: Path | None,
     threads: int,
+    log: Path | None,
+    until_left: bool,
 ) -> None:
     """Serve the database CATDIR as host NUMBER, until stopped.
 
@@ -104,6 +111,7 @@ def serve_command(
     from dvo.partition.hosts.server import HostServer  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
+    _write_log(log)
     where = endpoint or get_host(catdir, number).endpoint
     authority = None if authorized is None else Authority(authorized)
     with (
@@ -114,8 +122,35 @@ def serve_command(
     ):
         for word in (signal.SIGTERM, signal.SIGINT):
             signal.signal(word, lambda *_: server.stop())
+        if until_left:
+            _end_with_starter(server)
         click.echo(f"host {number} serves {catdir} at {server.endpoint}", err=True)
         server.run()
+
+
+def _write_log(path: Path | None) -> None:
+    from dvo.errors import StorageError  # noqa: PLC0415
+    from dvo.log import log_to_file  # noqa: PLC0415
+
+    if path is None:
+        return
+    try:
+        log_to_file(path)
+    except OSError as err:
+        raise StorageError(f"{path}: cannot be written ({err.strerror})") from err
+
+
+def _end_with_starter(server: HostServer) -> None:
+    """Stop when who holds the other end of stdin has ended and has not said that we may stay."""
+    import threading  # noqa: PLC0415
+
+    from dvo.partition.hosts.local import STAY  # noqa: PLC0415
+
+    def wait() -> None:
+        if sys.stdin.buffer.readline() != STAY:
+            server.stop()
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @host.command(name="start-local")
@@ -161,6 +196,9 @@ def start_command(
 def status_command(catdir: Path, *, key: Path | None, as_json: bool) -> None:
     """Ask all hosts of CATDIR how they are; exit code 3 if one does not answer.
 
+    A host of another database, or with another number, that listens where one of CATDIR
+    should be counts as down.
+
     \b
     Example:
       dvo host status sky
@@ -168,8 +206,7 @@ def status_command(catdir: Path, *, key: Path | None, as_json: bool) -> None:
     import json  # noqa: PLC0415
     from dataclasses import asdict  # noqa: PLC0415
 
-    from dvo.partition.hosts.local import look_at_hosts  # noqa: PLC0415
-    from dvo.partition.store import Store  # noqa: PLC0415
+    from dvo.partition.hosts.status import look_at_hosts  # noqa: PLC0415
 
     states = look_at_hosts(catdir, keys=read_key(key))
     for state in states:
@@ -187,7 +224,6 @@ def status_command(catdir: Path, *, key: Path | None, as_json: bool) -> None:
                 f"since {facts['since']}"
             )
     if not states:
-        Store(catdir).close()  # a wrong name is an error, not a database without hosts
         click.echo(f"{catdir} has no hosts; start some with: dvo host start-local {catdir}")
     sys.exit(3 if any(state.problem for state in states) else 0)
 
@@ -243,10 +279,12 @@ def drain_command(catdir: Path, number: int, *, key: Path | None) -> None:
       dvo host drain sky 2
     """
     from dvo.partition.host_table import get_host  # noqa: PLC0415
-    from dvo.partition.hosts.client import call_host  # noqa: PLC0415
+    from dvo.partition.hosts.calling import call_host  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
 
     entry = get_host(catdir, number)
-    facts = call_host(entry, "drain", keys=read_key(key)).header
+    with Store(catdir, cache_bytes=0) as store:
+        facts = call_host(entry, "drain", store.db_id, keys=read_key(key)).header
     click.echo(f"{entry} takes nothing new; {facts['groups']} groups are left")
 
 
@@ -264,8 +302,9 @@ def stop_command(catdir: Path, *, number: int | None, key: Path | None) -> None:
     """
     from dvo.errors import NotACatdirError  # noqa: PLC0415
     from dvo.partition.host_table import get_host  # noqa: PLC0415
-    from dvo.partition.hosts.client import call_host  # noqa: PLC0415
+    from dvo.partition.hosts.calling import call_host  # noqa: PLC0415
     from dvo.partition.hosts.local import stop_local  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
 
     if number is None:
         stopped = stop_local(catdir)
@@ -274,5 +313,6 @@ def stop_command(catdir: Path, *, number: int | None, key: Path | None) -> None:
         click.echo(f"stopped {len(stopped)} hosts" if stopped else "no host was running")
         return
     entry = get_host(catdir, number)
-    call_host(entry, "stop", keys=read_key(key))
+    with Store(catdir, cache_bytes=0) as store:
+        call_host(entry, "stop", store.db_id, keys=read_key(key))
     click.echo(f"{entry} stops")

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 from dvo.errors import ConfigError, StorageError
@@ -21,6 +23,8 @@ __all__ = [
     "HostEntry",
     "check_endpoint",
     "get_host",
+    "is_ipv6",
+    "is_key",
     "is_local",
     "read_host_table",
     "write_host_table",
@@ -29,6 +33,10 @@ __all__ = [
 _MOST = 65535
 _LONGEST_SOCKET = 107
 """Bytes that Linux takes as the path of a Unix socket."""
+
+_MACHINE = re.compile(r"[^\s\[\]:/;]+")
+_Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+_KEY_CHARACTERS = 40
 
 _HEADING = "# number, machine, path of the database there, endpoint, public key (- if none)"
 
@@ -64,6 +72,10 @@ class HostEntry:
             check_endpoint(self.endpoint)
         except ConfigError as err:
             raise ConfigError(f"host {self.number}: {err}") from err
+        if self.key and not is_key(self.key):
+            raise ConfigError(
+                f"host {self.number}: {self.key!r} is no public key: 40 characters of Z85"
+            )
         if not self.key and not is_local(self.endpoint):
             raise ConfigError(
                 f"host {self.number}: {self.endpoint} can be reached from other machines, and "
@@ -80,8 +92,9 @@ def check_endpoint(endpoint: str) -> None:
     Parameters
     ----------
     endpoint : str
-        ``tcp://MACHINE:PORT``, or ``ipc://`` and the path of a socket. Sockets without a
-        file (``ipc://@NAME``) are refused: no permissions guard them.
+        ``tcp://MACHINE:PORT``, where addresses of IPv6 are in brackets and a port ``*`` is
+        any free one, or ``ipc://`` and the path of a socket. Sockets without a file
+        (``ipc://@NAME``) are refused: no permissions guard them.
 
     Raises
     ------
@@ -89,15 +102,55 @@ def check_endpoint(endpoint: str) -> None:
         If it is none.
     """
     kind, _, rest = endpoint.partition("://")
-    machine, _, port = rest.rpartition(":")
-    is_tcp = kind == "tcp" and machine and port
+    is_tcp = kind == "tcp" and _is_tcp(rest)
     if not is_tcp and not (kind == "ipc" and rest.strip() and not rest.startswith("@")):
-        raise ConfigError(f"endpoint {endpoint!r}; give tcp://MACHINE:PORT or ipc://PATH")
+        raise ConfigError(
+            f"endpoint {endpoint!r}; give tcp://MACHINE:PORT or ipc://PATH, and addresses of "
+            "IPv6 in brackets: tcp://[::1]:5780"
+        )
     if kind == "ipc" and len(os.fsencode(rest)) > _LONGEST_SOCKET:
         raise ConfigError(
             f"endpoint {endpoint!r}: paths of sockets have up to {_LONGEST_SOCKET} bytes; "
             "give a shorter one"
         )
+
+
+def _is_tcp(rest: str) -> bool:
+    """Tell whether text is a machine and a port."""
+    machine, _, port = rest.rpartition(":")
+    is_port = port == "*" or (port.isdecimal() and port.isascii() and int(port) <= _MOST)
+    if not machine.startswith("["):
+        is_machine = bool(_MACHINE.fullmatch(machine))
+    else:
+        try:
+            is_machine = machine.endswith("]") and bool(ipaddress.IPv6Address(machine[1:-1]))
+        except ValueError:
+            is_machine = False
+    return is_machine and is_port
+
+
+def is_ipv6(endpoint: str) -> bool:
+    """Tell whether an endpoint is an address of IPv6: names are looked up with IPv4."""
+    return endpoint.startswith("tcp://[")
+
+
+def is_key(text: str) -> bool:
+    """Tell whether text is a key of CURVE: 32 bytes as 40 characters of Z85.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+
+    Returns
+    -------
+    bool
+        False, too, where five characters are a number of more than four bytes.
+    """
+    if len(text) != _KEY_CHARACTERS or not set(text) <= set(_Z85):
+        return False
+    words = (text[k : k + 5] for k in range(0, len(text), 5))
+    return all(reduce(lambda n, c: 85 * n + _Z85.index(c), w, 0) < 1 << 32 for w in words)
 
 
 def is_local(endpoint: str) -> bool:

@@ -158,7 +158,7 @@ def _lightcurve(call: Call) -> None:
 
 
 def _hosts(call: Call) -> None:
-    from dvo.partition.hosts.local import look_at_hosts  # noqa: PLC0415 - keeps the start quick
+    from dvo.partition.hosts.status import look_at_hosts  # noqa: PLC0415 - keeps the start quick
 
     call.need(0)
     states = look_at_hosts(call.shell.catdir)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from dvo.errors import DvoError, HostBusyError, HostLostError, ProtocolError, StorageError, error_of
-from dvo.partition.hosts.wire import Message
+from dvo.partition.hosts.wire import Message, check_identity
 
 __all__ = ["Asking", "Query", "Times"]
 
@@ -203,9 +203,8 @@ class Asking:
         reasons = [h.reason for h in able if h.reason is not None]
         del query.attempts[attempt.seq]
         final = next((r for r in reasons if not isinstance(r, HostLostError)), None)
-        query.results[attempt.group] = final or HostLostError(
-            "; ".join(dict.fromkeys(str(r) for r in reasons)) or "no host has these regions"
-        )
+        lost = "; ".join(dict.fromkeys(str(r) for r in reasons)) or "no host has these regions"
+        query.results[attempt.group] = final or _with_hint(HostLostError(lost))
 
     def _send(self, number: int, message: Message, now: float) -> None:
         host = self._hosts[number]
@@ -251,11 +250,7 @@ class Asking:
 
     def _welcome(self, number: int, message: Message) -> None:
         host = self._hosts[number]
-        if message.get("db", str) != self._db_id or message.get("host", int) != number:
-            raise ProtocolError(
-                f"{self._names[number]} answers as host {message.header['host']} of another "
-                "database, or as another host; compare HostTable.dat with what is running"
-            )
+        check_identity(message, number, self._db_id, self._names[number])
         if host.state in ("greeted", "lost", "new"):
             host.state, host.reason = "ready", None
             self.outgoing.extend((number, held) for held in host.held)
@@ -372,7 +367,7 @@ class Asking:
         # An error of one host's disk is told when every host of the group has one.
         is_everywhere = all(tries[h] for h in query.hosts[attempt.group])
         if tries.total() >= _MOST_TRIES or (isinstance(err, StorageError) and is_everywhere):
-            query.results[attempt.group] = err
+            query.results[attempt.group] = _with_hint(err)
         else:
             self._try(query, attempt.group, now)
 
@@ -391,9 +386,7 @@ class Asking:
         host = self._hosts[number]
         if host.state in ("lost", "refused"):
             return
-        host.reason = HostLostError(
-            f"{self._names[number]} {reason}; see: dvo host status, dvo host start-local"
-        )
+        host.reason = HostLostError(f"{self._names[number]} {reason}")
         self._leave(number, "lost", now)
 
     def refused(self, number: int, err: DvoError, now: float) -> None:
@@ -465,3 +458,10 @@ class Asking:
             host.heard = now
         for query in self._queries.values():
             query.failures = {group: Counter() for group in query.failures}
+
+
+def _with_hint(err: DvoError) -> DvoError:
+    """Say what to do about hosts that are gone: once, however many they are."""
+    if type(err) is not HostLostError:
+        return err
+    return HostLostError(f"{err}; see: dvo host status, dvo host start-local")

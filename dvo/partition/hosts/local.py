@@ -1,64 +1,46 @@
 """Partition hosts on this machine: started in the background, looked at, stopped.
 
 They listen on Unix sockets that only their owner can reach. In the folder ``hosts`` of the
-database each has its log and a note of its process: the number and when it began, so that
-nobody else's process is ever taken for it.
+database each has its log and a note of its process.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from dvo.errors import ConfigError, DvoError, HostError, HostLostError, StorageError
+from dvo.errors import ConfigError, HostError, HostLostError, StorageError
 from dvo.partition.assignment import read_assignment
 from dvo.partition.host_table import HostEntry, is_local, read_host_table, write_host_table
 from dvo.partition.hosts.assign import assign
-from dvo.partition.hosts.client import call_host
-from dvo.partition.hosts.keys import KeyPair
+from dvo.partition.hosts.calling import call_host
+from dvo.partition.hosts.notes import Note, is_alive, read_notes, remove_note, write_note
 from dvo.partition.hosts.server import guard_folder
 from dvo.partition.layout import HOST_TABLE, HOSTS
 from dvo.partition.lock import WriterLock
 from dvo.partition.store import Store
 
-__all__ = ["HostState", "look_at_hosts", "start_local", "stop_local"]
+__all__ = ["STAY", "start_local", "stop_local"]
+
+STAY = b"stay\n"
+"""What a host is told by the process that has started it; without that, it ends with it."""
 
 _LONGEST_SOCKET = 100
 """Characters that the path of a Unix socket may have, with some to spare."""
 
 _START_S = 60.0
 _STOP_S = 5.0
-
-
-@dataclass(frozen=True)
-class HostState:
-    """What a host says of itself, or why it says nothing.
-
-    Parameters
-    ----------
-    entry : HostEntry
-        The host.
-    facts : dict
-        What it says; empty if it does not answer.
-    problem : str
-        Why it does not answer; empty if it does.
-    """
-
-    entry: HostEntry
-    facts: dict[str, Any]
-    problem: str = ""
 
 
 def start_local(
@@ -92,7 +74,8 @@ def start_local(
     Raises
     ------
     ConfigError
-        If hosts run already, or the HostTable has hosts of other machines.
+        If hosts run already, here or on another machine, or the HostTable has hosts of
+        other machines.
     HostError
         If one does not start; then none is left.
     """
@@ -101,7 +84,7 @@ def start_local(
         guard_folder(folder)
         with WriterLock(folder, "dvo host start-local"):
             _refuse_others(catdir)
-            sockets = _socket_folder(catdir, store.db_id)
+            sockets = _socket_folder(catdir)
             where = str(catdir.absolute())
             entries = [
                 HostEntry(k, "localhost", where, f"ipc://{sockets / f'{k}.sock'}")
@@ -113,16 +96,18 @@ def start_local(
                 told(f"assigning catalogs to {n} hosts")
                 rng = np.random.default_rng(int(store.db_id, 16))
                 assign(store, numbers, backups=backups, rng=rng)
-            _start(catdir, entries, threads or max(1, (os.cpu_count() or 1) // n), told)
+            _start(store, entries, threads or max(1, (os.cpu_count() or 1) // n), told)
     return entries
 
 
 def _refuse_others(catdir: Path) -> None:
-    running = _running(catdir)
-    if running:
+    alive = [is_alive(note) for note in read_notes(catdir)]
+    if any(alive):
         raise ConfigError(
-            f"{catdir}: {len(running)} hosts run already; stop them with: dvo host stop {catdir}"
+            f"{catdir}: {alive.count(True)} hosts run already; stop them with: "
+            f"dvo host stop {catdir}"
         )
+    _refuse_elsewhere(catdir)
     for entry in read_host_table(catdir):
         if not is_local(entry.endpoint):
             raise ConfigError(
@@ -131,10 +116,23 @@ def _refuse_others(catdir: Path) -> None:
             )
 
 
-def _socket_folder(catdir: Path, db_id: str) -> Path:
+def _refuse_elsewhere(catdir: Path) -> None:
+    """Local hosts of another machine, on a disk that both have, are neither seen nor stopped."""
+    elsewhere = [note for note in read_notes(catdir) if is_alive(note) is None]
+    if elsewhere:
+        machines = ", ".join(sorted({note.machine for note in elsewhere}))
+        raise ConfigError(
+            f"{catdir}: {len(elsewhere)} hosts were started on {machines}; run dvo host stop "
+            f"there, or remove {catdir / HOSTS}/*.pid if that machine is no more"
+        )
+
+
+def _socket_folder(catdir: Path) -> Path:
     folder = (catdir / HOSTS).absolute()
-    if len(str(folder / "65535.sock")) > _LONGEST_SOCKET:
-        folder = Path(tempfile.gettempdir(), f"dvo-{os.geteuid()}-{db_id[:12]}")
+    if len(os.fsencode(folder / "65535.sock")) > _LONGEST_SOCKET:
+        # Named after the folder, not the database: copies have the same identifier.
+        name = hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()
+        folder = Path(tempfile.gettempdir(), f"dvo-{os.geteuid()}-{name}")
     guard_folder(folder)
     return folder
 
@@ -148,55 +146,79 @@ def _is_assigned(catdir: Path, numbers: Sequence[int], *, backups: bool) -> bool
 
 
 def _start(
-    catdir: Path, entries: Sequence[HostEntry], threads: int, told: Callable[[str], object]
+    store: Store, entries: Sequence[HostEntry], threads: int, told: Callable[[str], object]
 ) -> None:
     started: dict[int, subprocess.Popen[bytes]] = {}
     try:
         for entry in entries:
-            started[entry.number] = _launch(catdir, entry, threads)
+            started[entry.number] = _launch(store.catdir, entry, threads)
+            write_note(store.catdir, entry.number, started[entry.number].pid)
         for entry in entries:
-            _await(catdir, entry, started[entry.number])
+            _await(store, entry, started[entry.number])
             told(f"{entry} serves, process {started[entry.number].pid}")
+        for process in started.values():
+            _let_stay(process)
     except BaseException:
         for process in started.values():
             process.kill()
-            process.wait()
+            process.communicate()
         for entry in entries:
-            _note(catdir, entry.number).unlink(missing_ok=True)
+            remove_note(store.catdir, entry.number)
         raise
 
 
 def _launch(catdir: Path, entry: HostEntry, threads: int) -> subprocess.Popen[bytes]:
-    log = catdir / HOSTS / f"{entry.number}.log"
-    words = ["host", "serve", entry.path, "--number", str(entry.number), "--threads", str(threads)]
+    """Start a process that ends when this one does, until it is let stay.
+
+    So however this process ends, no host is left that `stop_local` does not know of.
+    """
+    log = _log(catdir, entry)
+    options = ["--number", str(entry.number), "--threads", str(threads), "--log", str(log)]
+    words = ["host", "serve", entry.path, *options, "--until-left"]
     try:
         with log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dvo.cli.main", "--verbose", *words],
-                stdin=subprocess.DEVNULL,
+            return subprocess.Popen(
+                [sys.executable, "-m", "dvo.cli.main", *words],
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # it stays when the terminal is closed
             )
-        note = {"pid": process.pid, "began": _began(process.pid)}
-        _note(catdir, entry.number).write_text(json.dumps(note))
     except OSError as err:
         raise StorageError(f"{log}: cannot be written ({err.strerror})") from err
-    return process
 
 
-def _await(catdir: Path, entry: HostEntry, process: subprocess.Popen[bytes]) -> None:
+def _let_stay(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    try:
+        with process.stdin as line:
+            line.write(STAY)
+    except BrokenPipeError as err:
+        raise HostError(f"process {process.pid} of a host has ended") from err
+    # Should it end before this process does, somebody has to collect it.
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def _log(catdir: Path, entry: HostEntry) -> Path:
+    return (catdir / HOSTS / f"{entry.number}.log").absolute()
+
+
+def _await(store: Store, entry: HostEntry, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _START_S
     while True:
         try:
-            call_host(entry, "hello", timeout_s=1.0)
+            facts = call_host(entry, "hello", store.db_id, timeout_s=1.0).header
         except HostLostError as err:
             if process.poll() is None and time.monotonic() < end:
                 time.sleep(0.05)
                 continue
-            log = catdir / HOSTS / f"{entry.number}.log"
+            log = _log(store.catdir, entry)
             last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["it says nothing"]
             raise HostError(f"{entry} does not start: {last[0]} (see {log})") from err
+        if facts.get("pid") != process.pid:
+            raise HostError(
+                f"{entry}: process {facts.get('pid')} listens there already; end it, then try again"
+            )
         return
 
 
@@ -212,23 +234,29 @@ def stop_local(catdir: Path) -> list[int]:
     -------
     list of int
         Numbers of the hosts that ran.
+
+    Raises
+    ------
+    ConfigError
+        If some were started on another machine.
     """
     running = _running(catdir)
-    for pid in running.values():
-        _signal(pid, signal.SIGTERM)
+    for note in running:
+        _signal(note.pid, signal.SIGTERM)
     end = time.monotonic() + _STOP_S
     while _running(catdir) and time.monotonic() < end:
         time.sleep(0.02)
-    for pid in _running(catdir).values():
-        _signal(pid, signal.SIGKILL)
-    folder = catdir / HOSTS
-    for note in folder.glob("*.pid"):
-        note.unlink(missing_ok=True)
+    for note in _running(catdir):
+        _signal(note.pid, signal.SIGKILL)
+    for note in read_notes(catdir):
+        if is_alive(note) is not None:
+            remove_note(catdir, note.number)
+    stopped = {note.number for note in running}
     for entry in read_host_table(catdir):
-        path = Path(entry.endpoint.removeprefix("ipc://"))
-        if entry.number in running and entry.endpoint.startswith("ipc://"):
-            path.unlink(missing_ok=True)
-    return sorted(running)
+        if entry.number in stopped and entry.endpoint.startswith("ipc://"):
+            Path(entry.endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
+    _refuse_elsewhere(catdir)
+    return sorted(stopped)
 
 
 def _signal(pid: int, number: int) -> None:
@@ -236,60 +264,5 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def _note(catdir: Path, number: int) -> Path:
-    return catdir / HOSTS / f"{number}.pid"
-
-
-def _running(catdir: Path) -> dict[int, int]:
-    """Processes of local hosts that are alive, by number of the host."""
-    found: dict[int, int] = {}
-    for note in (catdir / HOSTS).glob("*.pid"):
-        try:
-            said = json.loads(note.read_text())
-            number, pid, began = int(note.stem), int(said["pid"]), said["began"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if began is not None and _began(pid) == began:
-            found[number] = pid
-    return found
-
-
-def _began(pid: int) -> str | None:
-    """When a process began, which tells it from others that get its number later."""
-    try:
-        # The name of the program is in parentheses, and may hold anything.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else f"{boot} {fields[19]}"
-
-
-def look_at_hosts(
-    catdir: Path, *, keys: KeyPair | None = None, timeout_s: float = 3.0
-) -> list[HostState]:
-    """Ask all hosts of a database how they are.
-
-    Parameters
-    ----------
-    catdir : Path
-        The database directory.
-    keys : KeyPair, optional
-        Keys of the client.
-    timeout_s : float
-        How long to wait for each [s].
-
-    Returns
-    -------
-    list of HostState
-        Their states, by number.
-    """
-    found = []
-    for entry in read_host_table(catdir):
-        try:
-            facts = call_host(entry, "hello", keys=keys, timeout_s=timeout_s).header
-        except DvoError as err:
-            found.append(HostState(entry, {}, str(err)))
-        else:
-            found.append(HostState(entry, facts))
-    return found
+def _running(catdir: Path) -> list[Note]:
+    return [note for note in read_notes(catdir) if is_alive(note)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket as unix
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from dvo.errors import (
     StorageError,
     UnknownSnapshotError,
 )
-from dvo.partition.host_table import check_endpoint, is_local
+from dvo.partition.host_table import check_endpoint, is_ipv6, is_local
 from dvo.partition.hosts.keys import Authority, KeyPair
 from dvo.partition.hosts.serving import SILENCE_S, Serving, Task
 from dvo.partition.hosts.wire import MAX_BYTES, Message, Payload, from_frames, parts_of, to_frames
@@ -145,6 +146,7 @@ class HostServer:
         socket.linger = 0
         socket.rcvtimeo = socket.sndtimeo = 1000
         socket.maxmsgsize = MAX_BYTES
+        socket.ipv6 = is_ipv6(endpoint)
         socket.router_mandatory = True
         # Clients say how many parts they take: that, and no count of messages, is the limit.
         socket.sndhwm = 0
@@ -155,7 +157,7 @@ class HostServer:
             socket.zap_domain = b"dvo"
         try:
             if endpoint.startswith("ipc://"):
-                guard_folder(Path(endpoint.removeprefix("ipc://")).parent)
+                _guard_socket(Path(endpoint.removeprefix("ipc://")))
             socket.bind(endpoint)
         except zmq.ZMQError as err:
             socket.close()
@@ -163,8 +165,10 @@ class HostServer:
         return socket
 
     def _about(self) -> dict[str, Any]:
+        folder = self._store.catdir
         return {
             "pid": os.getpid(),
+            "paths": [os.path.normpath(folder.absolute()), str(folder.resolve())],
             "software": dvo.__version__,
             "since": self._since,
             "snapshot": self._store.manifest.snapshot(None).token,
@@ -307,6 +311,14 @@ class HostServer:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _guard_socket(path: Path) -> None:
+    """See that a Unix socket can be ours: ZeroMQ takes it from whoever listens there."""
+    guard_folder(path.parent)
+    with contextlib.suppress(OSError), unix.socket(unix.AF_UNIX) as probe:
+        probe.connect(str(path))
+        raise ConfigError(f"{path}: somebody listens there already; end that host first")
 
 
 def guard_folder(folder: Path) -> None:

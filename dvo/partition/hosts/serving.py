@@ -203,11 +203,20 @@ class Serving:
                 self.forget(peer)
             case "drain" | "stop":
                 _require(role, "admin", message.kind)
+                self._check_meant(message)
                 self.is_draining = True
                 self.is_stopping = message.kind == "stop"
                 self._send(peer, "welcome", self._facts())
             case other:
                 raise ProtocolError(f"host {self._host_id} knows no message {other!r}")
+
+    def _check_meant(self, message: Message) -> None:
+        """See that this host is meant: another may have listened here when it was looked up."""
+        if message.get("db", str) != self._db_id or message.get("host", int) != self._host_id:
+            raise ProtocolError(
+                f"this is host {self._host_id} of database {self._db_id}; {message.kind!r} was "
+                "meant for another one"
+            )
 
     def _facts(self) -> dict[str, Any]:
         tasks = list(self._tasks())

@@ -25,6 +25,7 @@ __all__ = [
     "VERSION",
     "Message",
     "Payload",
+    "check_identity",
     "from_frames",
     "parts_of",
     "to_frames",
@@ -258,6 +259,37 @@ def from_frames(frames: Sequence[Frame]) -> Message:
     if not is_whole:
         raise ProtocolError("a message arrived whose tables are not what its header says")
     return Message(kind, header, payloads)
+
+
+def check_identity(message: Message, number: int, db_id: str, name: str) -> None:
+    """See that a `welcome` comes from the host that was asked for.
+
+    Parameters
+    ----------
+    message : Message
+        What arrived.
+    number : int
+        Number of the host.
+    db_id : str
+        Identifier of its database.
+    name : str
+        How to call it in messages.
+
+    Raises
+    ------
+    ProtocolError
+        If it is another host, or one of another database.
+    """
+    is_there, theirs = message.get("host", int), message.get("db", str)
+    if theirs != db_id:
+        raise ProtocolError(
+            f"{name} answers as host {is_there} of another database (db_id {theirs}, not "
+            f"{db_id}); compare HostTable.dat with what is running"
+        )
+    if is_there != number:
+        raise ProtocolError(
+            f"{name} answers as host {is_there}; compare HostTable.dat with what is running"
+        )
 
 
 def _refuse_constant(word: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from dvo.errors import ConfigError, HostLostError
-from dvo.partition.hosts.client import call_host
+from dvo.partition.hosts.calling import call_host
 from tests.fault.hosts.asking import expect_all, open_hosts, until
 from tests.hosts import Hosts, enter, free_port, serving
 
@@ -78,7 +78,7 @@ def test_a_host_that_is_drained(store, backups):
         entries = enter(store, one.endpoint, two.endpoint, backups=backups)
         with open_hosts(store) as engine:
             expect_all(engine, store)
-            call_host(entries[1], "drain")
+            call_host(entries[1], "drain", store.db_id)
             if backups:
                 expect_all(engine, store)
             else:
@@ -102,3 +102,12 @@ def test_nobody_is_there(store):
 def test_a_database_without_hosts(store):
     with pytest.raises(ConfigError, match="dvo host start-local"):
         open_hosts(store)
+
+
+def test_what_to_do_is_said_once(store):
+    """However many hosts are lost."""
+    enter(store, *(f"tcp://127.0.0.1:{free_port()}" for _ in range(2)))
+    with open_hosts(store) as engine, pytest.raises(HostLostError) as caught:
+        expect_all(engine, store)
+    assert str(caught.value).count("is not running") == 2
+    assert str(caught.value).count("see: dvo host status, dvo host start-local") == 1

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from dvo.cli.main import dvo_command
 from dvo.errors import ConfigError, HostLostError, NotAuthorisedError
 from dvo.partition.host_table import HostEntry, get_host, write_host_table
-from dvo.partition.hosts.client import call_host
+from dvo.partition.hosts.calling import call_host
 from dvo.partition.hosts.keys import Authority, KeyPair, make_keys
 from dvo.partition.hosts.server import HostServer
 from dvo.partition.operations import Job
@@ -99,8 +99,11 @@ def test_what_each_role_may_do(store, guarded):
                 expect_all(engine, store)
     for name in ("rose", "ian"):
         with pytest.raises(NotAuthorisedError, match="needs a key of role admin"):
-            call_host(entry_of(store), "drain", keys=guarded[name])
-    assert call_host(entry_of(store), "drain", keys=guarded["ada"]).header["state"] == "draining"
+            call_host(entry_of(store), "drain", store.db_id, keys=guarded[name])
+    assert (
+        call_host(entry_of(store), "drain", store.db_id, keys=guarded["ada"]).header["state"]
+        == "draining"
+    )
 
 
 @pytest.mark.parametrize("endpoint", ["tcp://*:0", "tcp://0.0.0.0:*", "tcp://[::]:*"])
@@ -136,9 +139,9 @@ def test_hosts_of_a_folder_that_is_not_there(tmp_path):
 def test_a_port_of_this_machine_is_for_reading(store):
     """Anybody who works here could connect to it."""
     with serving(store, 1, "tcp://127.0.0.1:*") as server:
-        entry = HostEntry(1, "localhost", "/", server.endpoint)
+        entry = HostEntry(1, "localhost", str(store.catdir), server.endpoint)
         with pytest.raises(NotAuthorisedError):
-            call_host(entry, "stop")
+            call_host(entry, "stop", store.db_id)
 
 
 def test_sockets_that_others_can_reach(store, tmp_path):

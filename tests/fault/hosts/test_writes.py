@@ -15,7 +15,7 @@ import pytest
 
 from dvo.errors import HostLostError, NotAuthorisedError, StorageError
 from dvo.partition.check import check
-from dvo.partition.hosts.client import call_host
+from dvo.partition.hosts.calling import call_host
 from dvo.partition.layout import STAGED
 from dvo.partition.store import Store
 from tests.fault.hosts.asking import until
@@ -72,6 +72,11 @@ def expect_new(catdir, wanted):
     report = check(catdir, deep=True)
     assert (report.ok, report.notes) == (True, [])
     assert not any((catdir / STAGED).iterdir())
+
+
+def db_id_of(catdir):
+    with Store(catdir) as store:
+        return store.db_id
 
 
 def begun(place):
@@ -137,7 +142,8 @@ def test_a_host_that_wakes_up_too_late(place, command, wanted):
         finally:
             os.kill(sleeper, signal.SIGCONT)
         (entry,) = (e for e in hosts.entries if hosts[e.number].process.pid == sleeper)
-        until(lambda: call_host(entry, "hello").header["running"] == 0)
+        db_id = db_id_of(catdir)
+        until(lambda: call_host(entry, "hello", db_id).header["running"] == 0)
         expect_new(catdir, wanted)
 
 
