@@ -150,7 +150,7 @@ def _read(
     """Read a table file: the columns asked for, and those of its positions."""
     from dvo.database.given_table import as_given, table_of  # noqa: PLC0415
     from dvo.errors import QueryError, UnknownColumnError  # noqa: PLC0415
-    from dvo.ingest.table_files import read_chosen  # noqa: PLC0415
+    from dvo.tables.table_files import read_chosen  # noqa: PLC0415
 
     def choose(present: Sequence[str]) -> Sequence[str]:
         if columns is None:

@@ -142,12 +142,8 @@ def _text(sql: str | None, script: Path | None) -> str:
     return sys.stdin.read() if sql in (None, "-") else str(sql)
 
 
-def _upload(word: str) -> tuple[str, Any]:
-    from dvo.database.given_table import table_of  # noqa: PLC0415
-    from dvo.ingest.table_files import read_chosen  # noqa: PLC0415
-
+def _upload(word: str) -> tuple[str, Path]:
     name, sign, path = word.partition("=")
     if not sign or not path:
         raise click.UsageError(f"--upload {word}: write NAME=FILE")
-    raw = read_chosen(path, lambda present: present)
-    return name, table_of(raw.columns, raw.units)
+    return name, Path(path)

@@ -128,7 +128,7 @@ def setphot(
 def _read(path: Path, spellings: Mapping[str, Sequence[str]]) -> GivenColumns:
     """Read the columns of a table file that are known."""
     from dvo.calib.photometry.given_columns import GivenColumns  # noqa: PLC0415
-    from dvo.ingest.table_files import read_chosen  # noqa: PLC0415
+    from dvo.tables.table_files import read_chosen  # noqa: PLC0415
 
     raw = read_chosen(path, GivenColumns.choose(spellings))
     return GivenColumns(str(path), raw.columns)

@@ -157,7 +157,7 @@ def _table(
     from dvo.calib.photometry.images import filters_by_name  # noqa: PLC0415
     from dvo.calib.photometry.reference_points import TableReference  # noqa: PLC0415
     from dvo.errors import BadCatalogError  # noqa: PLC0415
-    from dvo.ingest.table_files import read_chosen  # noqa: PLC0415
+    from dvo.tables.table_files import read_chosen  # noqa: PLC0415
 
     called = {}
     for entry in (columns or "").split(","):

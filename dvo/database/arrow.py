@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dvo.database import kernels
 from dvo.tables.schema import Column
 
-__all__ = ["OutputColumn", "array_of", "field_of", "to_arrow"]
+__all__ = ["OutputColumn", "array_of", "field_of", "to_arrow", "truth_of"]
 
 Array = NDArray[Any]
 
@@ -98,6 +98,24 @@ def array_of(column: Column, values: Array) -> pa.Array[Any]:
         return _numbers(values)
     mask = column.is_null(values)
     return _numbers(values, mask if mask.any() else None)
+
+
+def truth_of(values: Array, is_known: Array) -> pa.Array[Any]:
+    """Make an Arrow array of what is true, false, or not known.
+
+    Parameters
+    ----------
+    values : ndarray of bool, shape (n,)
+        What is true; of no importance where it is not known.
+    is_known : ndarray of bool, shape (n,)
+        Where it is known.
+
+    Returns
+    -------
+    pyarrow.BooleanArray
+        Null where it is not known.
+    """
+    return _numbers(values, None if is_known.all() else ~is_known)
 
 
 def _is_free_of_nan(values: Array) -> bool:

@@ -19,7 +19,7 @@ from dvo.database.fields import resolve
 from dvo.database.given_table import as_given
 from dvo.database.match import MatchRule, collect, find_matches
 from dvo.database.match_sides import ObjectSide, Side, TableSide
-from dvo.database.quantities import area_of, cone_of, mjd_of, number_in
+from dvo.database.quantities import area_of, cone_of, mjd_of, number_in, whole_number
 from dvo.database.rows import image_values, read_region, values_in
 from dvo.errors import QueryError
 from dvo.partition.bounds import Box
@@ -78,7 +78,8 @@ class Database(BrightnessQueries):
         snapshot: SnapshotName | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> None:
-        self._store = Store(catdir, cache_bytes=cache_bytes)
+        budget = whole_number(cache_bytes, "cache_bytes", "bytes", least=0)
+        self._store = Store(catdir, cache_bytes=budget)
         try:
             self.view: View = self._store.view(snapshot)
         except BaseException:
@@ -286,10 +287,10 @@ class Database(BrightnessQueries):
 
         Parameters
         ----------
-        other : table, pair of arrays, SkyCoord, or Database
-            What asks: a table of pyarrow, pandas or astropy, a mapping of arrays, the two
-            arrays ra and dec [deg], the places of a SkyCoord, or another database, whose
-            objects ask.
+        other : table, path, pair of arrays, SkyCoord, or Database
+            What asks: a table of pyarrow, pandas or astropy (a column of it may be a
+            SkyCoord), a file with one, a mapping of arrays, the two arrays ra and dec [deg],
+            the places of a SkyCoord, or another database, whose objects ask.
         radius_arcsec : float or Quantity
             How far apart a pair may be, at most 3600; the edge counts [arcsec].
         mode : {'nearest', 'all', 'mutual'}
@@ -346,7 +347,7 @@ class Database(BrightnessQueries):
 
         Parameters
         ----------
-        other : table, pair of arrays, or Database
+        other : table, path, pair of arrays, SkyCoord, or Database
             What asks.
         radius_arcsec : float or Quantity
             How far apart a pair may be [arcsec].

@@ -1,9 +1,11 @@
-"""Tables that a caller brings along: Arrow, pandas, astropy, or plain arrays of positions."""
+"""Tables that a caller brings along: Arrow, pandas, astropy, arrays of positions, or files."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from dvo.database.quantities import icrs_of
 from dvo.errors import QueryError
 
-__all__ = ["GivenTable", "arrow_of", "as_given", "table_of"]
+__all__ = ["GivenTable", "arrow_of", "arrow_or_file", "as_given", "table_of"]
 
 F64 = NDArray[np.float64]
 Array = NDArray[Any]
@@ -41,9 +43,9 @@ def as_given(given: Any, position: tuple[str | None, str | None] | None = None) 
 
     Parameters
     ----------
-    given : pyarrow.Table, DataFrame, astropy Table, SkyCoord, mapping or pair of arrays
-        The table; anything that hands out Arrow streams will do. A pair is ra and dec,
-        ICRS [deg], or in the units that they have.
+    given : pyarrow.Table, DataFrame, astropy Table, SkyCoord, mapping, pair of arrays or path
+        The table, as for `arrow_or_file`. A pair is ra and dec, ICRS [deg], or in the units that
+        they have.
     position : tuple of str, optional
         The columns of right ascension and declination; None, of both or either, for
         ``ra`` and ``dec``, in lower or upper case.
@@ -58,7 +60,7 @@ def as_given(given: Any, position: tuple[str | None, str | None] | None = None) 
     QueryError
         If it is no table, or its positions are none in degrees.
     """
-    table = arrow_of(given)
+    table = arrow_or_file(given)
     names = [
         said or _find(table, usual)
         for said, usual in zip(position or (None, None), ("ra", "dec"), strict=True)
@@ -73,13 +75,47 @@ def as_given(given: Any, position: tuple[str | None, str | None] | None = None) 
     return GivenTable(table, ra, dec)
 
 
+def arrow_or_file(given: Any) -> pa.Table:
+    """Take a table as it is given, or read the file that is named.
+
+    Parameters
+    ----------
+    given : table or path
+        A table, as for `arrow_of`; or a file that holds one: FITS, VOTable, Parquet or CSV,
+        told by its first bytes, packed by gzip or bzip2 too.
+
+    Returns
+    -------
+    pyarrow.Table
+        The table; missing values of a file are NaN, and units are in the field metadata.
+
+    Raises
+    ------
+    QueryError
+        If it is no table.
+    BadCatalogError
+        If the file cannot be read.
+    """
+    if not isinstance(given, str | os.PathLike):
+        return arrow_of(given)
+    from dvo.tables.table_files import read_chosen  # noqa: PLC0415 - slow to import
+
+    path = Path(given)
+    if path.is_dir():
+        raise QueryError(f"{path}: is a folder and no table; open a database with dvo.open")
+    raw = read_chosen(path, lambda present: present)
+    return table_of(raw.columns, raw.units)
+
+
 def arrow_of(given: Any) -> pa.Table:
     """Take a table as it is given, whatever columns it has.
 
     Parameters
     ----------
     given : pyarrow.Table, DataFrame, astropy Table, SkyCoord, mapping or pair of arrays
-        The table; of a SkyCoord it is ra and dec, ICRS [deg].
+        The table; anything that hands out Arrow streams will do. Of places (SkyCoord) it is
+        ra and dec, ICRS [deg]; a column of places becomes ``ra`` and ``dec``, or ``NAME_ra``
+        and ``NAME_dec`` if there are several, or others of these names.
 
     Returns
     -------
@@ -98,13 +134,11 @@ def arrow_of(given: Any) -> pa.Table:
             return pa.Table.from_batches([given])
         place = icrs_of(given)
         if place is not None:
-            return table_of(dict(zip(("ra", "dec"), map(np.atleast_1d, place), strict=True)))
+            return table_of(_icrs_columns({"": given}))
         if isinstance(given, Mapping):
-            return table_of(given, {name: _unit(column) for name, column in given.items()})
+            return _columns_table(given)
         if hasattr(given, "colnames") and hasattr(given, "columns"):  # astropy's
-            columns = {name: given[name] for name in given.colnames}
-            units = {name: _unit(column) for name, column in columns.items()}
-            return table_of(columns, units)
+            return _columns_table({name: given[name] for name in given.colnames})
         if hasattr(given, "__arrow_c_stream__"):  # pandas, polars, DuckDB
             return pa.table(given).replace_schema_metadata(None)
         if isinstance(given, Sequence) and not isinstance(given, str) and len(given) == 2:
@@ -113,9 +147,45 @@ def arrow_of(given: Any) -> pa.Table:
     except (pa.ArrowException, ValueError, TypeError) as err:
         raise QueryError(f"cannot make a table of this {type(given).__name__}: {err}") from err
     raise QueryError(
-        f"cannot match with a {type(given).__name__}; give a database, a table (pyarrow, pandas, "
-        "astropy), a SkyCoord, a mapping of arrays, or a pair of arrays (ra, dec) in degrees"
+        f"a {type(given).__name__} is no table; give one (of pyarrow, pandas or astropy), the path "
+        "of a file with one, a SkyCoord, a mapping of arrays, or a pair of arrays (ra, dec) in "
+        "degrees"
     )
+
+
+def _columns_table(columns: Mapping[str, Any]) -> pa.Table:
+    plain = _icrs_columns(columns)
+    return table_of(plain, {name: _unit(column) for name, column in plain.items()})
+
+
+def _icrs_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The same columns; of places (SkyCoord) ra and dec, ICRS, in place of one column."""
+    places = {n: place for n, column in columns.items() if (place := icrs_of(column)) is not None}
+    taken = {str(n).lower() for n in columns if n not in places}
+    is_plain = len(places) == 1 and taken.isdisjoint(("ra", "dec"))
+    found: dict[str, Any] = {}
+    for name, column in columns.items():
+        if name not in places:
+            found[name] = column
+            continue
+        for axis, angle in zip(("ra", "dec"), places[name], strict=True):
+            as_called = axis if is_plain else f"{name}_{axis}"
+            if not is_plain and as_called.lower() in taken:
+                raise QueryError(
+                    f"column {name!r} holds places, which become {name}_ra and {name}_dec; the "
+                    f"table has a column {as_called!r} already: rename one of them"
+                )
+            found[as_called] = _with_nan(angle)
+    return found
+
+
+def _with_nan(angles: Any) -> F64:
+    """Angles [deg]; NaN where they are masked."""
+    mask = getattr(angles, "mask", None)
+    values = np.atleast_1d(np.asarray(getattr(angles, "unmasked", angles), np.float64))
+    if values.ndim != 1:
+        raise QueryError(f"places of shape {values.shape} are no column; give one a row")
+    return values if mask is None else np.where(np.atleast_1d(mask), np.nan, values)
 
 
 def table_of(columns: Mapping[str, Any], units: Mapping[str, str] | None = None) -> pa.Table:

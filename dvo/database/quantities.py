@@ -6,6 +6,7 @@ done that.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     """An area, or what makes a circle: a place and a radius, or ra, dec and radius [arcsec]."""
 
 __all__ = ["Angle", "Epoch", "Place", "SkyArea", "area_of", "cone_of", "icrs_of", "mjd_of",
-           "number_in"]  # fmt: skip
+           "number_in", "whole_number"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -72,7 +73,11 @@ def number_in(value: Any, unit: str, name: str) -> float:
                 f"{name} is {value}: that cannot be brought to {unit}; give a plain number in "
                 f"{unit}, or one with a unit of that kind"
             ) from None
-    if isinstance(plain, str | bytes) or np.ndim(plain) != 0 or not _is_number(plain):
+    if (
+        isinstance(plain, str | bytes | bool | np.bool_)
+        or np.ndim(plain) != 0
+        or not _is_number(plain)
+    ):
         raise QueryError(
             f"{name} is {value!r}; give one number in {unit}, or one with a unit of that kind"
         )
@@ -85,6 +90,36 @@ def _is_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def whole_number(value: Any, name: str, unit: str, *, least: int = 1) -> int:
+    """Take one whole number.
+
+    Parameters
+    ----------
+    value : int
+        The number; one with a point will do if nothing stands behind the point, as in 4e9.
+    name : str
+        What it is, for the message.
+    unit : str
+        What it counts, for the message.
+    least : int
+        What it is at least.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    QueryError
+        If it is no whole number, or too small.
+    """
+    is_plain = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    if not is_plain or not np.isfinite(float(value)) or value != int(value) or value < least:
+        raise QueryError(f"{name} is {value!r}; give a whole number of {unit}, at least {least}")
+    return int(value)
 
 
 def icrs_of(given: Any) -> tuple[Any, Any] | None:

@@ -32,7 +32,7 @@ from dvo.ingest.exposures import Exposure, read_exposure
 from dvo.ingest.sources import Source
 from dvo.ingest.surveys.forms import Band, Field, Form, Rows, Survey
 from dvo.ingest.surveys.read import read_survey
-from dvo.ingest.table_files import read_chosen
+from dvo.tables.table_files import read_chosen
 
 __all__ = ["KINDS", "DescribedTable", "as_survey", "describe", "image_source", "sources_of"]
 

@@ -19,7 +19,7 @@ from dvo.ingest.detections import (
     clean_positions,
     content_digest,
 )
-from dvo.ingest.table_files import read_table
+from dvo.tables.table_files import read_table
 
 __all__ = ["read_detections", "read_reference"]
 

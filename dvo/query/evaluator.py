@@ -42,6 +42,9 @@ _OF_SOME_VERSIONS = (
     "python_enable_replacement_scans=false",  # another name of it
     # Threads that wait for files, of which it reads none: their arenas of malloc hold 25 MB.
     "async_threads=0",
+    # DuckDB 2.0 makes `LEFT JOIN b ... WHERE b.x IS NULL` an anti-join, and then forgets
+    # conditions on NULL that its scan of Arrow was to apply: rows are missing.
+    "disabled_optimizers='outer_join_simplification'",
 )
 # The haversine formula: exact for small distances, where the cosine rule is not. Null where a
 # coordinate is.
@@ -78,7 +81,7 @@ class Evaluator:
         for name, value in (_SETTINGS | {"memory_limit": f"'{memory_bytes // 2**20}MiB'"}).items():
             self._con.execute(f"SET {name}={value}")
         for setting in _OF_SOME_VERSIONS:
-            with contextlib.suppress(duckdb.CatalogException):
+            with contextlib.suppress(duckdb.CatalogException, duckdb.ParserException):
                 self._con.execute(f"SET {setting}")
         self._con.execute("SET lock_configuration=true")
 

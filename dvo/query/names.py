@@ -18,7 +18,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.schema import MappingSchema
 
-from dvo.database.given_table import arrow_of
+from dvo.database.given_table import arrow_or_file
 from dvo.errors import QueryError, UnknownColumnError
 from dvo.query.adql import ADQL
 from dvo.query.sources import Source
@@ -45,7 +45,7 @@ def upload_tables(given: Mapping[Any, Any] | None) -> dict[str, pa.Table]:
     Parameters
     ----------
     given : mapping of str to table, or None
-        Tables by name: of Arrow, pandas or astropy, or mappings of arrays.
+        Tables by name: of Arrow, pandas or astropy, mappings of arrays, or paths of files.
 
     Returns
     -------
@@ -57,6 +57,8 @@ def upload_tables(given: Mapping[Any, Any] | None) -> dict[str, pa.Table]:
     ------
     QueryError
         If one is no table, has no columns or bytes that are no text, or has no usable name.
+    BadCatalogError
+        If a file cannot be read.
     """
     found = {}
     if not isinstance(given, Mapping | None):
@@ -67,7 +69,10 @@ def upload_tables(given: Mapping[Any, Any] | None) -> dict[str, pa.Table]:
     for name, table in (given or {}).items():
         if not isinstance(name, str) or not name.isidentifier():
             raise QueryError(f"upload {name!r}: use a name of letters, digits and _")
-        arrow = arrow_of(table)
+        try:
+            arrow = arrow_or_file(table)
+        except QueryError as err:
+            raise QueryError(f"upload {name!r}: {err}") from None
         if not arrow.column_names:
             raise QueryError(f"upload {name!r}: has no columns")
         try:

@@ -176,7 +176,8 @@ class Running:
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise QueryError(f"query: a time limit of {self.timeout_s} s leaves no time")
-        self._most_bytes = self.memory_bytes or DEFAULT_MEMORY_BYTES
+        given = self.memory_bytes
+        self._most_bytes = DEFAULT_MEMORY_BYTES if given is None else given
         if self._most_bytes < LEAST_MEMORY_BYTES:
             raise QueryError(
                 f"query: {self.memory_bytes} bytes of memory are too few; give "

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dvo.database.arrow import OutputColumn, array_of, field_of, to_arrow
+from dvo.database.arrow import OutputColumn, array_of, field_of, to_arrow, truth_of
 from dvo.database.fields import Request, resolve
 from dvo.database.numbered_rows import read_numbered
 from dvo.database.wide import read_wide, wide_columns
@@ -25,14 +25,13 @@ from dvo.partition.view import View
 from dvo.query.sources import Source, read_global, sources_of
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.schema import Column, TableSchema
+from dvo.tables.schema import TableSchema
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["Scan", "area_from_json", "area_to_json", "read_scan"]
 
 Array = NDArray[Any]
-
-_IS_IN = Column("is_in", "b1", "whether the place lies in an area")
+F64 = NDArray[np.float64]
 
 
 def area_to_json(area: Area) -> dict[str, Any]:
@@ -138,7 +137,8 @@ def read_scan(view: View, scan: Scan, regions: Sequence[int]) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        The columns and the marks, NaN and other nulls as null; rows region after region.
+        The columns and the marks, NaN and other nulls as null, and marks of rows whose place is
+        missing; rows region after region.
     """
     source = sources_of(view.photcodes)[scan.table]
     if source.is_global:
@@ -154,7 +154,7 @@ def _read_marked(view: View, source: Source, scan: Scan) -> pa.Table:
     table = read_global(view, source, dict.fromkeys([*scan.columns, *source.position]))
     ra, dec = (table[name].to_numpy() for name in source.position)
     for name, area in scan.marks:
-        table = table.append_column(name, pa.array(area.holds(ra, dec)))
+        table = table.append_column(name, _mark(area, ra, dec))
     if scan.area is not None:
         table = table.filter(pa.array(scan.area.holds(ra, dec)))
     return table.select([*scan.columns, *(name for name, _ in scan.marks)])
@@ -188,11 +188,15 @@ def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int])
         values = _joined(request, of_filters, pieces)
     outputs = {o.name: o for o in request.outputs}
     outputs |= {w.column.name: OutputColumn(w.column.name, w.column) for w in of_filters}
+    found = to_arrow([outputs[n] for n in scan.columns], values)
     for name, area in scan.marks:
-        outputs[name] = OutputColumn(name, _IS_IN)
-        values[name] = area.holds(values["ra"], values["dec"])
-    kept = [outputs[n] for n in (*scan.columns, *(name for name, _ in scan.marks))]
-    return to_arrow(kept, values)
+        found = found.append_column(name, _mark(area, values["ra"], values["dec"]))
+    return found
+
+
+def _mark(area: Area, ra: F64, dec: F64) -> pa.Array[Any]:
+    """Whether each place lies in an area; null where it is not known where a row is."""
+    return truth_of(area.holds(ra, dec), np.isfinite(ra) & np.isfinite(dec))
 
 
 def _as_it_lies(

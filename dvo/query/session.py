@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import pyarrow as pa
 
 from dvo.database import Database as PlainDatabase
-from dvo.database.quantities import area_of, number_in
+from dvo.database.quantities import area_of, number_in, whole_number
 from dvo.errors import EngineError, QueryError
 from dvo.partition.bounds import Area
 from dvo.partition.engines import Engine, open_engine
@@ -34,6 +34,12 @@ __all__ = ["Database", "QueryOptions", "open_database"]
 
 
 _MAP_ROWS = 250_000
+_MOST_BYTES = 1 << 60
+"""More memory than any machine has; limits beyond it are none."""
+
+_LONGEST_S = 1e9
+"""Seconds that no query takes; limits beyond them are none."""
+
 _MAP_MODULE = "dvo.query.mapping"
 
 
@@ -126,7 +132,9 @@ class Database(PlainDatabase):
             SQL or ADQL, one SELECT; see the page on queries. Behind ``EXPLAIN`` or ``EXPLAIN
             ANALYZE`` the answer is how it is done, in lines; see `explain`.
         uploads : mapping of str to table, optional
-            Tables that the query calls ``upload.NAME``: of Arrow, pandas or astropy.
+            Tables that the query calls ``upload.NAME``: of Arrow, pandas or astropy, or paths
+            of files (CSV, FITS, VOTable, Parquet). A column of places (SkyCoord) becomes
+            ``ra`` and ``dec``, ICRS [deg].
         engine : {'inline', 'processes', 'hosts', 'parsl'}
             Where it is worked on.
         workers : int, optional
@@ -245,6 +253,7 @@ class Database(PlainDatabase):
         from dvo.query.names import upload_tables  # noqa: PLC0415 - a cone needs no parser
         from dvo.query.run import make_plan  # noqa: PLC0415
 
+        _assert_text(text)
         return make_plan(self.view, text, upload_tables(uploads))
 
     def map(
@@ -303,12 +312,12 @@ class Database(PlainDatabase):
             raise QueryError(
                 f"map: engine {engine!r} runs nobody's functions; use 'inline' or 'processes'"
             )
+        workers, limit_s = _workers(workers), _seconds(timeout_s)
         where = area_of(area)
         scan = scan_of(self.view, table, columns, where)
         if engine == "inline":
             return map_regions(function, self.view, self.view.regions(where), scan)
-        return self._map_in_processes(request_of(function, scan), where, workers,
-                                      _seconds(timeout_s))  # fmt: skip
+        return self._map_in_processes(request_of(function, scan), where, workers, limit_s)
 
     def _map_in_processes(
         self, request: dict[str, Any], area: Area | None, workers: int | None,
@@ -336,6 +345,7 @@ class Database(PlainDatabase):
         """The answer to a query that begins with EXPLAIN; None for any other."""
         from dvo.query.explain_word import split_explain  # noqa: PLC0415 - a cone needs no parser
 
+        _assert_text(text)
         rest, asked = split_explain(text)
         if asked is None:
             return None
@@ -351,7 +361,11 @@ class Database(PlainDatabase):
         from dvo.query.run import Running, make_plan  # noqa: PLC0415
         from dvo.query.watch import Watch  # noqa: PLC0415
 
+        _assert_text(text)
         kind = options.get("engine", "inline")
+        memory_bytes = options.get("memory_bytes")
+        if memory_bytes is not None:
+            memory_bytes = min(_MOST_BYTES, whole_number(memory_bytes, "memory_bytes", "bytes"))
         if options.get("allow_partial") and kind != "hosts":
             raise QueryError(
                 f"allow_partial is about engine 'hosts': {kind!r} has no hosts that may be gone"
@@ -360,8 +374,8 @@ class Database(PlainDatabase):
         plan = make_plan(self.view, text, tables)
         with self._watched(options.get("watch") or Watch()) as watch:
             yield plan, Running(
-                self.view, self._engine(kind, options.get("workers")), tables,
-                _seconds(options.get("timeout_s")), options.get("memory_bytes"), watch,
+                self.view, self._engine(kind, _workers(options.get("workers"))), tables,
+                _seconds(options.get("timeout_s")), memory_bytes, watch,
                 options.get("allow_partial", False), analysis,
             )  # fmt: skip
 
@@ -405,4 +419,14 @@ class Database(PlainDatabase):
 
 
 def _seconds(timeout: float | Quantity | None) -> float | None:
-    return None if timeout is None else number_in(timeout, "s", "timeout_s")
+    limit = None if timeout is None else number_in(timeout, "s", "timeout_s")
+    return None if limit is None or limit > _LONGEST_S else limit
+
+
+def _workers(given: int | None) -> int | None:
+    return None if given is None else whole_number(given, "workers", "workers")
+
+
+def _assert_text(given: object) -> None:
+    if not isinstance(given, str):
+        raise QueryError(f"the query is a {type(given).__name__}; give a text, such as 'SELECT 1'")

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from dvo.errors import BadCatalogError
 from dvo.ingest.hdus import HduFile
 from dvo.ingest.satellites.table_rows import TableRows
-from dvo.ingest.table_files import first_bytes, read_chosen
 from dvo.tables.fits.hdu import Hdu
+from dvo.tables.table_files import first_bytes, read_chosen
 
 __all__ = ["galactic_to_icrs", "is_green", "read_green"]
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from dvo.errors import BadCatalogError, ConfigError
 from dvo.ingest.column_map import map_entries
 from dvo.ingest.satellite_input import LINK_COLUMNS
-from dvo.ingest.table_files import RawTable, read_chosen
 from dvo.tables.galphot import GalaxyModel
 from dvo.tables.photcode import PhotcodeTable
 from dvo.tables.schema import Column, TableSchema
+from dvo.tables.table_files import RawTable, read_chosen
 
 __all__ = ["LINKS", "TableRows", "parse_map", "read_rows"]
 

@@ -26,12 +26,12 @@ from dvo.ingest.detections import (
     content_digest,
     measure_columns,
 )
-from dvo.ingest.packed_files import unpacked
 from dvo.ingest.surveys.choose_form import choose_form, columns_of
 from dvo.ingest.surveys.forms import Effect, Field, Form, Rows, Survey
-from dvo.ingest.table_files import first_bytes, read_chosen
 from dvo.proper_motion import epoch_to_mjd
 from dvo.tables.flags import PhotFlag
+from dvo.tables.packed_files import unpacked
+from dvo.tables.table_files import first_bytes, read_chosen
 
 __all__ = ["read_survey"]
 

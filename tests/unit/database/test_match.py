@@ -13,6 +13,7 @@ import pytest
 from astropy import units
 from astropy.coordinates import SkyCoord, search_around_sky
 from astropy.table import QTable, Table
+from astropy.utils.masked import Masked
 
 import dvo
 from dvo.database.fields import resolve
@@ -208,6 +209,27 @@ def test_tables_of_all_kinds_are_taken(catdirs: list[Path]) -> None:
     assert dvo.to_astropy(found[5])["separation_arcsec"].unit == units.arcsec
 
 
+def test_a_column_of_places_and_a_file_are_taken(catdirs: list[Path], tmp_path: Path) -> None:
+    stars = objects(catdirs[0])
+    where = SkyCoord(stars["ra"], stars["dec"], unit="deg")
+    hidden = Masked(stars["ra"] * units.deg, mask=np.arange(len(where)) == 0)
+    two = Table({"id": np.arange(len(where)), "one": where, "two": where[::-1]})
+    mixed = Table({"id": np.arange(len(where)), "where": where.galactic})
+    csv = tmp_path / "stars.csv"
+    Table({"id": two["id"], "ra": stars["ra"], "dec": stars["dec"]}).write(csv)
+    with dvo.open(catdirs[0]) as db:
+        found = db.match(mixed, 0.01)
+        assert found.column_names[:3] == ["id", "ra_other", "dec_other"]
+        assert found["ext_id"].to_pylist() == stars["ext_id"].tolist()
+        turned = db.match(two, 0.01, position=("two_ra", "two_dec"))
+        assert turned["ext_id"].to_pylist() == stars["ext_id"].tolist()[::-1]
+        with pytest.raises(QueryError, match=r"no column ra; say which .* one_ra, one_dec, two_ra"):
+            db.match(two, 0.01)
+        masked = db.match({"where": SkyCoord(hidden, where.dec)}, 0.01)
+        assert masked["ext_id"].to_pylist() == stars["ext_id"].tolist()[1:]
+        assert db.match(csv, 0.01)["id"].to_pylist() == list(range(len(where)))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -216,8 +238,9 @@ def test_tables_of_all_kinds_are_taken(catdirs: list[Path]) -> None:
         ({"ra": [1.0], "dec": [91.0]}, "declination 91.0 is not within"),
         ({"ra": [1.0, 2.0], "dec": [2.0]}, "cannot make a table"),
         (Table({"ra": [1.0] * units.mag, "dec": [1.0]}), "positions are needed in degrees"),
-        (3, "cannot match with a int"),
-        ("sky", "cannot match with a str"),
+        (3, "a int is no table; give one"),
+        (".", r"\.: is a folder and no table; open a database with dvo.open"),
+        ({"p": SkyCoord([[1.0]], [[2.0]], unit="deg")}, "places of shape .* are no column"),
     ],
 )
 def test_what_is_no_table_of_places_is_refused(

@@ -252,3 +252,5 @@ SELECT DISTANCE(1, 2, 3, 4) AS d, COORD1(POINT(7, 8)) AS c;
 SELECT "RA", "Dec" FROM "Measure" WHERE "MAG" > 18;
 
 SELECT q."X" FROM (SELECT "RA" AS "X" FROM average) AS q;
+SELECT a.obj_id, a.cat_id FROM average a LEFT JOIN secfilt b
+  ON a.cat_id = b.cat_id AND a.obj_id = b.obj_id AND b.mag IS NULL WHERE b.obj_id IS NULL;

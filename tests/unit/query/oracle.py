@@ -63,7 +63,10 @@ class Oracle:
         tables["photcode"] = arrow(view.read(PHOTCODE, ALL_SKY))
         tables["secfilt"] = secfilt(view)
         for name, table in (tables | uploads).items():
-            self._con.register(name, table)
+            # Tables of its own: it does not read those of Arrow as it does ours.
+            self._con.register("given", table)
+            self._con.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+            self._con.unregister("given")
 
     def answer(self, query):
         """Rows of the answer, as tuples."""

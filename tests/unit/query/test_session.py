@@ -8,13 +8,15 @@ import os
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from astropy.table import Table
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable, Table
 from click.testing import CliRunner
 
 import dvo
 from dvo.cli.main import dvo_command as dvo_program
-from dvo.errors import EngineError, JobTimeoutError, QueryError, UnknownColumnError
+from dvo.errors import BadCatalogError, EngineError, JobTimeoutError, QueryError, UnknownColumnError
 from dvo.partition.compact import resort
 from dvo.partition.store import Store
 from dvo.query import run
@@ -127,6 +129,91 @@ def test_uploads_of_any_kind(db, kind):
     found = db.sql("SELECT COUNT(*) AS n FROM tap_upload.mine u JOIN average a ON u.id > 1",
                    uploads={"mine": table})  # fmt: skip
     assert found["n"].to_pylist() == [db.snapshot.counts["objects"]]
+
+
+@pytest.mark.parametrize("ending", ["csv", "fits", "vot", "parquet"])
+def test_an_upload_may_be_a_file(db, tmp_path, ending):
+    mine = Table({"ID": [1, 2], "X": [1.5, 2.5]})
+    path = tmp_path / f"mine.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table({n: np.asarray(mine[n]) for n in mine.colnames}), path)
+    else:
+        mine.write(path, format="votable" if ending == "vot" else None)
+    for given in (path, str(path)):
+        found = db.sql("SELECT id, x FROM upload.mine ORDER BY id", uploads={"mine": given})
+        assert found.to_pylist() == [{"id": 1, "x": 1.5}, {"id": 2, "x": 2.5}]
+
+
+def test_a_file_that_is_no_upload_is_told(db, tmp_path):
+    text = "SELECT COUNT(*) AS n FROM upload.t"
+    with pytest.raises(BadCatalogError, match=r"none.csv: cannot be read \(No such file"):
+        db.sql(text, uploads={"t": tmp_path / "none.csv"})
+    with pytest.raises(QueryError, match=r"upload .t.: .* is a folder and no table"):
+        db.sql(text, uploads={"t": str(tmp_path)})
+    (tmp_path / "noise").write_bytes(b"\0\1\2")
+    with pytest.raises(BadCatalogError, match="noise: no table; FITS, Parquet, VOTable and CSV"):
+        db.sql(text, uploads={"t": tmp_path / "noise"})
+
+
+def test_a_column_of_places_is_ra_and_dec(db):
+    places = db.sql("SELECT ra, dec FROM average ORDER BY ra LIMIT 5")
+    where = SkyCoord(places["ra"].to_numpy(), places["dec"].to_numpy(), unit="deg")
+    mine = QTable({"id": np.arange(5), "place": where.galactic})
+    near = "JOIN average a ON DISTANCE(u.{0}ra, u.{0}dec, a.ra, a.dec) < 0.01 / 3600."
+    found = db.sql("SELECT id FROM upload.mine u " + near.format("") + " ORDER BY id",
+                   uploads={"mine": mine})  # fmt: skip
+    assert found["id"].to_pylist() == list(range(5))
+    two = {"id": mine["id"], "one": where, "two": where[::-1]}
+    found = db.sql("SELECT id FROM upload.mine u " + near.format("two_") + " ORDER BY a.ra",
+                   uploads={"mine": two})  # fmt: skip
+    assert found["id"].to_pylist() == [4, 3, 2, 1, 0]
+    with pytest.raises(QueryError, match="upload 'mine': column 'one' holds places"):
+        db.sql("SELECT 1", uploads={"mine": {**two, "ONE_ra": mine["id"]}})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"memory_bytes": "4GB"}, "memory_bytes is '4GB'; give a whole number of bytes"),
+        ({"memory_bytes": True}, "memory_bytes is True; give a whole number of bytes"),
+        ({"memory_bytes": 2.5e7 + 0.5}, "give a whole number of bytes"),
+        ({"memory_bytes": 0}, "give a whole number of bytes, at least 1"),
+        ({"memory_bytes": float("nan")}, "give a whole number of bytes"),
+        ({"workers": 0}, "workers is 0; give a whole number of workers, at least 1"),
+        ({"workers": "2"}, "workers is '2'; give a whole number of workers"),
+        ({"timeout_s": "1"}, "timeout_s is '1'; give one number in s"),
+        ({"timeout_s": True}, "timeout_s is True; give one number in s"),
+        ({"timeout_s": float("nan")}, "nan s leaves no time"),
+    ],
+)
+def test_limits_that_are_none_are_told(db, options, message):
+    text = "SELECT COUNT(*) AS n FROM average"
+    for ask in (db.sql, lambda text, **o: list(db.sql_batches(text, **o)), db.explain):
+        with pytest.raises(QueryError, match=message):
+            ask(text, **options)
+    if "memory_bytes" not in options and message != "nan s leaves no time":
+        with pytest.raises(QueryError, match=message):
+            db.map(len, **options)
+
+
+def test_limits_of_any_size_and_kind_of_number_are_taken(db):
+    text = "SELECT COUNT(*) AS n FROM average"
+    for options in ({"memory_bytes": 4e9}, {"memory_bytes": 10**30}, {"timeout_s": np.inf},
+                    {"timeout_s": 1e12}, {"workers": np.int64(1)}):  # fmt: skip
+        assert db.sql(text, **options)["n"].to_pylist() == [db.snapshot.counts["objects"]]
+
+
+@pytest.mark.parametrize("given", [5, None, b"SELECT 1"])
+def test_a_query_that_is_no_text_is_told(db, given):
+    for ask in (db.sql, lambda text: list(db.sql_batches(text)), db.explain, db.plan):
+        with pytest.raises(QueryError, match="give a text, such as 'SELECT 1'"):
+            ask(given)
+
+
+@pytest.mark.parametrize("given", ["1GB", -1, 2.5, None])
+def test_a_cache_of_no_size_is_told(catdir, given):
+    with pytest.raises(QueryError, match=r"cache_bytes is .*; give a whole number of bytes"):
+        dvo.open(catdir, cache_bytes=given)
 
 
 def test_names_of_uploads_are_checked(db):

@@ -21,9 +21,9 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from dvo.errors import BadCatalogError, CorruptTableError, StorageError
-from dvo.ingest.packed_files import unpacked
 from dvo.tables.fits.hdu import FitsFile
 from dvo.tables.fits.reader import TableFile
+from dvo.tables.packed_files import unpacked
 
 __all__ = ["Choice", "RawTable", "first_bytes", "read_chosen", "read_table"]
 
