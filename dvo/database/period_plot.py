@@ -102,7 +102,7 @@ def period_figure(
                 phase[rows] + turn, whole.mag[rows], whole.err[rows], fmt=band.mark, ms=4, lw=0,
                 elinewidth=1, color=band.colour, label=band.label if turn == 0 else None,
             )  # fmt: skip
-    folded.set(xlim=(0, 2), ylim=(whole.high, whole.low), ylabel="magnitude (level rel)",
+    folded.set(xlim=(0, 2), ylim=(whole.high, whole.low), ylabel="magnitude (level rel) [mag]",
                xlabel=f"phase, 0 at MJD {period.start_mjd:.5f}")  # fmt: skip
     folded.set_title(f"{title}\nperiod {period.period_d:.7g} d, false-alarm probability "
                      f"{period.false_alarm:.2g}", size=10)  # fmt: skip

@@ -205,7 +205,7 @@ def lightcurve_figure(
                 )
     axes.set_ylim(high, low)
     axes.set_xlabel(f"MJD - {start:.0f} [d]")
-    axes.set_ylabel("magnitude (level rel)")
+    axes.set_ylabel("magnitude (level rel) [mag]")
     n_beyond = int((curve & ((mag < low) | (mag > high))).sum())
     axes.set_title(title + (f"\n{n_beyond} beyond the range (arrows)" if n_beyond else ""), size=10)
     # Filters in their order, then reference catalogs; below, where it hides nothing.

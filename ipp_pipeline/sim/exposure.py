@@ -267,7 +267,7 @@ def _light(world: World, number: int) -> Light:
     zero_point = camera.zero_points[index] + 2.5 * np.log10(plan.exptime_s)
     sky = 10 ** (-0.4 * (camera.sky_mags[index] - zero_point)) * camera.scale_arcsec**2
     fwhm_pix = schedule.fwhm_arcsec[number] / camera.scale_arcsec
-    return Light(float(zero_point), float(sky), float(fwhm_pix))
+    return Light(float(zero_point), float(sky), float(fwhm_pix), plan.mag_floors[index])
 
 
 def _zero_point_obs(world: World, number: int, rng: np.random.Generator) -> float:

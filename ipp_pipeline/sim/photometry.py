@@ -32,11 +32,14 @@ class Light:
         Sky in a pixel [counts].
     fwhm_pix : float
         Seeing [pix].
+    mag_floor : float
+        Scatter of a magnitude of a bright star [mag].
     """
 
     zero_point: float
     sky_counts: float
     fwhm_pix: float
+    mag_floor: float
 
     def psf_area(self) -> float:
         """Pixels whose noise a point source gathers: 4 pi sigma^2.
@@ -106,7 +109,7 @@ def measure(
     Parameters
     ----------
     plan : SurveyPlan
-        The floors of the noise, and the detection limit.
+        The detection limit.
     camera : Camera
         The camera.
     light : Light
@@ -126,7 +129,7 @@ def measure(
     noise = light.noise(expected, camera.read_noise)
     peak = expected / (2 * np.pi * (light.fwhm_pix / 2.355) ** 2) + light.sky_counts
     is_saturated = peak > camera.full_well
-    floor = plan.mag_floor + np.where(is_saturated, 0.05, 0.0)
+    floor = light.mag_floor + np.where(is_saturated, 0.05, 0.0)
     scintillating = expected * 10 ** (-0.4 * floor * rng.normal(size=n))
     shot = rng.normal(size=n)
     counts = scintillating + noise * shot

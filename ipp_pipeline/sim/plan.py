@@ -60,8 +60,10 @@ class SurveyPlan:
         Mean extinction by clouds on other nights [mag].
     flat_cells, n_seasons : int
         Flat-field cells a chip in each direction, and seasons with a flat field each.
-    pos_floor_mas, mag_floor : float
-        Scatter of a single measurement of a bright star: position [mas], magnitude [mag].
+    pos_floor_mas : float
+        Scatter of a single measurement of a bright star in each coordinate [mas].
+    mag_floor : float or tuple of float
+        The same of its magnitude [mag]: in all filters, or in each of g, r, i, z, y.
     solution_error_mas : float
         Error of the astrometry written to the headers, in each coordinate once for an
         exposure and once for each chip of it [mas].
@@ -105,7 +107,7 @@ class SurveyPlan:
     flat_cells: int = 4
     n_seasons: int = 2
     pos_floor_mas: float = 10.0
-    mag_floor: float = 0.01
+    mag_floor: float | tuple[float, ...] = 0.01
     solution_error_mas: float = 15.0
     junk_per_chip: float = 3.0
     detection_nsigma: float = 5.0
@@ -145,6 +147,19 @@ class SurveyPlan:
                 f"SurveyPlan: {self.flat_cells} flat cells, {self.n_seasons} seasons, rotations "
                 f"{self.rotations_deg}; give at least one of each"
             )
+
+        if len(self.mag_floors) != len(FILTERS) or min(self.mag_floors) < 0:
+            raise ConfigError(
+                f"SurveyPlan: mag_floor {self.mag_floor}; give one for all filters or "
+                f"{len(FILTERS)}, none negative"
+            )
+
+    @property
+    def mag_floors(self) -> tuple[float, ...]:
+        """Scatter of a magnitude of a bright star in each of g, r, i, z, y [mag]."""
+        if isinstance(self.mag_floor, tuple):
+            return self.mag_floor
+        return (self.mag_floor,) * len(FILTERS)
 
     @property
     def dither_radius_deg(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.calib.kernels import weigh_measures
+from dvo.calib.kernels import MASK_SHARE, weigh_measures
 from dvo.calib.photometry.flats import FlatFields
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.measures import MEASURE_COLUMNS, StarLimits, is_good
@@ -29,11 +29,13 @@ from dvo.tables.ranks import photometric_error
 
 __all__ = ["image_points", "tally_residuals"]
 
+F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 _CODES = 65536
 _PLACES = ("ra", "dec", "x_ccd", "y_ccd")
 _LEAST_SHARE = 1e-3
+_LEAST_KEPT = 2
 
 
 def image_points(view: View, filters: Sequence[int], images: PhotImages,
@@ -169,14 +171,31 @@ def _residuals(
     y = some["mag"] + nominal_shift(some, codes) - points.offset[image[rows]]
     y = np.asarray(y - np.nan_to_num(flat), np.float64)
     error = photometric_error(some["mag_err"], some["photcode"], codes)
-    weight, n_stars = error**-2.0, len(edges) - 1
-    used, mean, chi2 = np.empty(len(y)), np.empty(n_stars), np.empty(n_stars)
-    weigh_measures(edges, y, weight, True, np.inf, used, mean, chi2, np.zeros(7))
-    # A mean that a measure had part in lies nearer to it than the truth.
-    share = 1.0 - weight / np.bincount(star, weight, n_stars)[star]
+    residual, mean = _about_means(edges, y, error**-2.0)
     return Residuals(
-        (y - mean[star]) / np.sqrt(np.maximum(share, _LEAST_SHARE)), error, mean[star],
+        residual, error, mean[star],
         np.searchsorted(filters, k[rows]).astype(np.int64), chip_of[some["photcode"]],
         some["ra"], some["dec"], some["x_ccd"].astype(np.float64),
         some["y_ccd"].astype(np.float64),
     )  # fmt: skip
+
+
+def _about_means(edges: I64, y: F64, weight: F64) -> tuple[F64, F64]:
+    """Residuals of measures as if the means of their stars were known, and these means.
+
+    Means are those of the measures that are not masked. Robust means lie nearer to the middle one
+    of few measures than to the truth: scatter about them is too small by 9 per cent of 3
+    measures, and by 2 of 14.
+    """
+    n = len(edges) - 1
+    used, mean, chi2 = np.empty(len(y)), np.empty(n), np.empty(n)
+    weigh_measures(edges, y, weight, True, np.inf, used, mean, chi2, np.zeros(7))
+    star = np.repeat(np.arange(n), np.diff(edges))
+    kept = used > MASK_SHARE * weight
+    kept |= (np.bincount(star[kept], minlength=n) < _LEAST_KEPT)[star]
+    total = np.bincount(star, weight * kept, n)
+    mean = np.bincount(star, weight * kept * y, n) / total
+    # A mean that a measure had part in lies nearer to it than the truth, another one farther.
+    share = weight / total[star]
+    factor = np.where(kept, 1.0 - share, 1.0 + share)
+    return (y - mean[star]) / np.sqrt(np.maximum(factor, _LEAST_SHARE)), mean

@@ -185,6 +185,19 @@ def test_relphot_reports_what_it_found(sky, tmp_path, dry):
     assert sum(row["n_measures"] for row in said["filters"]) == said["n_measures"]
 
 
+@pytest.mark.parametrize("n_each", [3, 5])
+def test_few_measures_a_star_do_not_make_them_look_better(tmp_path, n_each):
+    """About robust means the scatter of 3 measures would be too small by 9 per cent."""
+    made = make_database(tmp_path / "sky")
+    with Store(made, writable=True) as store:
+        add_images(store, make_images(7, 5000, 2 * n_each))
+        relphot(store, RelphotOptions(("g", "r"), dry_run=True, report=tmp_path / "out"))
+    for row in json.loads((tmp_path / "out" / "report.json").read_text())["filters"]:
+        assert row["n_measures"] > 4000 * n_each
+        assert row["pull_width"] == pytest.approx(1.0, abs=0.025)
+        assert row["residual_scatter"] == pytest.approx(0.02, rel=0.03)
+
+
 def test_a_folder_that_cannot_be_is_told_before_the_work(sky, tmp_path):
     (tmp_path / "file").write_text("")
     with Store(sky) as store, pytest.raises(StorageError, match="name another"):

@@ -172,7 +172,7 @@ def test_photometry_is_truth_plus_noise(
         nominal = code.zero_point - code.airmass_slope * (exposures["airmass"][number] - 1)
         mag = rows["PSF_INST_MAG"] + 2.5 * np.log10(exposures["exptime_s"][number]) + nominal
         is_good = (true["star_id"] >= 0) & ~true["is_saturated"] & (true["snr_true"] > 20)
-        sigma = np.hypot(rows["PSF_INST_MAG_SIG"], PLAN.mag_floor)
+        sigma = np.hypot(rows["PSF_INST_MAG_SIG"], PLAN.mag_floors[0])
         pulls.append(((mag - true["dimming"] - true["mag_true"]) / sigma)[is_good])
     pull = np.concatenate(pulls)
     assert pull.mean() == pytest.approx(0.0, abs=0.1)
@@ -347,3 +347,12 @@ def test_gaia_catalogue_of_another_kind_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"GDR3" + bytes(4) + (1).to_bytes(8, "little") + row)
     stars = read_gaia_catalog(path)
     assert [column[0] for column in stars.values()] == [5, 1.0, 2.0, 8.0, 8.5, 7.5]
+
+
+def test_floors_are_of_all_filters_or_of_each() -> None:
+    assert SurveyPlan(mag_floor=0.02).mag_floors == (0.02,) * 5
+    each = (0.014, 0.014, 0.015, 0.015, 0.018)
+    assert SurveyPlan(mag_floor=each).mag_floors == each
+    for wrong in (-0.01, (0.01, 0.02), (0.01, 0.01, 0.01, 0.01, -0.01)):
+        with pytest.raises(ConfigError, match="mag_floor"):
+            SurveyPlan(mag_floor=wrong)
