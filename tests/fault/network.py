@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from dvo.errors import DvoError, ProtocolError, StorageError, UnknownColumnError
 from dvo.partition.hosts.asking import Asking, Query, Times
-from dvo.partition.hosts.serving import Serving, Task
+from dvo.partition.hosts.serving import Serving
+from dvo.partition.hosts.tasks import Task
 from dvo.partition.hosts.wire import Message, Payload, from_frames, to_frames
 
 DB, SNAPSHOT, OTHER = "d" * 32, "00000007-abcd", "00000006-abcd"

@@ -30,8 +30,10 @@ from dvo.errors import (
 )
 from dvo.partition.host_table import check_endpoint, is_ipv6, is_local
 from dvo.partition.hosts.keys import Authority, KeyPair
-from dvo.partition.hosts.serving import SILENCE_S, Serving, Task
-from dvo.partition.hosts.wire import MAX_BYTES, Message, Payload, from_frames, parts_of, to_frames
+from dvo.partition.hosts.leaving import Leaving
+from dvo.partition.hosts.serving import SILENCE_S, Serving
+from dvo.partition.hosts.tasks import Task
+from dvo.partition.hosts.wire import MAX_BYTES, Message, Payload, from_frames, parts_of
 from dvo.partition.layout import is_token
 from dvo.partition.operations import (
     MODULES,
@@ -50,11 +52,12 @@ __all__ = ["HostServer", "guard_folder"]
 log = logging.getLogger(__name__)
 
 _TICK_MS = 250
+_SOON_MS = 10
 _FAREWELL_MS = 200
-_AT_ONCE = 256
-_MOST_KEPT = 1 << 30
-"""Bytes of results that wait for their clients above which no group is begun."""
+_MOST_SMALL = 10_000
+"""Messages that ZeroMQ keeps for a client; of large ones there are fewer, see `leaving`."""
 
+_AT_ONCE = 256
 _MOST_MEMORY = 1 << 31
 """Bytes that a group may take while it is evaluated, whatever a client allows."""
 
@@ -133,6 +136,7 @@ class HostServer:
         except BaseException:
             self.close()
             raise
+        self._leaving = Leaving(self._socket)
         self.endpoint = cast(bytes, self._socket.last_endpoint).decode()
 
     def _listen(self, endpoint: str, keys: KeyPair | None) -> zmq.Socket[bytes]:
@@ -148,8 +152,7 @@ class HostServer:
         socket.maxmsgsize = MAX_BYTES
         socket.ipv6 = is_ipv6(endpoint)
         socket.router_mandatory = True
-        # Clients say how many parts they take: that, and no count of messages, is the limit.
-        socket.sndhwm = 0
+        socket.sndhwm = _MOST_SMALL
         if keys is not None:
             socket.curve_server = True
             socket.curve_secretkey = keys.secret.encode()
@@ -186,7 +189,8 @@ class HostServer:
             poller.register(self._gate, zmq.POLLIN)
         log.info("serving endpoint=%s threads=%s", self.endpoint, self._threads)
         while not self._serving.is_stopping:
-            ready = dict(poller.poll(_TICK_MS))
+            # ZeroMQ does not tell when it has room again.
+            ready = dict(poller.poll(_SOON_MS if self._serving.outgoing else _TICK_MS))
             if self._gate is not None and self._gate in ready:
                 self._gate.send_multipart(
                     cast("Authority", self._authority).reply(self._gate.recv_multipart())
@@ -235,24 +239,19 @@ class HostServer:
             self._serving.forget(peer)
 
     def _send(self) -> None:
-        outgoing = self._serving.outgoing
-        while outgoing:
-            peer, message = outgoing.popleft()
-            try:
-                self._socket.send_multipart([peer, *to_frames(message)], copy=False)
-            except (zmq.ZMQError, ProtocolError) as err:
-                if not (isinstance(err, zmq.ZMQError) and err.errno == zmq.EHOSTUNREACH):
-                    log.warning("cannot send reason=%s", err)
-                self._serving.forget(peer)
-                outgoing = self._serving.outgoing
+        serving = self._serving
+        waiting, gone = self._leaving.send(serving.outgoing)
+        serving.outgoing = deque(waiting)
+        for peer, reason in gone.items():
+            log.info("a client is gone reason=%s", reason)
+            serving.forget(peer)
+        serving.leaving = self._leaving.counts()
 
     # ---- the work
 
     def _begin(self) -> None:
-        """Begin groups, as many as there are threads, unless too many results wait."""
+        """Begin groups, as many as there are threads."""
         while self._n_running < self._threads and self._serving.ready:
-            if self._serving.kept_bytes > _MOST_KEPT:
-                return
             task = self._serving.next_task(time.monotonic())
             if task is None:
                 return
@@ -268,6 +267,11 @@ class HostServer:
                 Work(f"host {self._host_id}", task.cancellation, _MOST_MEMORY),
             )  # fmt: skip
             outcome = parts_of(result)
+            if any(part.n_bytes > MAX_BYTES for part in outcome):
+                raise OperationError(
+                    f"operation {task.operation!r}: a row of its result has more than "
+                    f"{MAX_BYTES >> 20} MiB, which no host can send; ask for less of it"
+                )
         except DvoError as err:
             outcome = err
         except (pa.ArrowException, MemoryError) as err:

@@ -6,12 +6,9 @@ worked on. `server` connects it with ZeroMQ, and tests with a network that loses
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-
-import pyarrow as pa
 
 from dvo.errors import (
     DvoError,
@@ -20,11 +17,11 @@ from dvo.errors import (
     NotAuthorisedError,
     ProtocolError,
 )
-from dvo.partition.cancellation import Cancellation
+from dvo.partition.hosts.tasks import HeldQuery, Peer, Task
 from dvo.partition.hosts.wire import Message, Payload
 from dvo.partition.operations import ROLES, Role
 
-__all__ = ["SILENCE_S", "Serving", "Task"]
+__all__ = ["SILENCE_S", "Serving"]
 
 SILENCE_S = 60.0
 """Clients not heard of for so long are taken for dead, and what is kept for them is let go."""
@@ -33,79 +30,21 @@ _LONG_S = 1e8
 _ECHOED = (("query", str), ("seq", int))
 _MOST_TASKS = 1024
 _MOST_QUERIES = 64
+_MOST_NUMBER = 1 << 53
+_MOST_DONE = 1 << 20
+"""Attempts of a job that are remembered: a few for each catalog of the largest database."""
 
+_MOST_REGIONS = 1 << 21
+"""Regions of all groups of a client that wait."""
 
-@dataclass(eq=False)
-class Task:
-    """A group of regions to be done for somebody.
+_MOST_HELD = 1 << 30
+"""Bytes of requests and tables of all jobs."""
 
-    Parameters
-    ----------
-    peer : bytes
-        For whom.
-    query : str
-        Name of the job.
-    seq : int
-        Number of the group in it, another one each time that it is tried.
-    operation, request, snapshot : str
-        What is asked, and of which state.
-    tables : dict of str to pyarrow.Table
-        Tables of the job.
-    regions : list of int
-        The regions.
-    credit : int
-        How many parts the client takes so far.
-    deadline : float or None
-        After which nobody wants it any more [s].
-    is_wanted : bool
-        Whether somebody waits for it.
-    parts : list of Payload or None
-        Its result, when it is there.
-    n_sent : int
-        Parts that were sent.
-    cancellation : Cancellation
-        Stops the work on it.
-    """
+_MOST_KEPT = 1 << 30
+"""Bytes of results that wait for clients above which no group is begun."""
 
-    peer: bytes
-    query: str
-    seq: int
-    operation: str
-    request: str
-    snapshot: str
-    tables: dict[str, pa.Table]
-    regions: list[int]
-    credit: int
-    deadline: float | None
-    is_wanted: bool = True
-    parts: list[Payload] | None = None
-    n_sent: int = 0
-    cancellation: Cancellation = field(default_factory=Cancellation)
-
-    def drop(self) -> None:
-        """Nobody waits for it any more."""
-        self.is_wanted = False
-        self.cancellation.cancel()
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of its result that are kept."""
-        return sum(memoryview(p.data).nbytes for p in (self.parts or ())[self.n_sent :])
-
-
-@dataclass(eq=False)
-class _Query:
-    message: Message
-    tables: dict[str, pa.Table]
-    deadline: float | None
-    tasks: dict[int, Task] = field(default_factory=dict)
-    done: set[int] = field(default_factory=set)
-
-
-@dataclass(eq=False)
-class _Peer:
-    heard: float
-    queries: dict[str, _Query] = field(default_factory=dict)
+_MOST_KEPT_EACH = 1 << 28
+"""The same for one client: others are not to wait for it."""
 
 
 class Serving:
@@ -143,7 +82,9 @@ class Serving:
         self._role_of = role_of
         self._about = about
         self._silence_s = silence_s
-        self._peers: dict[bytes, _Peer] = {}
+        self.leaving: Mapping[bytes, int] = {}
+        """Bytes by client that were taken from `outgoing` and have not left this process."""
+        self._peers: dict[bytes, Peer] = {}
 
     # ---- what arrives
 
@@ -161,7 +102,7 @@ class Serving:
         now : float
             The time [s].
         """
-        self._peers.setdefault(peer, _Peer(now)).heard = now
+        self._peers.setdefault(peer, Peer(now)).heard = now
         try:
             self._obey(peer, role, message, now)
         except DvoError as err:
@@ -255,8 +196,15 @@ class Serving:
         deadline = None
         if isinstance(left, int | float) and left < _LONG_S:
             deadline = now + max(left, 0)
+        n_bytes = len(message.header["request"]) + message.n_bytes
+        n_held = sum(q.n_bytes for found in self._peers.values() for q in found.queries.values())
+        if n_held + n_bytes > _MOST_HELD:
+            raise HostBusyError(
+                f"host {self._host_id} has {n_held >> 20} MiB of requests and tables of jobs, and "
+                f"no room for {n_bytes >> 20} MiB more"
+            )
         tables = {key: payload.table() for key, payload in message.payloads.items()}
-        queries[name] = _Query(message, tables, deadline)
+        queries[name] = HeldQuery(message, tables, deadline, n_bytes)
 
     def _run(self, peer: bytes, message: Message) -> None:
         name, seq = message.get("query", str), message.get("seq", int)
@@ -268,16 +216,19 @@ class Serving:
             return
         if self.is_draining:
             raise HostBusyError(f"host {self._host_id} is being drained")
-        if len(query.tasks) >= _MOST_TASKS:
-            raise HostBusyError(f"host {self._host_id} has {len(query.tasks)} groups of this job")
+        _check_room(self._host_id, query, seq)
         regions = message.get("regions", list)
-        if not all(isinstance(r, int) and not isinstance(r, bool) for r in regions):
-            raise ProtocolError("a message 'run' has regions that are no numbers")
+        if not all(type(r) is int and 0 <= r < _MOST_NUMBER for r in regions):
+            raise ProtocolError("a message 'run' has regions that are no numbers of regions")
+        n_regions = sum(len(task.regions) for task in self._peers[peer].tasks())
+        if n_regions + len(regions) > _MOST_REGIONS:
+            raise HostBusyError(f"host {self._host_id} has {n_regions} regions of this client")
         header = query.message.header
         task = Task(
             peer, name, seq, header["operation"], header["request"], header["snapshot"],
-            query.tables, regions, message.get("credit", int), query.deadline,
+            query.tables, regions, 0, query.deadline,
         )  # fmt: skip
+        task.grant(message.get("credit", int))
         query.tasks[seq] = task
         self.ready.append(task)
 
@@ -285,7 +236,7 @@ class Serving:
         query = self._peers[peer].queries.get(message.get("query", str))
         task = query.tasks.get(message.get("seq", int)) if query else None
         if task is not None:
-            task.credit = max(task.credit, message.get("upto", int))
+            task.grant(message.get("upto", int))
             self._send_parts(task)
 
     def _cancel(self, peer: bytes, message: Message) -> None:
@@ -295,9 +246,12 @@ class Serving:
         if query is None:
             return
         if "seq" in message.header:
-            task = query.tasks.pop(message.get("seq", int), None)
+            seq = message.get("seq", int)
+            task = query.tasks.pop(seq, None)
             tasks = [] if task is None else [task]
-            query.done.add(message.get("seq", int))
+            # It may overtake what it calls off; without room that is refused anyway.
+            if 0 < seq < _MOST_NUMBER and len(query.done) < _MOST_DONE:
+                query.done.add(seq)
         else:
             tasks = list(queries.pop(name).tasks.values())
         for task in tasks:
@@ -316,23 +270,43 @@ class Serving:
         Returns
         -------
         Task or None
-            The oldest that is still wanted.
+            The oldest that is still wanted; none while too many results wait, and none of a
+            client for which too many wait.
         """
-        while self.ready:
+        if not self.ready:
+            return None
+        kept = self._kept()
+        if kept.total() > _MOST_KEPT:
+            return None
+        held: list[Task] = []
+        found = None
+        while self.ready and found is None:
             task = self.ready.popleft()
             if task.deadline is not None and now > task.deadline:
                 self.finish(task, self._no_time())
+            elif task.is_wanted and kept[task.peer] > _MOST_KEPT_EACH:
+                held.append(task)
             elif task.is_wanted:
-                return task
-        return None
+                found = task
+        self.ready.extendleft(reversed(held))
+        return found
 
     def _no_time(self) -> JobTimeoutError:
         return JobTimeoutError(f"host {self._host_id} had no time for it")
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes of results that wait until clients ask for them."""
-        return sum(task.n_bytes for task in self._tasks())
+        """Bytes of results that wait until clients ask for them, or take them."""
+        return self._kept().total()
+
+    def _kept(self) -> Counter[bytes]:
+        """Bytes of results by client: not asked for, on their way to ZeroMQ, and still with it."""
+        found = Counter(self.leaving)
+        for peer, message in self.outgoing:
+            found[peer] += message.n_bytes
+        for peer, about in self._peers.items():
+            found[peer] += about.kept_bytes
+        return found
 
     def finish(self, task: Task, outcome: Sequence[Payload] | DvoError) -> None:
         """Take the result of a group.
@@ -366,7 +340,7 @@ class Serving:
             task.n_sent += 1
         if task.n_sent == len(task.parts):
             rows = sum(p.rows for p in task.parts)
-            n_bytes = sum(memoryview(p.data).nbytes for p in task.parts)
+            n_bytes = sum(p.n_bytes for p in task.parts)
             end = {**common, "parts": len(task.parts), "rows": rows, "bytes": n_bytes}
             self._send(task.peer, "end", end)
             self._settle(task)
@@ -407,8 +381,12 @@ class Serving:
         for peer in [p for p, found in self._peers.items() if now - found.heard > self._silence_s]:
             self.forget(peer)
         for task in list(self._tasks()):
-            if task.parts is None and task.deadline is not None and now > task.deadline:
+            if task.deadline is None or now <= task.deadline:
+                continue
+            if task.parts is None:
                 task.cancellation.cancel(self._no_time())
+            else:
+                self.finish(task, self._no_time())
 
     def drop_all(self) -> None:
         """Stop what is being worked on, for whomever."""
@@ -417,8 +395,16 @@ class Serving:
 
     def _tasks(self) -> Iterator[Task]:
         for peer in self._peers.values():
-            for query in peer.queries.values():
-                yield from query.tasks.values()
+            yield from peer.tasks()
+
+
+def _check_room(host_id: int, query: HeldQuery, seq: int) -> None:
+    if not 0 < seq < _MOST_NUMBER:
+        raise ProtocolError(f"a group has number {seq}; they count from 1")
+    if len(query.tasks) >= _MOST_TASKS:
+        raise HostBusyError(f"host {host_id} has {len(query.tasks)} groups of this job")
+    if len(query.tasks) + len(query.done) >= _MOST_DONE:
+        raise HostBusyError(f"host {host_id} has done {len(query.done)} groups of this job")
 
 
 def _require(role: Role, least: Role, what: str) -> None:

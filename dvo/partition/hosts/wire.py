@@ -23,6 +23,7 @@ __all__ = [
     "MAX_BYTES",
     "PART_BYTES",
     "VERSION",
+    "Frame",
     "Message",
     "Payload",
     "check_identity",
@@ -45,6 +46,7 @@ _MAGIC = b"DVO"
 _DIGEST = 16
 
 Frame = bytes | bytearray | memoryview | pa.Buffer
+"""A piece of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class Payload:
     rows: int
     data: Frame
     digest: str
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the stream."""
+        return _size(self.data)
 
     @classmethod
     def of(cls, table: pa.Table) -> Payload:
@@ -127,6 +134,11 @@ class Message:
     kind: str
     header: dict[str, Any] = field(default_factory=dict)
     payloads: Mapping[str, Payload] = field(default_factory=dict)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the tables that go along."""
+        return sum(payload.n_bytes for payload in self.payloads.values())
 
     def get(self, name: str, kind: type) -> Any:
         """A field of the header.

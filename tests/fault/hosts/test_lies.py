@@ -10,6 +10,7 @@ import pytest
 from dvo.errors import HostLostError, ProtocolError
 from dvo.partition.hosts.asking import Times
 from dvo.partition.hosts.wire import Message, from_frames, to_frames
+from dvo.partition.operations import Job
 from tests.fault.hosts.asking import expect_all, open_hosts
 from tests.fault.hosts.liar import Liar
 from tests.hosts import enter, serving
@@ -113,3 +114,43 @@ def test_a_line_that_lies(store, change, match):
             else:
                 with pytest.raises((ProtocolError, HostLostError), match=match):
                     expect_all(engine, store)
+
+
+def replaying_jobs(is_renamed: bool) -> Callable[[list[bytes], int], list[list[bytes]]]:
+    """Before each answer of a job comes what an earlier job was answered, under its old name.
+
+    Groups are numbered anew in each job, so that only the name tells them apart. `is_renamed`
+    has errors say nothing of a group, as if they were about the whole job.
+    """
+    seen: dict[str, list[list[bytes]]] = {}
+
+    def change(frames: list[bytes], _: int) -> list[list[bytes]]:
+        message = from_frames(frames)
+        name = message.header.get("query")
+        if name is None:
+            return [frames]
+        old = [f for other, answers in seen.items() if other != name for f in answers]
+        if is_renamed and old:
+            first = next(other for other in seen if other != name)
+            header = {"query": first, "code": "operation", "message": "old"}
+            old = [[bytes(f) for f in to_frames(Message("error", header))]]
+        seen.setdefault(name, []).append(frames)
+        return [*old, frames]
+
+    return change
+
+
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_answers_of_an_earlier_job(store, is_renamed):
+    """The same groups with the same numbers, of other operations: none of it is taken."""
+    groups = [[r] for r in store.view().regions()]
+    jobs = [Job("test-big", {"n": n}, groups) for n in (3, 4, 5)]
+    with (
+        serving(store, 1, "tcp://127.0.0.1:*") as server,
+        Liar(server.endpoint, replaying_jobs(is_renamed)) as liar,
+    ):
+        enter(store, liar.endpoint)
+        with open_hosts(store, times=Times(0.05, 5.0)) as engine:
+            for n, job in zip((3, 4, 5), jobs, strict=True):
+                found = [table.to_pydict()["i"] for table in engine.run(job)]
+                assert found == [list(range(r, r + n)) for (r,) in groups]
