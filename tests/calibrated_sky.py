@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dvo.calib.photometry.flats import FlatFields
 from dvo.calib.photometry.ubercal import UbercalReport
 from dvo.ingest.addstar import addstar
 from dvo.ingest.photcode_text import read_photcodes
-from dvo.ingest.photcodes import import_photcodes
+from dvo.ingest.photcodes import import_photcodes, put_photcodes
 from dvo.ingest.report import AddstarOptions
 from dvo.ingest.selection import Selection
 from dvo.ingest.sources import catalog_sources
@@ -61,6 +62,25 @@ def make_sky(folder: Path, plan: SurveyPlan) -> Sky:
     grid = flats.reshape(plan.n_seasons, len(chips), -1)
     grid = grid + chips["zp_offset"].to_numpy()[:, None]
     return Sky(folder / "sky", nights.to_dict("list"), truth["exposures"].to_dict("list"), grid)
+
+
+def set_floors(store: Store, floors: NDArray[np.float64]) -> None:
+    """Give the photcodes of detectors systematic errors, by filter."""
+    table = store.view().photcodes
+    of = table.sec_index_of_code
+    put_photcodes(store, PhotcodeTable(tuple(
+        replace(p, photom_err_sys=float(floors[of[p.code]])) if p.kind is PhotClass.DEP else p
+        for p in table
+    )), "test", {})  # fmt: skip
+
+
+def flat_errors(sky: Sky, flats: FlatFields) -> NDArray[np.float64]:
+    """Cells of flat fields less the truth, about the mean of each season."""
+    order = np.lexsort((flats.corrections["photcode"], flats.corrections["tstart"]))
+    ids = flats.corrections["id"][order]
+    cells = np.array([flats.cells["offset"][flats.cells["id"] == i] for i in ids])
+    true = sky.flats - sky.flats.mean(axis=(1, 2), keepdims=True)
+    return np.asarray(cells - true.reshape(cells.shape))
 
 
 def against_truth(sky: Sky, report: UbercalReport) -> NDArray[np.float64]:

@@ -16,13 +16,11 @@ import dvo
 from dvo.calib.photometry.levels import Level
 from dvo.calib.photometry.relphot import RelphotOptions, relphot
 from dvo.calib.photometry.ubercal import UbercalOptions, ubercal
-from dvo.ingest.photcodes import put_photcodes
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.store import Store
 from dvo.tables.flags import ImageFlag
 from dvo.tables.image import IMAGE
-from dvo.tables.photcode import PhotClass, PhotcodeTable
-from tests.calibrated_sky import PLAN, make_sky
+from tests.calibrated_sky import PLAN, make_sky, set_floors
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -57,16 +55,6 @@ def test_floors_of_magnitudes_come_back(tmp_path: Path, seed: int) -> None:
         assert row["pull_width"] == pytest.approx(1.0, abs=0.05)
     truth = pq.read_table(tmp_path / "sim" / "truth" / "exposures.parquet")
     assert zero_point_errors(sky.catdir, truth).std() < 0.002
-
-
-def set_floors(store: Store, floors: F64) -> None:
-    """Give the photcodes of detectors systematic errors."""
-    table = store.view().photcodes
-    of = table.sec_index_of_code
-    put_photcodes(store, PhotcodeTable(tuple(
-        replace(p, photom_err_sys=float(floors[of[p.code]])) if p.kind is PhotClass.DEP else p
-        for p in table
-    )), "test", {})  # fmt: skip
 
 
 def floors_of(catdir: Path) -> F64:
