@@ -6,8 +6,10 @@ A key pair is two files: ``NAME.secret`` with both halves, for its owner alone, 
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import logging
 import os
-import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +19,12 @@ import zmq
 from zmq.utils import z85
 
 from dvo.errors import ConfigError, NotAuthorisedError, StorageError
+from dvo.partition.host_table import is_key
 from dvo.partition.operations import ROLES, Role
 
 __all__ = ["Authority", "KeyPair", "make_keys", "own_keys", "read_keys"]
 
-_Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class KeyPair:
 def make_keys(path: Path) -> KeyPair:
     """Make a key pair and write it to ``PATH.secret`` and ``PATH.public``.
 
+    Each file is there whole or not at all. If only the secret one is, because that was
+    interrupted, its public half is written and the pair is the one that was made then.
+
     Parameters
     ----------
     path : Path
@@ -52,29 +58,55 @@ def make_keys(path: Path) -> KeyPair:
     ------
     StorageError
         If one of the files is there, or cannot be written.
+    ConfigError
+        If only the secret file is there, and is no key pair.
     """
-    public, secret = (half.decode("ascii") for half in zmq.curve_keypair())
+    secret_path = path.with_name(f"{path.name}.secret")
+    public_path = path.with_name(f"{path.name}.public")
     about = f"# CURVE key pair {path.name} of dvo"
     try:
-        _write_new(
-            path.with_name(f"{path.name}.secret"),
-            f'{about}: keep this file to yourself\npublic = "{public}"\nsecret = "{secret}"\n',
-            0o600,
-        )
-        _write_new(path.with_name(f"{path.name}.public"), f'{about}\npublic = "{public}"\n', 0o644)
+        if secret_path.exists() and not public_path.exists():
+            keys = read_keys(secret_path)
+        else:
+            keys = KeyPair(*(half.decode("ascii") for half in zmq.curve_keypair()))
+            for there in (secret_path, public_path):
+                _refuse_if_there(there)
+            _write_new(
+                secret_path,
+                f'{about}: keep this file to yourself\npublic = "{keys.public}"\n'
+                f'secret = "{keys.secret}"\n',
+                0o600,
+            )
+        _write_new(public_path, f'{about}\npublic = "{keys.public}"\n', 0o644)
     except OSError as err:
         hint = (
             "name other files" if path.parent.is_dir() else f"make the folder {path.parent} first"
         )
         raise StorageError(f"{err.filename}: cannot be written ({err.strerror}); {hint}") from err
-    return KeyPair(public, secret)
+    return keys
+
+
+def _refuse_if_there(path: Path) -> None:
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def _write_new(path: Path, text: str, mode: int) -> None:
-    # Never open for others, not even for the moment between making and chmod.
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(fd, "w") as file:
-        file.write(text)
+    """Write a file that is not there: all of it or nothing, whatever interrupts that."""
+    _refuse_if_there(path)
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)  # of one that was killed
+    try:
+        # Never open for others, not even for the moment between making and chmod.
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(fd)
+        os.link(beside, path)  # unlike a rename, it replaces nothing
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def read_keys(path: Path) -> KeyPair:
@@ -99,14 +131,14 @@ def read_keys(path: Path) -> KeyPair:
         raise ConfigError(f"{path}: is a public key; give the secret file beside it")
     text = _read_guarded(path, 0o077, "read by others; run: chmod 600")
     try:
-        found = tomllib.loads(text)
+        found = tomllib.loads(text.decode("utf-8"))
         public, secret = str(found["public"]), str(found["secret"])
-    except (tomllib.TOMLDecodeError, KeyError) as err:
+    except (ValueError, KeyError) as err:  # of TOML, or of its letters
         raise ConfigError(
             f"{path}: is no key pair ({err}); make one with: dvo host keygen NAME"
         ) from err
     for half in (public, secret):
-        if not _Z85.fullmatch(half):
+        if not is_key(half):
             raise ConfigError(f"{path}: has a key that is not 40 characters of Z85")
     if zmq.curve_public(secret.encode()).decode() != public:
         raise ConfigError(f"{path}: its two halves do not belong together")
@@ -130,14 +162,14 @@ def own_keys() -> KeyPair | None:
     return read_keys(Path(path)) if path else None
 
 
-def _read_guarded(path: Path, refused: int, why: str) -> str:
+def _read_guarded(path: Path, refused: int, why: str) -> bytes:
     try:
-        with path.open(encoding="ascii") as file:
+        with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if mode & refused:
                 raise ConfigError(f"{path}: mode {mode & 0o777:o}: it can be {why} {path}")
             return file.read()
-    except (OSError, UnicodeDecodeError) as err:
+    except OSError as err:
         raise ConfigError(f"{path}: cannot be read ({err})") from err
 
 
@@ -149,12 +181,13 @@ class Authority:
     path : Path
         Lines of role, public key and name, such as ``read <40 characters> alice``; lines
         that begin with # are comments. It is read at every new connection, so that a key
-        can be taken away.
+        can be taken away. While a line is wrong nobody comes in, and the log says which.
 
     Raises
     ------
     ConfigError
-        If it cannot be read, others may write it, or a line is wrong.
+        If it cannot be read, others may write it, or a line is wrong: it is no text of
+        UTF-8, no such line, its key is none, or was there before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -164,17 +197,18 @@ class Authority:
     def _read(self) -> dict[str, tuple[Role, str]]:
         text = _read_guarded(self._path, 0o022, "written by others; run: chmod go-w")
         found: dict[str, tuple[Role, str]] = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            words = line.split(maxsplit=2)
-            # Keys may hold a #, so that only whole lines can be comments.
-            if not words or words[0].startswith("#"):
-                continue
-            if len(words) < 3 or words[0] not in ROLES or not _Z85.fullmatch(words[1]):
-                raise ConfigError(
-                    f"{self._path}, line {number}: give a role ({', '.join(ROLES)}), a public "
-                    "key of 40 characters and a name"
-                )
-            found[words[1]] = (words[0], words[2])
+        # By the ends of lines that editors show: others, such as a form feed, may be in a name.
+        for number, line in enumerate(text.split(b"\n"), 1):
+            try:
+                entry = _entry(line.decode("utf-8"))
+                if entry is None:
+                    continue
+                public, role, name = entry
+                if public in found:
+                    raise ConfigError(f"the key of {name} is there twice; remove one of the lines")
+            except (UnicodeDecodeError, ConfigError) as err:
+                raise ConfigError(f"{self._path}, line {number}: {err}") from err
+            found[public] = (role, name)
         return found
 
     def role_of(self, public: str) -> tuple[Role, str]:
@@ -221,5 +255,28 @@ class Authority:
                 raise NotAuthorisedError("only keys open this host")
             role, name = self.role_of(z85.encode(request[6]).decode("ascii"))
         except (NotAuthorisedError, ConfigError) as err:
-            return [b"1.0", sequence, b"400", str(err).encode()[:255], b"", b""]
-        return [b"1.0", sequence, b"200", b"OK", f"{role} {name}".encode()[:255], b""]
+            # Who is refused is not told why, so that who runs the host has to be.
+            log.warning("refused a connection reason=%s", err)
+            return [b"1.0", sequence, b"400", _short(str(err)), b"", b""]
+        return [b"1.0", sequence, b"200", b"OK", _short(f"{role} {name}"), b""]
+
+
+def _entry(line: str) -> tuple[str, Role, str] | None:
+    """Key, role and name of a line, or None if it is empty or a comment."""
+    words = line.split(maxsplit=2)
+    # Keys may hold a #, so that only whole lines can be comments.
+    if not words or words[0].startswith("#"):
+        return None
+    advice = f"give a role ({', '.join(ROLES)}), a public key of 40 characters and a name"
+    if words[0] not in ROLES:
+        raise ConfigError(f"{words[0]!r} is no role; {advice}")
+    if len(words) < 2 or not is_key(words[1]):
+        raise ConfigError(f"{' '.join(words[1:2])!r} is no public key; {advice}")
+    if len(words) < 3 or not words[2].strip().isprintable():
+        raise ConfigError(f"has no name that can be shown; {advice}")
+    return words[1], words[0], words[2].strip()
+
+
+def _short(text: str) -> bytes:
+    """Text as ZeroMQ takes it: up to 255 bytes of UTF-8, with no half of a letter."""
+    return text.encode()[:255].decode(errors="ignore").encode()

@@ -152,3 +152,19 @@ def test_sockets_that_others_can_reach(store, tmp_path):
 
 def test_secrets_are_not_shown():
     assert "s3cret" not in repr(KeyPair("p" * 40, "s3cret"))
+
+
+def test_a_list_that_breaks_while_a_host_serves(store, guarded, tmp_path, caplog):
+    """New connections are refused, whoever they are of; the log says which line to mend."""
+    path = tmp_path / "authorised"
+    good = path.read_text()
+    with open_hosts(store, keys=guarded["rose"]) as engine:
+        expect_all(engine, store)
+        path.write_text(f"{good}admin {guarded['eve'].public[:-1]} eve\n")
+        expect_all(engine, store)  # it has been let in
+        for name in ("ada", "eve"):
+            with pytest.raises(NotAuthorisedError):
+                call_host(entry_of(store), "drain", store.db_id, keys=guarded[name])
+        assert "authorised, line 4: " in caplog.text
+        path.write_text(good)
+    assert call_host(entry_of(store), "hello", store.db_id, keys=guarded["ada"])

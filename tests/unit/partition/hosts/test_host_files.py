@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from dvo.partition.check import check
 from dvo.partition.host_table import (
     HostEntry,
     get_host,
+    is_key,
     is_local,
     read_host_table,
     write_host_table,
@@ -31,6 +34,10 @@ from dvo.reshape.partition import split_regions
 from tests.synth import filled_database
 
 KEY = "a" * 40
+NO_KEY = "#" * 40
+"""Letters of Z85 all, and numbers that four bytes cannot hold."""
+
+OTHER_KEY = z85.encode(bytes(range(32))).decode()
 LEAVES = np.array(SkyTable.standard().at_level(4))
 
 
@@ -50,6 +57,68 @@ def test_keys_are_for_their_owner_alone(tmp_path):
         make_keys(tmp_path / "alice")
 
 
+def files_of(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "link", "unlink"])
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_making_keys_that_is_interrupted(tmp_path, monkeypatch, call, number, error):
+    """Every file is whole or not there; made again, the pair is complete."""
+    calls = 0
+    real = getattr(os, call)
+
+    def fails(*words, **options):
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise error
+        return real(*words, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fails)
+        with suppress(StorageError, KeyboardInterrupt):
+            make_keys(tmp_path / "alice")
+    left = files_of(tmp_path)
+    assert "alice.public" not in left or "alice.secret" in left
+    assert call == "unlink" or not {".alice.secret.new", ".alice.public.new"} & set(left)
+    if "alice.public" in left:
+        keys = read_keys(tmp_path / "alice.secret")
+    else:
+        keys = make_keys(tmp_path / "alice")
+    assert read_keys(tmp_path / "alice.secret") == keys
+    assert keys.public in (tmp_path / "alice.public").read_text()
+    assert stat.S_IMODE((tmp_path / "alice.secret").stat().st_mode) == 0o600
+    if "alice.secret" in left:
+        assert left["alice.secret"] == (tmp_path / "alice.secret").read_text()
+
+
+def test_keys_are_not_made_over_others(tmp_path):
+    for there in ("alice.public", "alice.secret"):
+        folder = tmp_path / there
+        folder.mkdir()
+        (folder / there).write_text("something else")
+        with pytest.raises((StorageError, ConfigError)):
+            make_keys(folder / "alice")
+        assert files_of(folder) == {there: "something else"}
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_keys_are_32_bytes(data):
+    assert is_key(z85.encode(data).decode())
+
+
+@given(st.text(st.sampled_from("0aZ#$%}é \n"), max_size=45) | st.text(max_size=45))
+def test_what_is_no_key(text):
+    """Against ZeroMQ itself."""
+    try:
+        is_one = len(text) == 40 and z85.encode(z85.decode(text.encode("ascii"))) == text.encode()
+    except (ValueError, KeyError, struct.error):
+        is_one = False
+    assert is_key(text) == is_one
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
 def test_keys_that_others_can_read_are_refused(tmp_path, mode):
     make_keys(tmp_path / "alice")
@@ -66,8 +135,10 @@ def test_files_that_are_no_keys(tmp_path):
         ("not toml", "no key pair"),
         ('public = "short"\nsecret = "short"', "40 characters"),
         (f'public = "{one.public}"\nsecret = "{two.secret}"', "do not belong together"),
+        (f'public = "{NO_KEY}"\nsecret = "{NO_KEY}"', "40 characters of Z85"),
+        ("\udcff", "no key pair"),
     ):
-        path.write_text(text)
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
         path.chmod(0o600)
         with pytest.raises(ConfigError, match=match):
             read_keys(path)
@@ -98,14 +169,65 @@ def test_who_may_come_in(tmp_path):
         authority.role_of(public)
 
 
-@pytest.mark.parametrize(
-    "line", [f"owner {KEY} x", "read short x", f"read {KEY}", f"{KEY} read x", "read"]
-)
-def test_lists_that_are_wrong(tmp_path, line):
+WRONG_LINES = [
+    (f"owner {KEY} x", "'owner' is no role"),
+    ("read short x", "'short' is no public key"),
+    (f"read {NO_KEY} x", "is no public key"),
+    (f"read {'a' * 39}é x", "is no public key"),
+    (f"read {KEY}", "has no name"),
+    (f"read {KEY}  ", "has no name"),
+    (f"read {KEY} \x1b[2J", "has no name that can be shown"),
+    (f"read {KEY} a\radmin {KEY} b", "has no name that can be shown"),
+    (f"{KEY} read x", "is no role"),
+    ("read", "is no public key"),
+    ("read # x", "is no public key"),
+    (f"admin {OTHER_KEY} Ada again", "is there twice"),
+    (b"read \xff x", "utf-8"),
+    (b"# caf\xe9", "utf-8"),
+]
+
+
+@pytest.mark.parametrize(("line", "match"), WRONG_LINES)
+def test_lists_that_are_wrong(tmp_path, caplog, line, match):
+    """An error that names file and line; and while it is so nobody comes in, with or without."""
     path = tmp_path / "authorised"
-    path.write_text(f"read {KEY} bob\n{line}\n")
-    with pytest.raises(ConfigError, match="line 2"):
-        Authority(path)
+    good = f"read {OTHER_KEY} bob\n".encode()
+    bad = line if isinstance(line, bytes) else line.encode()
+    path.write_bytes(good)
+    authority = Authority(path)
+    asked = zap(z85.decode(OTHER_KEY.encode()))
+    assert authority.reply(asked)[2] == b"200"
+    for text in (good + bad + b"\n", good + bad, good + bad + b"\n" + good.replace(b"bob", b"B")):
+        path.write_bytes(text)
+        with pytest.raises(ConfigError, match=rf"authorised, line 2: .*{match}"):
+            Authority(path)
+        caplog.clear()
+        assert authority.reply(asked)[2] == b"400"
+        assert "authorised, line 2" in caplog.text
+    path.write_bytes(good)
+    assert authority.reply(asked)[2] == b"200"
+
+
+@given(st.binary(max_size=120))
+def test_any_list_is_right_or_an_error(tmp_path_factory, noise):
+    path = tmp_path_factory.mktemp("keys") / "authorised"
+    path.write_bytes(noise)
+    try:
+        roles = Authority(path)._read()
+    except ConfigError as err:
+        assert "authorised, line" in str(err)
+    else:
+        assert not roles  # nobody makes a key by chance
+
+
+def test_names_of_people(tmp_path):
+    """They may be long, and of any letters: ZeroMQ hands them on in 255 bytes."""
+    path = tmp_path / "authorised"
+    path.write_text(f"read {OTHER_KEY} {'Zoë ' * 80}\r\n", encoding="utf-8")
+    status, _, user = Authority(path).reply(zap(z85.decode(OTHER_KEY.encode())))[2:5]
+    assert status == b"200"
+    assert user.decode("utf-8").startswith("read Zoë Zoë")
+    assert len(user) <= 255
 
 
 def test_a_list_that_others_can_write(tmp_path):
@@ -137,6 +259,16 @@ def test_host_tables_come_back(tmp_path):
         ("70000 n /p tcp://localhost:1", "1 to 65535"),
         ("1 n /p http://localhost:1", "tcp://"),
         ("1 n /p tcp://node:1", "takes keys"),
+        (f"1 n /p tcp://node:1 {NO_KEY}", "is no public key"),
+        ("1 n /p tcp://node:1 short", "is no public key"),
+        ("1 n /p tcp://localhost:99999", "tcp://"),
+        ("1 n /p tcp://localhost:-1", "tcp://"),
+        ("1 n /p tcp://::1:5780", "in brackets"),
+        ("1 n /p tcp://[::1:5780", "in brackets"),
+        ("1 n /p tcp://[::g]:5780", "in brackets"),
+        (f"1 n /p tcp://[fe80::1%]:5780 {KEY}", "in brackets"),
+        ("1 n /p 'tcp://a b:1'", "tcp://"),
+        ("1 n /p tcp://[2001:db8::1]:5780", "takes keys"),
         ("1 n /p tcp://0.0.0.0:1", "takes keys"),
         ("1 n '/p tcp://localhost:1", "quotation"),
         ("2 n /p tcp://localhost:1", "there twice"),
