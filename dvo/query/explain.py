@@ -219,7 +219,8 @@ def _fragment_lines(fragment: Tree) -> Iterator[str]:
 def _scan_lines(scan: Tree) -> Iterator[str]:
     table, alias = scan["table"], scan["alias"]
     name = table if alias == table else f"{table} as {alias}"
-    yield f"read {name}: {', '.join(scan['columns'])}"
+    columns = ", ".join(scan["columns"])
+    yield f"read {name}: {columns}" if columns else f"count the rows of {name}, reading none"
     if scan["area"] is not None:
         yield f"  rows in {scan['area']}"
     for wanted in scan["ranges"]:

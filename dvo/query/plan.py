@@ -251,10 +251,10 @@ def _scan(alias: str, source: Source, phases: Phases, places: Places) -> Scan:
     used = dict.fromkeys(c.name for c in phases.first.find_all(exp.Column) if c.table == alias)
     names = [n for n in used if n not in marks]
     wanted = {n: a for n, a in marks.items() if n in used}
-    if not names:
-        names = [_least(source)]
     areas = places.areas.get(alias)
     area = areas[0] if areas else None
+    if not names and (area is not None or wanted or source.is_global or source.is_upload):
+        names = [_least(source)]
     where = phases.first.args.get("where")
     is_required = alias in required_aliases(phases.first)
     conditions = conjuncts(where.this if where is not None and is_required else None)

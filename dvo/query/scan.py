@@ -70,7 +70,8 @@ class Scan:
     table : str
         Name of the table.
     columns : tuple of str
-        Columns, in the spelling of the query.
+        Columns, in the spelling of the query; none where only the number of rows matters,
+        and then there is no area either.
     area : Area or None
         Where rows have to lie.
     marks : tuple of (str, Area)
@@ -162,6 +163,8 @@ def _read_marked(view: View, source: Source, scan: Scan) -> pa.Table:
 
 def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int]) -> pa.Table:
     assert source.schema is not None
+    if not scan.columns and not scan.marks and scan.area is None:
+        return _rows_alone(view, source.schema, regions)
     if source.name == "secfilt":
         return _read_secfilt(view, source, scan, regions)
     wide = wide_columns(view.photcodes) if source.name == "object" else {}
@@ -197,6 +200,17 @@ def _read_spread(view: View, source: Source, scan: Scan, regions: Sequence[int])
 def _mark(area: Area, ra: F64, dec: F64) -> pa.Array[Any]:
     """Whether each place lies in an area; null where it is not known where a row is."""
     return truth_of(area.holds(ra, dec), np.isfinite(ra) & np.isfinite(dec))
+
+
+def _rows_alone(view: View, schema: TableSchema, regions: Sequence[int]) -> pa.Table:
+    """As many rows as a table has, of a column without a meaning; no file is read."""
+    if schema.name in (AVERAGE.name, SECFILT.name):
+        n_objects = sum(c.n_average for c in view.catalogs(regions).values())
+        n_rows = n_objects * (view.n_secfilt if schema.name == SECFILT.name else 1)
+    else:
+        parts = view.part_table(regions)
+        n_rows = int(parts.sizes[parts.are(table=schema.name, kind="rows")].sum())
+    return pa.table({"row": pa.array(np.zeros(n_rows, np.uint8))})
 
 
 def _as_it_lies(

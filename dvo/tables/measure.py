@@ -17,7 +17,7 @@ MEASURE = TableSchema(
     suffix="cpm",
     extname="DVO_MEASURE",
     meaning="measurements: every detection of everything, linked to its object and image",
-    tile_index=("ra", "dec", "time", "mag", "image_id", "obj_id", "ave_ref"),
+    tile_index=("ra", "dec", "time", "mag", "image_id", "photcode", "obj_id", "ave_ref"),
     columns=(
         Column(
             "ra", "f8", "right ascension at the time of the measurement, ICRS", "deg", "pos.eq.ra"

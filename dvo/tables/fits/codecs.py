@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.tables.fits import gunzip, kernels
+from dvo.tables.fits import gunzip, kernels, rice
 from dvo.tables.schema import Codec
 
 __all__ = [
@@ -193,37 +193,44 @@ def rice_pack(values: Words) -> bytes:
     return words[: n_bits // 64 + 1].astype(">u8").tobytes()[:n_bytes]
 
 
-def rice_unpack(blob: Bytes, out: Words) -> None:
-    """Undo `rice_pack`.
+def rice_unpack(data: Bytes, sizes: Sequence[int], out: Words, step: int) -> None:
+    """Undo `rice_pack` for some streams.
 
     Parameters
     ----------
-    blob : bytes-like
-        The stream.
+    data : bytes-like
+        The streams, one behind the other.
+    sizes : sequence of int
+        Bytes of each.
     out : ndarray of uint8, uint16 or uint32
         Receives the values.
+    step : int
+        Values of each stream; the last has what is left of ``out``.
 
     Raises
     ------
     CodecError
-        If the stream is damaged or too short.
+        If a stream is damaged or too short; ``tile`` of the error is its number.
     """
     size = out.dtype.itemsize
     if size not in _RICE:
         raise CodecError(f"RICE_1 cannot hold words of {size} bytes")
-    fs_bits, fs_max = _RICE[size]
-    words = np.zeros(len(blob) // 8 + 4, np.uint64)
-    words.view(np.uint8)[: len(blob)] = np.frombuffer(blob, np.uint8)
-    if np.little_endian:
-        words.byteswap(inplace=True)
-    used = kernels.rice_decode(words, 0, 8 * len(blob), 8 * size, fs_bits, fs_max, out)
-    if used == kernels.TRUNCATED:
-        raise CodecError(f"its Rice stream of {len(blob)} bytes ends too early")
-    if used < 0:
-        raise CodecError("its Rice stream has a parameter that no encoder writes")
+    used = rice.unpack(data, sizes, out, step, _RICE[size])
     # There is no check value; that the stream is used up is the next best thing.
-    if len(blob) - used // 8 > _MAX_PADDING:
-        raise CodecError(f"its Rice stream of {len(blob)} bytes ends after {used // 8}")
+    left = np.asarray(sizes[: len(used)]) - used // 8
+    bad = np.flatnonzero((used < 0) | (left > _MAX_PADDING))
+    if not len(bad):
+        return
+    k = int(bad[0])
+    stream = f"its Rice stream of {sizes[k]} bytes"
+    if used[k] == rice.TRUNCATED:
+        error = CodecError(f"{stream} ends too early")
+    elif used[k] == rice.BAD_CODE:
+        error = CodecError("its Rice stream has a parameter that no encoder writes")
+    else:
+        error = CodecError(f"{stream} ends after {used[k] // 8}")
+    error.tile = k
+    raise error
 
 
 def encode(
@@ -316,12 +323,7 @@ def decode(
     word = _WORD_TYPE[size]
     tile = max(out.size, 1) if tile is None else tile
     if codec is Codec.RICE_1:
-        for k, (blob, part) in enumerate(_paired(data, sizes, out, tile)):
-            try:
-                rice_unpack(blob, part)
-            except CodecError as error:
-                error.tile = k
-                raise
+        rice_unpack(data, sizes, out, tile)
         if flip:
             out ^= word(flip)
         return

@@ -5,6 +5,7 @@ Reads by ``pread``, never by mmap: a file cut short under a mapping would end th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -155,6 +156,17 @@ class FitsFile:
         data = self._read(offset, size)
         meter.add(n_bytes=size, read_s=time.perf_counter() - begun)
         return data
+
+    def expect(self, offset: int, size: int) -> None:
+        """Have the system fetch a range of bytes in the background, if it knows how to.
+
+        Parameters
+        ----------
+        offset, size : int
+            The range.
+        """
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(self._fd, offset, size, os.POSIX_FADV_WILLNEED)
 
     def _read(self, offset: int, size: int) -> bytes:
         if offset + size <= len(self._first):

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 from dvo.errors import CorruptTableError, SchemaError
 
@@ -135,6 +136,11 @@ class Header(Mapping[str, Value]):
         if isinstance(value, str) and value.endswith("&"):
             return self._long_string(value, at)
         return value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Value of a keyword, or a default where it is absent."""
+        # Mapping's own asks by an exception; most keywords of most columns are absent.
+        return self[key] if key.ljust(8) in self._places else default
 
     def _long_string(self, value: str, at: int) -> str:
         parts = [value]

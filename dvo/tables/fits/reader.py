@@ -78,8 +78,8 @@ class TableFile:
 
     Parameters
     ----------
-    path : path-like
-        The file.
+    path : path-like or FitsFile
+        The file; one that is open already stays so.
     hdu : int or str
         Number or EXTNAME of the table's HDU.
 
@@ -96,8 +96,9 @@ class TableFile:
     ...     columns = table.read(["ra", "dec"], start=0, stop=8192)
     """
 
-    def __init__(self, path: str | os.PathLike[str], hdu: int | str = 1) -> None:
-        self._file = FitsFile(path)
+    def __init__(self, path: str | os.PathLike[str] | FitsFile, hdu: int | str = 1) -> None:
+        self._file = path if isinstance(path, FitsFile) else FitsFile(path)
+        self._is_own = self._file is not path
         try:
             self.hdu = self._file.get(hdu)
             if not self.hdu.is_table:
@@ -106,13 +107,14 @@ class TableFile:
             kind = CompressedTable if self.compressed else PlainTable
             self._table: CompressedTable | PlainTable = kind(self._file, self.hdu)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
         self._fields: dict[int, Field] = {}
 
     def close(self) -> None:
-        """Close the file; more than once does no harm."""
-        self._file.close()
+        """Close the file, if this opened it; more than once does no harm."""
+        if self._is_own:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -273,6 +275,8 @@ class TableFile:
 
         jobs = list(table.runs([p[1:] for p in picked], where))
         jobs.sort(key=lambda run: run.offset)
+        for run in jobs[1:]:  # fetched by the disk while the first ones are decoded
+            self._file.expect(table.heap + run.offset, run.size)
         run_jobs(work, jobs, threads)
         columns = {}
         for (name, _, field), (values, _) in zip(picked, room, strict=True):
@@ -283,21 +287,17 @@ class TableFile:
         return columns
 
     @cached_property
-    def _index(self) -> dict[str, tuple[Array, Array]]:
+    def _index(self) -> TableFile | None:
+        """The table of the bounds of tiles, in the same open file."""
         hdu = self._file.find(self.hdu.index + 1)
         if hdu is None or not self.hdu.extname or hdu.extname != f"{self.hdu.extname}_INDEX":
-            return {}
-        with TableFile(self._file.path, hdu.index) as index:
-            columns = index.read()
-            if index.n_rows != self.n_tiles:
-                raise CorruptTableError(
-                    f"{hdu.where}: has {index.n_rows} rows for {self.n_tiles} tiles"
-                )
-        return {
-            name[:-4]: (least, columns[f"{name[:-4]}_max"])
-            for name, least in columns.items()
-            if name.endswith("_min") and f"{name[:-4]}_max" in columns
-        }
+            return None
+        index = TableFile(self._file, hdu.index)
+        if index.n_rows != self.n_tiles:
+            raise CorruptTableError(
+                f"{hdu.where}: has {index.n_rows} rows for {self.n_tiles} tiles"
+            )
+        return index
 
     def tile_bounds(self, name: str) -> tuple[Array, Array] | None:
         """Least and greatest value of a column in each tile.
@@ -313,7 +313,12 @@ class TableFile:
             Minima and maxima, NaN where a tile has no value; None if the file does
             not record them.
         """
-        return self._index.get(name)
+        ends = (f"{name}_min", f"{name}_max")
+        index = self._index
+        if index is None or not set(ends) <= set(index.names):
+            return None
+        columns = index.read(ends)
+        return columns[ends[0]], columns[ends[1]]
 
     def verify(self) -> None:
         """Compare DATASUM and CHECKSUM of the table with its bytes.

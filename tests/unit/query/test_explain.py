@@ -89,6 +89,30 @@ def test_an_analysis_counts_what_was_done(catdir, monkeypatch):
     assert (cached["n_tiles"], cached["n_bytes"]) == (0, 0)
 
 
+@pytest.mark.parametrize("table", ["average", "object", "measure", "secfilt", "galphot"])
+@pytest.mark.parametrize("what", ["COUNT(*)", "COUNT(1)", "SUM(2)"])
+def test_counting_rows_reads_nothing(catdir, table, what):
+    with dvo.open(catdir) as db:
+        explained = db.explain(f"SELECT {what} AS n FROM {table}", analyze=True, workers=1)
+        took = explained.tree["fragments"][0]["took"]
+        found = db.sql(f"SELECT {what} AS n FROM {table}")["n"].to_pylist()
+        rows = len(db.sql(f"SELECT obj_id FROM {table}"))
+        assert len(db.sql(f"SELECT 1 AS one FROM {table}")) == rows
+    assert (rows > 0) == (table != "galphot")
+    assert found == [{"SUM(2)": 2 * rows or None}.get(what, rows)]
+    assert all((notes["n_tiles"], notes["n_bytes"]) == (0, 0) for notes in took.values())
+    assert f"count the rows of {table}, reading none" in str(explained)
+
+
+def test_counting_rows_in_an_area_looks_where_they_are(catdir):
+    text = (
+        "SELECT COUNT(*) AS n FROM measure WHERE CONTAINS(POINT(ra, dec), CIRCLE(10, 40, 0.1)) = 1"
+    )
+    with dvo.open(catdir) as db:
+        inside = db.cone(10, 40, 360, table="measure", columns=["ra"])
+        assert db.sql(text)["n"].to_pylist() == [len(inside)]
+
+
 def test_processes_and_hosts_are_told_apart(db, catdir):
     by_process = db.explain(GROUPED, analyze=True, engine="processes", workers=2).tree
     took = by_process["fragments"][0]["took"]
