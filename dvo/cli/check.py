@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.snapshot_option import snapshot_option
+from dvo.counted import counted
 
 __all__ = ["check"]
 

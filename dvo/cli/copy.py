@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
 from dvo.cli.snapshot_option import snapshot_option
+from dvo.counted import counted
 
 __all__ = ["copy"]
 

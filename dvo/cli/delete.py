@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvo.cli.command_group import CommandGroup
-from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
 from dvo.cli.selection_options import area_of, area_options, measure_options, selection_of
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     from dvo.reshape.delete import Deleted

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.engine_option import engine_option, open_writing_engine, workers_option
 from dvo.cli.main import run
 from dvo.cli.output import progress_line
 from dvo.cli.snapshot_option import SNAPSHOT
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     from dvo.merge.merge import MergeReport

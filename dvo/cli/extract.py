@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
 from dvo.cli.selection_options import measure_options, selection_of
 from dvo.cli.snapshot_option import snapshot_option
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     from dvo.merge.merge import MergeReport

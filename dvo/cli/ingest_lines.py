@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dvo.cli.counted import counted
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     from dvo.ingest.report import AddstarReport

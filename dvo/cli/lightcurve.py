@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.name_list import names_in
 from dvo.cli.negative_numbers import NumbersCommand
 from dvo.cli.output import Output, check_folder, format_option, output_option
 from dvo.cli.snapshot_option import snapshot_option
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa

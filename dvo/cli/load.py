@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvo.cli.command_group import CommandGroup
-from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     from dvo.ingest.satellites.load import LoadReport

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.name_list import names_in
 from dvo.cli.output import Output, format_option, output_option
 from dvo.cli.snapshot_option import snapshot_option
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.output import progress_line
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     from dvo.reshape.missing import MissingReport

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dvo.cli.counted import counted
+from dvo.counted import counted
 from dvo.errors import DvoError, StorageError
 
 if TYPE_CHECKING:

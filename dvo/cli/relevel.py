@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.engine_option import engine_option, open_writing_engine, workers_option
+from dvo.counted import counted
 
 __all__ = ["relevel"]
 

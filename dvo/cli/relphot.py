@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.main import run
 from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
 from dvo.cli.selection_options import image_options, image_selection_of
 from dvo.cli.snapshot_option import SNAPSHOT
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     from dvo.calib.photometry.levels import Level

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.main import run
 from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.snapshot_option import SNAPSHOT
+from dvo.counted import counted
 
 __all__ = ["tag"]
 

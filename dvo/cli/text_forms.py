@@ -10,7 +10,9 @@ import pyarrow as pa
 __all__ = ["write_table"]
 
 # 0.04 mas, 0.1 s, 0.1 mas and 0.1 mmag.
-_DECIMALS = {("double", "deg"): 8, ("double", "d"): 6, ("double", "arcsec"): 4, ("float", "mag"): 4}
+_DECIMALS = {("double", "deg"): 8, ("double", "d"): 6, ("double", "arcsec"): 4, ("float", "mag"): 4,
+             ("double", "mag"): 4}  # fmt: skip
+_DIGITS = b"digits"
 
 
 def write_table(table: pa.Table, heading: Sequence[str], file: Any) -> None:
@@ -29,7 +31,9 @@ def write_table(table: pa.Table, heading: Sequence[str], file: Any) -> None:
     """
     file.writelines(f"# {line}\n".encode() for line in heading)
     units = [(f.metadata or {}).get(b"unit", b"").decode() for f in table.schema]
-    columns = [_cells(table[i], unit) for i, unit in enumerate(units)]
+    columns = [
+        _cells(table[i], f, u) for i, (f, u) in enumerate(zip(table.schema, units, strict=True))
+    ]
     names = table.column_names
     lines = [names, *([[f"[{u}]" if u else "" for u in units]] if any(units) else [])]
     lines += [list(row) for row in zip(*columns, strict=True)]
@@ -48,11 +52,12 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _cells(column: pa.ChunkedArray[Any], unit: str) -> list[str]:
+def _cells(column: pa.ChunkedArray[Any], field: pa.Field[Any], unit: str) -> list[str]:
     decimals = _DECIMALS.get((str(column.type), unit))
     if decimals is not None:
         return ["-" if v is None else f"{v:.{decimals}f}" for v in column.to_pylist()]
-    n_digits = 6 if pa.types.is_float32(column.type) else 10
+    usual = 6 if pa.types.is_float32(column.type) else 10
+    n_digits = int((field.metadata or {}).get(_DIGITS, usual))
     return [_text(v, n_digits) for v in column.to_pylist()]
 
 

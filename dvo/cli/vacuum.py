@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dvo.cli.counted import counted
+from dvo.counted import counted
 
 __all__ = ["vacuum"]
 

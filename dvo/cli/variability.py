@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dvo.cli.counted import counted
 from dvo.cli.name_list import names_in
 from dvo.cli.output import Output, format_option, output_option
 from dvo.cli.selection_options import area_of, area_options
 from dvo.cli.snapshot_option import snapshot_option
+from dvo.counted import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa

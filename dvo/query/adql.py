@@ -49,7 +49,12 @@ class ADQL(Dialect):
     class Parser(SqlParser):
         """Functions that are not on the list stay without a meaning, and are refused."""
 
-        FUNCTIONS = {k: v for k, v in SqlParser.FUNCTIONS.items() if k in KNOWN - GEOMETRY}  # noqa: RUF012
+        FUNCTIONS = {  # noqa: RUF012
+            **{k: v for k, v in SqlParser.FUNCTIONS.items() if k in KNOWN - GEOMETRY},
+            # As functions without a meaning they would be no aggregates.
+            "QUANTILE_CONT": exp.PercentileCont.from_arg_list,
+            "QUANTILE_DISC": exp.PercentileDisc.from_arg_list,
+        }
         FUNCTION_PARSERS = {  # noqa: RUF012
             k: v
             for k, v in SqlParser.FUNCTION_PARSERS.items()

@@ -33,7 +33,8 @@ _OPERATORS = (
     exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseNot, exp.BitwiseLeftShift,
     exp.BitwiseRightShift, exp.DPipe, exp.IntDiv, exp.Filter,
 )  # fmt: skip
-_ALLOWED = (*_CLAUSES, *_OPERATORS)
+_QUANTILES = (exp.PercentileCont, exp.PercentileDisc)
+_ALLOWED = (*_CLAUSES, *_OPERATORS, *_QUANTILES)
 _SIDES = frozenset({"PRECEDING", "FOLLOWING", "UNBOUNDED", "CURRENT ROW"})
 _WORDS: dict[tuple[type[exp.Expr], str], frozenset[str]] = {
     (exp.Join, "side"): frozenset({"LEFT", "RIGHT", "FULL"}),
@@ -106,8 +107,12 @@ def _misplaced(node: exp.Expr) -> str:
     match node:
         case exp.Star() if not _is_star(node):
             return "* stands alone after SELECT, or in COUNT(*)"
+        case exp.Star() if any(given.values()) and not _is_good_exclude(node):
+            return "* takes EXCLUDE (names of columns), after SELECT, and nothing else"
         case exp.Count() if given.get("expressions") or not given.get("this"):
             return "COUNT takes one argument"
+        case exp.PercentileCont() | exp.PercentileDisc() if not given.get("expression"):
+            return "a quantile takes a column and which it is, from 0 to 1"
         case exp.In() if given.get("field") or not (given.get("expressions") or given.get("query")):
             return "IN takes a list in brackets, or a query"
         case _ if isinstance(node, _PREDICATES) and isinstance(parent, _PREDICATES):
@@ -146,6 +151,15 @@ def _is_star(node: exp.Expr) -> bool:
     if isinstance(parent, exp.Column):
         parent = parent.parent
     return isinstance(parent, exp.Select | exp.Count)
+
+
+def _is_good_exclude(star: exp.Star) -> bool:
+    """Whether a star only leaves out columns, by their plain names."""
+    names = star.args.get("except_") or []
+    others = [key for key, value in star.args.items() if value and key != "except_"]
+    is_plain = all(isinstance(n, exp.Column) and not n.table for n in names)
+    in_count = isinstance(star.find_ancestor(exp.Count, exp.Select), exp.Count)
+    return is_plain and not others and not in_count
 
 
 def _is_known_function(node: exp.Expr) -> bool:

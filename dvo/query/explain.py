@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dvo.counted import counted
 from dvo.partition.bounds import Area, Box, Cone
 from dvo.partition.engines import Engine
 from dvo.partition.manifest import ALL_SKY
@@ -178,7 +179,7 @@ def _lines(tree: Tree) -> Iterator[str]:
     took = tree["took"]
     if took is not None:
         yield (
-            f"took {_time(took['total_s'])} for {took['n_rows']} rows: plan "
+            f"took {_time(took['total_s'])} for {counted(took['n_rows'], 'rows')}: plan "
             f"{_time(took['plan_s'])}, merge {_time(took['merge_s'])}, the rest in groups"
         )
 
@@ -189,8 +190,8 @@ def _fragment_lines(fragment: Tree) -> Iterator[str]:
         yield f"tables of the whole database, at {next(iter(fragment['places']))}"
     else:
         yield (
-            f"regions {fragment['regions']} of {fragment['regions_of']}, in "
-            f"{fragment['groups']} groups: {places}"
+            f"{fragment['regions']} of {counted(fragment['regions_of'], 'regions')}, in "
+            f"{counted(fragment['groups'], 'groups')}: {places}"
         )
     for near in fragment["near"]:
         yield f"regions near the places of {near}"
@@ -200,15 +201,15 @@ def _fragment_lines(fragment: Tree) -> Iterator[str]:
     if fragment["last"] is not None:
         yield f"of all groups: {fragment['last']}"
     if fragment["limit"] is not None:
-        yield f"ends after {fragment['limit']} rows"
+        yield f"ends after {counted(fragment['limit'], 'rows')}"
     for worker, notes in (fragment["took"] or {}).items():
         yield (
-            f"{worker}: {notes['n_groups']} groups, {notes['n_rows_read']} rows read, "
-            f"{notes['n_rows']} rows of results"
+            f"{worker}: {counted(notes['n_groups'], 'groups')}, "
+            f"{counted(notes['n_rows_read'], 'rows')} read, {counted(notes['n_rows'], 'rows')} made"
         )
         yield (
-            f"  {notes['n_tiles']} tiles decoded from {notes['n_bytes'] / 1e6:.1f} MB; others "
-            "were in memory"
+            f"  {counted(notes['n_tiles'], 'tiles')} decoded from {notes['n_bytes'] / 1e6:.1f} MB; "
+            "others were in memory"
         )
         yield (
             f"  read {_time(notes['read_s'])}, decode {_time(notes['decode_s'])}, arrange "
@@ -229,7 +230,8 @@ def _scan_lines(scan: Tree) -> Iterator[str]:
         yield f"  marked in {area}: {mark}"
     if scan["rows"] is not None:
         yield (
-            f"  {scan['rows']} rows in {scan['parts']} parts of {scan['files']} files, "
+            f"  {counted(scan['rows'], 'rows')} in {counted(scan['parts'], 'parts')} of "
+            f"{counted(scan['files'], 'files')}, "
             f"{scan['bytes'] / 1e6:.1f} MB with all columns"
         )
 

@@ -22,6 +22,7 @@ from dvo.database.given_table import arrow_or_file
 from dvo.errors import QueryError, UnknownColumnError
 from dvo.query.adql import ADQL
 from dvo.query.sources import Source
+from dvo.query.stars import assert_few_stars, settle_stars
 from dvo.query.tokens import pointed_at_node
 from dvo.tables.schema import Column
 
@@ -30,7 +31,6 @@ __all__ = ["UPLOAD", "resolve_names", "upload_sources", "upload_tables"]
 UPLOAD = "upload"
 """Schema of tables that come with a query; the name that TAP gives it is known, too."""
 
-_MOST_TABLES = 100
 _SCHEMAS = {"": "", "dvo": "", UPLOAD: UPLOAD, "tap_upload": UPLOAD}
 _TYPES: dict[Callable[[pa.DataType], bool], str] = {
     pa.types.is_boolean: "b1",
@@ -145,12 +145,13 @@ def resolve_names(query: exp.Query, sources: Mapping[str, Source], text: str) ->
     UnknownColumnError
         If a column is not known.
     """
-    _assert_few_stars(query)
+    assert_few_stars(query)
     _without_case(query)
     _name_results(query)
     _assert_numbers(query, text)
     used = _resolve_tables(query, sources, text)
     words = _quoted_words(query)
+    settle_stars(query, sources, words, text)
     schema: dict[str, object] = {
         name.replace(".", "__"): dict.fromkeys(_column_names(sources[name], words), "double")
         for name in used
@@ -166,22 +167,6 @@ def resolve_names(query: exp.Query, sources: Mapping[str, Source], text: str) ->
         if inner.alias:
             _assert_different(inner)
     return found
-
-
-def _assert_few_stars(query: exp.Query) -> None:
-    """Stars become columns, each of them a node: a short text could grow beyond all measure."""
-    n_tables = len(list(query.find_all(exp.Table)))
-    if n_tables > _MOST_TABLES:
-        raise QueryError(f"query: names {n_tables} tables; at most {_MOST_TABLES} are possible")
-    for select in query.find_all(exp.Select):
-        stars = [p.sql().lower() for p in select.expressions if p.is_star and _is_column(p)]
-        twice = next((star for star in stars if stars.count(star) > 1), None)
-        if twice is not None:
-            raise QueryError(f"query: SELECT has {twice} more than once")
-
-
-def _is_column(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Column | exp.Star)
 
 
 def _without_case(query: exp.Query) -> None:

@@ -18,6 +18,7 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 from dvo.partition.bounds import Area
 from dvo.query.adql import parse_query
 from dvo.query.joins import is_local, required_aliases
+from dvo.query.meanings import meaning_of, meanings_of_results
 from dvo.query.names import resolve_names
 from dvo.query.near_regions import NearUpload, near_uploads
 from dvo.query.phases import Phases, split
@@ -46,7 +47,7 @@ class Fragment:
     results : tuple of str
         Names of the columns of the result.
     like : tuple of Column or None
-        Columns of tables that they are; None for those that are computed.
+        Columns with their units and meanings; None for those of which nothing is known.
     within : tuple of Area
         Areas that every region which is needed touches.
     near : tuple of NearUpload
@@ -78,11 +79,14 @@ class Plan:
         is the answer.
     results : tuple of str
         Names of the columns of the answer.
+    like : tuple of Column or None
+        Columns with their units and meanings; None for those of which nothing is known.
     """
 
     fragments: tuple[Fragment, ...]
     rest: exp.Query | None
     results: tuple[str, ...]
+    like: tuple[Column | None, ...]
 
 
 @dataclass
@@ -120,7 +124,10 @@ class _Planner:
     def _add_select(self, select: exp.Select, here: Mapping[str, Source], places: Places) -> str:
         within = _settle_areas(select, here, places)
         phases = split(_named_by_alias(select))
-        like = tuple(_like(p, here) for p in select.expressions)
+        like = tuple(
+            meaning_of(p, lambda c: here[c.table].column(c.name) if c.table in here else None)
+            for p in select.expressions
+        )
         near = tuple(n for a, s in here.items() if not s.is_global
                      for n in near_uploads(select, a, here, is_whole=True))  # fmt: skip
         return self._add(phases, here, places, tuple(select.named_selects), like, within, near)
@@ -201,9 +208,10 @@ def plan_query(text: str, sources: Mapping[str, Source]) -> Plan:
     query = resolve_names(parse_query(text), sources, text)
     give_signs(query, sources)
     results = tuple(query.named_selects)
+    like = meanings_of_results(query, sources)
     planner = _Planner(sources, frozenset(i.name.lower() for i in query.find_all(exp.Identifier)))
     rest = planner.plan(query)
-    return Plan(tuple(planner.fragments), rest, results)
+    return Plan(tuple(planner.fragments), rest, results, like)
 
 
 def _tables(scope: Scope, sources: Mapping[str, Source]) -> dict[str, Source]:
@@ -272,10 +280,3 @@ def _is_about(condition: exp.Expr, alias: str) -> bool:
     if condition.find(exp.Query):
         return False
     return {c.table for c in condition.find_all(exp.Column)} == {alias}
-
-
-def _like(projection: exp.Expr, here: Mapping[str, Source]) -> Column | None:
-    value = projection.this if isinstance(projection, exp.Alias) else projection
-    if not isinstance(value, exp.Column) or value.table not in here:
-        return None
-    return here[value.table].column(value.name)

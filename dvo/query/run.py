@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,11 +28,15 @@ from dvo.query.phases import PARTS
 from dvo.query.plan import Fragment, Plan, plan_query
 from dvo.query.sources import sources_of
 from dvo.query.watch import Watch
+from dvo.tables.schema import Column
 
-__all__ = ["MISSING", "Running", "groups_by_rows", "groups_of", "make_plan"]
+__all__ = ["DIGITS", "MISSING", "Running", "groups_by_rows", "groups_of", "make_plan"]
 
 MISSING = "missing"
 """What the metadata of an answer call the regions that it lacks, in JSON."""
+
+DIGITS = "digits"
+"""What the metadata of a column call the digits that mean something, where its type has more."""
 
 _GROUP_ROWS = 4_000_000
 """Most rows of a group of regions that are summed up: each takes the evaluator milliseconds."""
@@ -280,8 +285,8 @@ def _answer(plan: Plan, running: Running) -> Iterator[pa.Table]:
             yield running.label(last.slice(0, 0))
         return
     tables = {f.name: running.gather(_finished(f, running)) for f in plan.fragments}
-    found = running.evaluate(plan.rest, tables).rename_columns(list(plan.results))
-    yield running.label(found)
+    found = running.evaluate(plan.rest, tables)
+    yield running.label(_described(found, plan.results, plan.like))
 
 
 def _finished(fragment: Fragment, running: Running) -> Iterator[pa.Table]:
@@ -289,25 +294,32 @@ def _finished(fragment: Fragment, running: Running) -> Iterator[pa.Table]:
     if fragment.phases.last is not None:
         whole = running.gather(running.parts(fragment))
         found = running.evaluate(fragment.phases.last, {PARTS: whole})
-        yield running.label(_described(found, fragment))
+        yield running.label(_described(found, fragment.results, fragment.like))
         return
     left = fragment.phases.limit
     with closing(running.parts(fragment)) as parts:  # which gives up the rest
         for part in parts:
             found = part if left is None else part.slice(0, left)
-            yield _described(found, fragment)
+            yield _described(found, fragment.results, fragment.like)
             if left is not None:
                 left -= len(found)
                 if left <= 0:
                     return
 
 
-def _described(table: pa.Table, fragment: Fragment) -> pa.Table:
-    """Give columns their names, and units and meanings where they are columns of tables."""
+def _described(table: pa.Table, names: Sequence[str], like: Sequence[Column | None]) -> pa.Table:
+    """Give columns their names, and units and meanings where they are known."""
     fields = [
-        pa.field(name, found.type)
-        if like is None
-        else field_of(OutputColumn(name, like)).with_type(found.type)
-        for name, like, found in zip(fragment.results, fragment.like, table.schema, strict=True)
+        pa.field(name, found.type) if column is None else _field(name, column, found.type)
+        for name, column, found in zip(names, like, table.schema, strict=True)
     ]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+
+
+def _field(name: str, column: Column, kind: pa.DataType) -> pa.Field[Any]:
+    found = field_of(OutputColumn(name, column)).with_type(kind)
+    if column.dtype != "f4" or not pa.types.is_float64(kind):
+        return found
+    about: dict[bytes | str, bytes | str] = dict((found.metadata or {}).items())
+    about[DIGITS.encode()] = b"6"
+    return found.with_metadata(about)

@@ -153,7 +153,7 @@ def test_dot_commands(person, tmp_path):
     person.ask("SELECT TOP 3 ra FROM average;", r"s, 3 rows")
     person.type(".maxrows 2", PROMPT)
     person.ask("SELECT ra FROM average;", "and more rows")
-    person.ask(".explain SELECT ra FROM average", "regions 3 of 3|regions . of .")
+    person.ask(".explain SELECT ra FROM average", ". of . regions")
     person.type(".mode json", PROMPT)
     person.type(".output out.json", PROMPT)
     person.ask("SELECT TOP 2 obj_id FROM average ORDER BY obj_id;", "2 rows")

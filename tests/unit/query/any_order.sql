@@ -254,3 +254,9 @@ SELECT "RA", "Dec" FROM "Measure" WHERE "MAG" > 18;
 SELECT q."X" FROM (SELECT "RA" AS "X" FROM average) AS q;
 SELECT a.obj_id, a.cat_id FROM average a LEFT JOIN secfilt b
   ON a.cat_id = b.cat_id AND a.obj_id = b.obj_id AND b.mag IS NULL WHERE b.obj_id IS NULL;
+
+SELECT QUANTILE_CONT(mag, 0.9), QUANTILE_DISC(mag, 0.25) FROM measure;
+
+SELECT photcode, QUANTILE_CONT(m_kron, 0.5) AS middle FROM measure GROUP BY photcode HAVING COUNT(*) > 3;
+
+SELECT obj_id, cat_id, QUANTILE_DISC(mag, 0.5) OVER (PARTITION BY photcode) FROM measure;

@@ -104,7 +104,7 @@ def test_columns_of_tables_keep_what_is_known_of_them(db):
     assert about["alpha"][b"unit"] == b"deg"
     assert about["alpha"][b"ucd"].startswith(b"pos.eq.ra")
     assert about["g_mag"][b"unit"] == b"mag"
-    assert about["x"] is None
+    assert about["x"] == {b"unit": b"mag"}
 
 
 def test_magnitude_words_and_derived_columns_are_columns(db):
