@@ -78,7 +78,7 @@ def _rationalize(parameters: Parameters) -> None:
     """Take the median out of what no frozen parameter ties down, as the original does."""
     frozen = parameters.frozen
     for block, where in parameters.places():
-        if block.is_level and not frozen[where].any():
+        if len(block) and block.is_level and not frozen[where].any():
             parameters.values[where] -= np.median(parameters.values[where])
 
 
