@@ -81,6 +81,9 @@ def keygen_command(name: Path) -> None:
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
               help="Groups of regions that are worked on at a time.")  # fmt: skip
+@click.option("--sources", multiple=True,
+              type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of databases that may be merged from; may be repeated.")  # fmt: skip
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False),
               help="File for the log; at 4 MiB it becomes FILE.1, and that FILE.2.")  # fmt: skip
 @click.option("--until-left", is_flag=True, hidden=True,
@@ -93,6 +96,7 @@ def serve_command(
     key: Path | None,
     authorized: Path | None,
     threads: int,
+    sources: tuple[Path, ...],
     log: Path | None,
     until_left: bool,
 ) -> None:
@@ -117,9 +121,10 @@ def serve_command(
     with (
         Store(catdir) as store,
         HostServer(
-            store, number, where, threads=threads, keys=read_key(key), authority=authority
+            store, number, where, threads=threads, keys=read_key(key), authority=authority,
+            sources=sources,
         ) as server,
-    ):
+    ):  # fmt: skip
         for word in (signal.SIGTERM, signal.SIGINT):
             signal.signal(word, lambda *_: server.stop())
         if until_left:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -203,12 +202,13 @@ def _unpack(change: Writing, name: object) -> dict[str, Array]:
 @contextmanager
 def _opened(request: Mapping[str, Any]) -> Iterator[View]:
     """Open the source as it was when the merge began."""
-    path, wanted = Path(request["source"]), request["db_id"]
+    work, wanted = current_work(), request["db_id"]
+    path = work.find_source(str(request["source"]))
     advice = (
         "whoever writes for a merge has to reach its source under this path: put it on a disk "
         "that all share, or merge without --engine"
     )
-    worker = current_work().worker
+    worker = work.worker
     try:
         store = Store(path)
     except (DvoError, OSError) as err:

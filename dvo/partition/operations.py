@@ -11,16 +11,24 @@ from __future__ import annotations
 import difflib
 import importlib
 import json
+import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
-from dvo.errors import DvoError, EngineError, OperationError, UnknownOperationError
+from dvo.errors import (
+    DvoError,
+    EngineError,
+    NotAuthorisedError,
+    OperationError,
+    UnknownOperationError,
+)
 from dvo.partition.cancellation import Cancellation
 from dvo.partition.store import Store
 from dvo.partition.view import View
@@ -73,11 +81,49 @@ class Work:
         Whether it is still wanted.
     most_bytes : int or None
         Memory that no request may go beyond; None where who asks may take what there is.
+    sources : tuple of Path or None
+        Folders below which a request may name other databases; None where whoever asks may
+        read all that this process can, because it is theirs.
     """
 
     worker: str = "this process"
     cancellation: Cancellation = field(default_factory=Cancellation)
     most_bytes: int | None = None
+    sources: tuple[Path, ...] | None = None
+
+    def find_source(self, name: str) -> Path:
+        """Find a database that a request names by its path.
+
+        Parameters
+        ----------
+        name : str
+            Its path.
+
+        Returns
+        -------
+        Path
+            The path, without symbolic links: those may not lead elsewhere.
+
+        Raises
+        ------
+        NotAuthorisedError
+            If it is in none of the folders. Whether it exists is not told then.
+        """
+        if self.sources is None:
+            return Path(name)
+        # First as text: what lies elsewhere is not even looked at.
+        named = Path(os.path.normpath(name))
+        folders = {way for folder in self.sources for way in (folder, folder.resolve())}
+        if _is_below(named, folders) and _is_below(found := named.resolve(), folders):
+            return found
+        raise NotAuthorisedError(
+            f"{self.worker} may not read {name!r} for others; whoever runs it can allow the "
+            "folder that has it: dvo host serve --sources FOLDER"
+        )
+
+
+def _is_below(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 _WORK: ContextVar[Work] = ContextVar("work")
@@ -170,7 +216,7 @@ class Job:
             ) from err
 
 
-_OPERATIONS: dict[str, tuple[Operation, Role]] = {}
+_OPERATIONS: dict[str, tuple[Operation, Role | None]] = {}
 
 
 class Views:
@@ -206,7 +252,7 @@ class Views:
         return view
 
 
-def register(name: str, operation: Operation, *, role: Role = "read") -> None:
+def register(name: str, operation: Operation, *, role: Role | None = "read") -> None:
     """Make an operation known under a name.
 
     Parameters
@@ -215,8 +261,9 @@ def register(name: str, operation: Operation, *, role: Role = "read") -> None:
         The name.
     operation : callable
         The operation; it changes no table, so that it can be run twice.
-    role : {'read', 'ingest', 'admin'}
-        Who may ask for it at a partition host.
+    role : {'read', 'ingest', 'admin'} or None
+        Who may ask for it at a partition host; None if nobody may: engines of this machine
+        only.
 
     Raises
     ------
@@ -240,7 +287,7 @@ def load_operations(modules: Sequence[str] = MODULES) -> None:
         importlib.import_module(module)
 
 
-def _find(name: str) -> tuple[Operation, Role]:
+def _find(name: str) -> tuple[Operation, Role | None]:
     found = _OPERATIONS.get(name)
     if found is None:
         near = difflib.get_close_matches(name, _OPERATIONS)
@@ -251,7 +298,7 @@ def _find(name: str) -> tuple[Operation, Role]:
     return found
 
 
-def find_role(name: str) -> Role:
+def find_role(name: str) -> Role | None:
     """Find who may ask for an operation at a partition host.
 
     Parameters
@@ -261,8 +308,8 @@ def find_role(name: str) -> Role:
 
     Returns
     -------
-    str
-        The least role that may.
+    str or None
+        The least role that may; None if nobody may.
 
     Raises
     ------

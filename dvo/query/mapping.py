@@ -210,4 +210,5 @@ def scan_of(view: View, table: str, columns: Sequence[str] | None, area: Area | 
     return Scan(source.name, source.name, names, area)
 
 
-register(MAP, _map_group)
+# It imports what the request names, from where it says: never for somebody else.
+register(MAP, _map_group, role=None)

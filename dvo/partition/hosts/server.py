@@ -79,6 +79,9 @@ class HostServer:
         The host's keys; endpoints that other machines can reach need them.
     authority : Authority, optional
         Who may come in; goes with `keys`.
+    sources : sequence of Path
+        Folders below which clients may have it read other databases (dvomerge). On a Unix
+        socket, which only its owner can reach, that is everything.
     modules : sequence of str
         Modules that register operations.
     silence_s : float
@@ -101,6 +104,7 @@ class HostServer:
         threads: int = 1,
         keys: KeyPair | None = None,
         authority: Authority | None = None,
+        sources: Sequence[Path] = (),
         modules: Sequence[str] = MODULES,
         silence_s: float = SILENCE_S,
     ) -> None:
@@ -120,6 +124,8 @@ class HostServer:
         # Whoever can open a Unix socket of ours is us; a port of this machine is open to all
         # who work on it.
         self._role: Role = "admin" if endpoint.startswith("ipc://") else "read"
+        is_private = endpoint.startswith("ipc://") and authority is None
+        self._sources = None if is_private else tuple(folder.absolute() for folder in sources)
         self._serving = Serving(
             host_id, store.db_id, role_of=find_role, about=self._about, silence_s=silence_s
         )
@@ -264,7 +270,7 @@ class HostServer:
             view = self._view(task.snapshot)
             result = run_operation(
                 task.operation, view, task.regions, task.request, task.tables,
-                Work(f"host {self._host_id}", task.cancellation, _MOST_MEMORY),
+                Work(f"host {self._host_id}", task.cancellation, _MOST_MEMORY, self._sources),
             )  # fmt: skip
             outcome = parts_of(result)
             if any(part.n_bytes > MAX_BYTES for part in outcome):

@@ -57,7 +57,7 @@ class Serving:
     db_id : str
         Identifier of its database.
     role_of : callable
-        Gives the least role that may ask for an operation.
+        Gives the least role that may ask for an operation; None if nobody may.
     about : callable
         Further facts for those who ask who this is.
     silence_s : float
@@ -69,7 +69,7 @@ class Serving:
         host_id: int,
         db_id: str,
         *,
-        role_of: Callable[[str], Role],
+        role_of: Callable[[str], Role | None],
         about: Callable[[], dict[str, Any]] = dict,
         silence_s: float = SILENCE_S,
     ) -> None:
@@ -407,7 +407,9 @@ def _check_room(host_id: int, query: HeldQuery, seq: int) -> None:
         raise HostBusyError(f"host {host_id} has done {len(query.done)} groups of this job")
 
 
-def _require(role: Role, least: Role, what: str) -> None:
+def _require(role: Role, least: Role | None, what: str) -> None:
+    if least is None:
+        raise NotAuthorisedError(f"no partition host does {what!r}; use an engine of this machine")
     if ROLES.index(role) < ROLES.index(least):
         raise NotAuthorisedError(
             f"{what!r} needs a key of role {least}, this one has role {role}; "
