@@ -55,6 +55,7 @@ _SHUFFLE: dict[int, Any] = {2: kernels.shuffle2, 4: kernels.shuffle4, 8: kernels
 _UNSHUFFLE: dict[int, Any] = {2: kernels.unshuffle2, 4: kernels.unshuffle4, 8: kernels.unshuffle8}
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\x04\x03"
 _MAX_STORED = 65535
+_LEAST_SAVING = 256  # part of the data that slower ways to compress have to save
 _MAX_PADDING = 8  # bytes an encoder may leave behind a Rice stream; CFITSIO leaves none
 _STORED = struct.Struct("<?HH")
 _TRAILER = struct.Struct("<II")
@@ -128,12 +129,14 @@ def gzip_pack(data: NDArray[np.uint8], level: Level = "fast", n_stored: int = 0)
     smaller by up to 8 % because the Huffman codes then fit the other planes.
 
     For "small", libdeflate's level 6 is tried too. Higher levels of it, and levels 2 and
-    3 of isal, were measured: slower, and not smaller on columns of a catalogue.
+    3 of isal, were measured: slower, and not smaller on columns of a catalogue. It has to
+    save something: of columns that repeat themselves it makes 60 bytes a tile instead of
+    110, by copies that overlap themselves so closely that undoing them takes nine times as long.
     """
     packed = _gzip_split(data, n_stored) if n_stored or _isal is None else _gzip_whole(data)
     if level == "small":
         other = _gzip_slow(data)
-        return other if len(other) < len(packed) else packed
+        return other if len(other) + data.size // _LEAST_SAVING < len(packed) else packed
     return packed
 
 
