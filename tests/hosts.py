@@ -33,6 +33,9 @@ WRITERS = (
     "dvo.partition.deal",
     "dvo.ingest.add_elsewhere",
     "dvo.merge.add_elsewhere",
+    "dvo.calib.photometry.apply",
+    "dvo.calib.photometry.star_reading",
+    "dvo.calib.photometry.uniphot",
 )
 MODULES = ("tests.engine_operations", *WRITERS)
 

@@ -164,7 +164,8 @@ class Gauge:
             return matrix
         keep = np.ones(matrix.shape[0])
         keep[self.pins] = 0.0
-        diagonal = sparse.diags_array(matrix.diagonal() * (1.0 - keep))
+        # A pin of which stars say nothing at all has 0 there, or less by rounding.
+        diagonal = sparse.diags_array(np.maximum(matrix.diagonal(), 1.0) * (1.0 - keep))
         mask = sparse.diags_array(keep)
         return (mask @ matrix @ mask + diagonal).tocsc()
 

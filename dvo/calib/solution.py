@@ -21,6 +21,9 @@ F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
 
+_ROUNDING = 1e-12
+"""Share of what its measures might say that is nothing but rounding."""
+
 _DENSE = 6000
 """Free parameters up to which all errors are made exactly, from a dense inverse."""
 
@@ -86,7 +89,7 @@ def solve(equations: NormalEquations, parameters: Parameters) -> Solution:
         The step, and what is to be known of it.
     """
     prior, frozen = parameters.weight, parameters.frozen
-    is_told = equations.matrix.diagonal() > 0
+    is_told = _told(equations, parameters)
     is_free = ~frozen & is_told
     free = np.flatnonzero(is_free)
     lower = equations.matrix[free][:, free]
@@ -111,6 +114,19 @@ def solve(equations: NormalEquations, parameters: Parameters) -> Solution:
         return _variance_of(sums[:, free].tocsr(), lambda c: gauge.covariance(c, factor.solve))
 
     return Solution(step, is_free, component, gauge.n_floating, len(gauge), variance, variance_of)
+
+
+def _told(equations: NormalEquations, parameters: Parameters) -> NDArray[np.bool_]:
+    """Parameters of which stars say more than rounding leaves, shape (n_parameters,).
+
+    So are levels that take up the constant of a flat field: with one night only nothing tells
+    its zero point, but the flat field is told against it.
+    """
+    counts, diagonal = equations.counts, equations.matrix.diagonal()
+    most = np.divide(diagonal, counts, out=np.zeros(len(counts)), where=counts > 0)
+    told = diagonal > _ROUNDING * counts * most.max(initial=0.0)
+    told |= parameters.is_level & (parameters.takes_up >= 0) & (counts > 0)
+    return np.asarray(told)
 
 
 def _variance_of(sums: sparse.csr_array, covariance: Callable[[F64], F64]) -> F64:

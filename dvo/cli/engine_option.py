@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +12,13 @@ if TYPE_CHECKING:
     from dvo.partition.engines import Engine
     from dvo.partition.store import Store
 
-__all__ = ["engine_option", "open_writing_engine", "workers_option"]
+__all__ = [
+    "calibration_options",
+    "engine_option",
+    "open_calibration_engine",
+    "open_writing_engine",
+    "workers_option",
+]
 
 engine_option = click.option(
     "--engine",
@@ -23,9 +30,16 @@ engine_option = click.option(
 
 workers_option = click.option("--workers", type=click.IntRange(1), help="How many work at a time.")
 
+_CALIBRATION = (
+    click.option("--dry-run", is_flag=True, help="Report what would be done; change nothing."),
+    engine_option,
+    workers_option,
+    click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+)
+
 
 def open_writing_engine(
-    kind: str, store: Store, workers: int | None
+    kind: str, store: Store, workers: int | None, modules: Sequence[str] | None = None
 ) -> AbstractContextManager[Engine | None]:
     """Open the engine that a command which writes is to use.
 
@@ -37,6 +51,8 @@ def open_writing_engine(
         The database, open for writing.
     workers : int or None
         How many are to work at a time.
+    modules : sequence of str, optional
+        Modules that register operations; None for those that all commands need.
 
     Returns
     -------
@@ -56,5 +72,37 @@ def open_writing_engine(
     if kind == "inline":
         return nullcontext()
     from dvo.partition.engines import open_engine  # noqa: PLC0415 - keeps --help quick
+    from dvo.partition.operations import MODULES  # noqa: PLC0415
 
-    return open_engine(kind, store, workers=workers)
+    return open_engine(kind, store, workers=workers, modules=modules or MODULES)
+
+
+def calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a calibration command --dry-run, --engine, --workers and --json, the same in all."""
+    for option in reversed(_CALIBRATION):
+        command = option(command)
+    return command
+
+
+def open_calibration_engine(
+    kind: str, store: Store, workers: int | None
+) -> AbstractContextManager[Engine | None]:
+    """Open the engine that a calibration command is to use; see `open_writing_engine`.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the engine.
+    store : Store
+        The database.
+    workers : int or None
+        How many are to work at a time.
+
+    Returns
+    -------
+    context manager
+        Gives the engine; None for this process.
+    """
+    from dvo.partition.operations import CALIBRATION_MODULES  # noqa: PLC0415 - keeps --help quick
+
+    return open_writing_engine(kind, store, workers, CALIBRATION_MODULES)

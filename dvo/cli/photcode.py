@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from dvo.cli.command_group import CommandGroup
+from dvo.cli.moment import seconds_of, time_option
 from dvo.cli.snapshot_option import snapshot_option
 from dvo.counted import counted
 
@@ -217,7 +218,7 @@ def set_command(catdir: Path, name: str, changes: tuple[str, ...], *, as_json: b
 @click.option(
     "--region", nargs=4, type=float, metavar="RA0 RA1 DEC0 DEC1", help="Objects in a box [deg]."
 )
-@click.option("--time", nargs=2, type=float, metavar="FIRST LAST", help="Measures of a time [MJD].")
+@time_option("Measures")
 @click.option("--apply", "apply_them", is_flag=True, help="Write the terms into the photcode.")
 @click.option("--json", "as_json", is_flag=True, help="Print the fit as JSON.")
 def fit_command(
@@ -232,7 +233,7 @@ def fit_command(
     colors: tuple[float, float] | None,
     most_error: float,
     region: tuple[float, float, float, float] | None,
-    time: tuple[float, float] | None,
+    times: tuple[float, float] | None,
     apply_them: bool,
     as_json: bool,
 ) -> None:
@@ -256,15 +257,13 @@ def fit_command(
         fit_colour_terms,
     )
     from dvo.cli.output import progress_line  # noqa: PLC0415
-    from dvo.mjd import MJD_1970  # noqa: PLC0415
     from dvo.partition.bounds import Box  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
     every = (-math.inf, math.inf)
-    first, last = ((day - MJD_1970) * 86400.0 for day in time or every)
     options = ColourFitOptions(
         colour, order, offset, most_error, mag or every, colors or every,
-        Box(*region) if region else None, (first, last), apply_them,
+        Box(*region) if region else None, seconds_of(times), apply_them,
     )  # fmt: skip
     show = progress_line()
     with Store(catdir, writable=apply_them, command="dvo photcode fit") as store:

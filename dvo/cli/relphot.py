@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.engine_option import calibration_options, open_calibration_engine
 from dvo.cli.main import run
 from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
@@ -95,8 +96,7 @@ __all__ = ["main", "relphot"]
     help="Write report.json, pictures and a page, index.html, that shows all of it.",
 )
 @image_options
-@click.option("--dry-run", is_flag=True, help="Solve and report; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@calibration_options
 def relphot(
     catdir: Path,
     *,
@@ -112,6 +112,8 @@ def relphot(
     rounds: int,
     report: Path | None,
     dry_run: bool,
+    engine: str,
+    workers: int | None,
     as_json: bool,
     **area: Any,
 ) -> None:
@@ -138,7 +140,7 @@ def relphot(
     if averages:
         if report is not None:
             raise click.UsageError("--report goes with a solve, not with --averages")
-        _average(catdir, names, since, dry_run=dry_run, as_json=as_json)
+        _average(catdir, names, since, engine, workers, dry_run=dry_run, as_json=as_json)
         return
     if since is not None:
         raise click.UsageError("--since goes with --averages: zero points need all measures")
@@ -160,8 +162,11 @@ def relphot(
         report=report,
     )
     show = progress_line()
-    with Store(catdir, writable=not dry_run, command="relphot") as store:
-        done = calibrate(store, options, progress=show)
+    with (
+        Store(catdir, writable=not dry_run, command="relphot") as store,
+        open_calibration_engine(engine, store, workers) as opened,
+    ):
+        done = calibrate(store, options, engine=opened, progress=show)
     show("")
     if as_json:
         click.echo(json.dumps(done.as_dict()))
@@ -200,15 +205,19 @@ def levels_of(text: str) -> tuple[Level, ...]:
 
 
 def _average(
-    catdir: Path, filters: tuple[str, ...], since: int | str | datetime | None, *,
-    dry_run: bool, as_json: bool,
+    catdir: Path, filters: tuple[str, ...], since: int | str | datetime | None, engine: str,
+    workers: int | None, *, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from dvo.calib.photometry.reaverage import reaverage  # noqa: PLC0415 - keeps --help quick
     from dvo.partition.store import Store  # noqa: PLC0415
 
     show = progress_line()
-    with Store(catdir, writable=not dry_run, command="relphot") as store:
-        report = reaverage(store, filters, since=since, dry_run=dry_run, progress=show)
+    with (
+        Store(catdir, writable=not dry_run, command="relphot") as store,
+        open_calibration_engine(engine, store, workers) as opened,
+    ):
+        report = reaverage(store, filters, since=since, dry_run=dry_run, engine=opened,
+                           progress=show)  # fmt: skip
     show("")
     if as_json:
         click.echo(json.dumps(report.as_dict()))

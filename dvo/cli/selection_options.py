@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.moment import seconds_of, time_option
+
 if TYPE_CHECKING:
     from dvo.calib.photometry.images import ImageSelection
     from dvo.merge.selection import Selection
@@ -34,9 +36,7 @@ _IMAGES = (
         "--cone", nargs=3, type=float, metavar="RA DEC ARCSEC",
         help="Images with their centre in a circle.",
     ),
-    click.option(
-        "--time", "mjd", nargs=2, type=float, metavar="FIRST LAST", help="Images of a time [MJD]."
-    ),
+    time_option("Images"),
 )  # fmt: skip
 _MEASURES = (
     click.option(
@@ -127,10 +127,8 @@ def image_selection_of(asked: dict[str, Any]) -> ImageSelection:
         If two areas are asked for.
     """
     from dvo.calib.photometry.images import ImageSelection  # noqa: PLC0415 - keeps --help quick
-    from dvo.mjd import MJD_1970  # noqa: PLC0415
 
-    times = [86400.0 * (mjd - MJD_1970) for mjd in asked["mjd"] or ()]
-    return ImageSelection(area_of(asked), *times)
+    return ImageSelection(area_of(asked), *seconds_of(asked["times"]))
 
 
 def selection_of(view: View, asked: dict[str, Any]) -> Selection:

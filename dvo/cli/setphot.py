@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dvo.cli.engine_option import calibration_options, open_calibration_engine
 from dvo.cli.main import run
 from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
+from dvo.cli.selection_options import image_options, image_selection_of
 from dvo.counted import counted
 
 if TYPE_CHECKING:
@@ -29,34 +31,28 @@ _path = click.Path(path_type=Path)
 @click.argument("table", type=_path, required=False)
 @click.option("--flats", type=_path, metavar="TABLE", help="Flat fields to set: a row a cell.")
 @click.option("--filters", metavar="F,F,…", help="Only images of these average filters.")
-@click.option(
-    "--region", nargs=4, type=float, metavar="RA0 RA1 DEC0 DEC1",
-    help="Only images whose centre lies in a box [deg].",
-)  # fmt: skip
-@click.option(
-    "--time", "mjd", nargs=2, type=float, metavar="FIRST LAST", help="Only images of a time [MJD]."
-)
+@image_options
 @click.option("--ubercal", is_flag=True, help="Mark the images as of ubercal: relphot leaves them.")
 @click.option(
     "--at-airmass", is_flag=True,
     help="Zero points are those at the airmass of each image, not reduced to airmass 1.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse a table with rows that mean no image.")
-@click.option("--dry-run", is_flag=True, help="Match and report; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@calibration_options
 def setphot(
     catdir: Path,
     table: Path | None,
     *,
     flats: Path | None,
     filters: str | None,
-    region: tuple[float, float, float, float] | None,
-    mjd: tuple[float, float] | None,
     ubercal: bool,
     at_airmass: bool,
     strict: bool,
     dry_run: bool,
+    engine: str,
+    workers: int | None,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """Give images of CATDIR the zero points of TABLE (CSV, FITS, VOTable or Parquet).
 
@@ -78,15 +74,13 @@ def setphot(
     from dvo.calib.photometry.given_points import POINT_COLUMNS  # noqa: PLC0415
     from dvo.calib.photometry.setphot import SetphotOptions  # noqa: PLC0415
     from dvo.calib.photometry.setphot import setphot as give  # noqa: PLC0415
-    from dvo.partition.bounds import Box  # noqa: PLC0415
     from dvo.partition.store import Store  # noqa: PLC0415
 
     if table is None and flats is None:
         raise click.UsageError("give a TABLE of zero points, or --flats TABLE, or both")
     options = SetphotOptions(
         names_in(filters),
-        Box(*region) if region else None,
-        mjd or (-math.inf, math.inf),
+        image_selection_of(chosen),
         at_airmass=at_airmass,
         is_ubercal=ubercal,
         is_strict=strict,
@@ -95,8 +89,11 @@ def setphot(
     points = None if table is None else _read(table, POINT_COLUMNS)
     cells = None if flats is None else _read(flats, FLAT_COLUMNS)
     show = progress_line()
-    with Store(catdir, writable=not dry_run, command="setphot") as store:
-        report = give(store, points, cells, options, progress=show)
+    with (
+        Store(catdir, writable=not dry_run, command="setphot") as store,
+        open_calibration_engine(engine, store, workers) as opened,
+    ):
+        report = give(store, points, cells, options, engine=opened, progress=show)
     show("")
     if as_json:
         click.echo(json.dumps(report.as_dict()))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from dvo.cli.engine_option import calibration_options, open_calibration_engine
 from dvo.cli.main import run
+from dvo.cli.moment import MOMENT, seconds_of, time_option
 from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
 from dvo.counted import counted
@@ -72,15 +74,8 @@ __all__ = ["main", "ubercal"]
     metavar="RA0 RA1 DEC0 DEC1",
     help="Solve from the stars in a box [deg].",
 )
-@click.option(
-    "--time",
-    "times",
-    nargs=2,
-    metavar="FIRST LAST",
-    help="Images from one date until before another, such as 2010-05-01 2011-05-01.",
-)
-@click.option("--dry-run", is_flag=True, help="Solve and report; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@time_option("Images")
+@calibration_options
 def ubercal(
     catdir: Path,
     *,
@@ -92,8 +87,10 @@ def ubercal(
     cloud_limit: float,
     most_error: float,
     region: tuple[float, float, float, float] | None,
-    times: tuple[str, str] | None,
+    times: tuple[float, float] | None,
     dry_run: bool,
+    engine: str,
+    workers: int | None,
     as_json: bool,
 ) -> None:
     """Calibrate the photometric nights of CATDIR: zero points, airmass slopes, flat fields.
@@ -128,8 +125,11 @@ def ubercal(
         dry_run=dry_run,
     )
     show = progress_line()
-    with Store(catdir, writable=not dry_run, command="ubercal") as store:
-        report = calibrate(store, options, progress=show)
+    with (
+        Store(catdir, writable=not dry_run, command="ubercal") as store,
+        open_calibration_engine(engine, store, workers) as opened,
+    ):
+        report = calibrate(store, options, engine=opened, progress=show)
     show("")
     if as_json:
         click.echo(json.dumps(report.as_dict()))
@@ -167,26 +167,19 @@ def _say(catdir: Path, report: UbercalReport, *, dry_run: bool) -> None:
 def _seasons(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    return () if text.strip() == "none" else tuple(_seconds(w, "--seasons") for w in names_in(text))
+    words = [] if text.strip() == "none" else names_in(text)
+    try:
+        return tuple(int(MOMENT.convert(word, None, None)) for word in words)
+    except click.BadParameter as err:
+        raise click.BadParameter(err.message, param_hint="--seasons") from err
 
 
-def _times(asked: tuple[str, str] | None) -> tuple[int, int] | None:
+def _times(asked: tuple[float, float] | None) -> tuple[int, int] | None:
+    """Whole seconds from the first time until before the other."""
     if asked is None:
         return None
-    first, last = (_seconds(word, "--time") for word in asked)
-    if last <= first:
-        raise click.BadParameter(f"{asked[1]} is not after {asked[0]}", param_hint="--time")
+    first, last = (math.ceil(moment) for moment in seconds_of(asked))
     return first, last
-
-
-def _seconds(word: str, option: str) -> int:
-    """A date (UTC) as seconds since 1970."""
-    try:
-        found = datetime.fromisoformat(word)
-    except ValueError as err:
-        what = f"{word!r} is no date; write 2011-05-01"
-        raise click.BadParameter(what, param_hint=option) from err
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dvo.cli.engine_option import calibration_options, open_calibration_engine
 from dvo.cli.main import run
 from dvo.cli.name_list import names_in
 from dvo.cli.output import progress_line
@@ -57,8 +58,7 @@ __all__ = ["main", "uniphot"]
     "--region", nargs=4, type=float, metavar="RA0 RA1 DEC0 DEC1",
     help="Compare objects in a box [deg]; the offset is for all images all the same.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Compare and report; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@calibration_options
 def uniphot(
     catdir: Path,
     words: tuple[str, ...],
@@ -73,6 +73,8 @@ def uniphot(
     least_stars: int,
     region: tuple[float, float, float, float] | None,
     dry_run: bool,
+    engine: str,
+    workers: int | None,
     as_json: bool,
 ) -> None:
     """Tie the magnitudes of CATDIR to a reference: one offset a filter, for all its images.
@@ -100,9 +102,12 @@ def uniphot(
     )  # fmt: skip
     wanted = list(names_in(filters))
     show = progress_line()
-    with Store(catdir, writable=not dry_run, command="uniphot") as store:
+    with (
+        Store(catdir, writable=not dry_run, command="uniphot") as store,
+        open_calibration_engine(engine, store, workers) as opened,
+    ):
         reference = _reference(store.view().photcodes, words, wanted, columns, radius)
-        report = tie(store, reference, options, progress=show)
+        report = tie(store, reference, options, engine=opened, progress=show)
     show("")
     if as_json:
         click.echo(json.dumps(report.as_dict()))

@@ -15,7 +15,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from dvo.errors import DvoError, OperationError, StorageError
@@ -30,7 +29,7 @@ from dvo.merge.source import SourceBatch, read_rows
 from dvo.partition.manifest import Reach
 from dvo.partition.nearby import marked
 from dvo.partition.operations import current_work
-from dvo.partition.staged import read_lent
+from dvo.partition.staged import pack_columns, read_lent_columns
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
@@ -86,7 +85,7 @@ def add_elsewhere(
     groups, inputs = [], {}
     for regions, n_rows, some in _groups(table):
         groups.append((regions, n_rows))
-        inputs[str(regions[0])] = change.lend(_pack(some))
+        inputs[str(regions[0])] = change.lend(pack_columns(some))
     images: dict[str, Array] = {
         "number": names.images.numbers, "comes": names.images.comes.astype(np.uint8)
     }  # fmt: skip
@@ -95,7 +94,7 @@ def add_elsewhere(
         "db_id": source.db_id,
         "snapshot": source.snapshot.id,
         "epoch": rule.epoch,
-        "images": change.lend(_pack(images)),
+        "images": change.lend(pack_columns(images)),
         "inputs": inputs,
     }
     facts = write_groups(change, _OPERATION, request, groups, engine=engine)
@@ -176,24 +175,11 @@ def _widen_motion(
     change.widen(motion_reach(objects, around, np.array([epoch])))
 
 
-def _pack(columns: Mapping[str, Array]) -> pa.Buffer:
-    """Columns as one piece of memory."""
-    arrays = {name: pa.array(values) for name, values in columns.items()}
-    table, sink = pa.table(arrays), pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()
-
-
 def _unpack(change: Writing, name: object) -> dict[str, Array]:
     """Columns that the commit has lent."""
     if not isinstance(name, str):
         raise OperationError("a group of a merge was asked for without its objects")
-    try:
-        table = pa.ipc.open_stream(read_lent(change.base.catdir, change.token, name)).read_all()
-    except pa.ArrowException as err:
-        raise OperationError(f"{name}: cannot be read as columns of a merge ({err})") from err
-    return {n: table[n].to_numpy() for n in table.column_names}
+    return read_lent_columns(change.base.catdir, change.token, name)
 
 
 # ---- where the engine works

@@ -34,7 +34,10 @@ from dvo.partition.store import Store
 from dvo.partition.view import View
 
 __all__ = [
+    "CALIBRATION_MODULES",
+    "HOST_MODULES",
     "MODULES",
+    "ONE_THREAD",
     "ROLES",
     "Job",
     "Missing",
@@ -56,7 +59,23 @@ MODULES: tuple[str, ...] = (
     "dvo.ingest.add_elsewhere",
     "dvo.merge.add_elsewhere",
 )
-"""Modules that register operations when they are imported; the one list of them."""
+"""Modules that register operations when they are imported; with those below, all there are."""
+
+CALIBRATION_MODULES: tuple[str, ...] = (
+    *MODULES,
+    "dvo.calib.photometry.apply",
+    "dvo.calib.photometry.star_reading",
+    "dvo.calib.photometry.uniphot",
+)
+"""The same and those of calibration, which take a while to import: queries go without them."""
+
+HOST_MODULES = CALIBRATION_MODULES
+"""Those of partition hosts, which stay, and are asked for anything."""
+
+ONE_THREAD: Mapping[str, str] = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
+"""Environment of a process that is one of several: linear algebra takes one thread in each."""
 
 Role = Literal["read", "ingest", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -6,14 +6,17 @@ import hashlib
 import logging
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dvo.errors import CorruptTableError, OperationError, StorageError
 from dvo.partition import layout
 
-__all__ = ["clear_staged", "lent_name", "read_lent"]
+__all__ = ["clear_staged", "lent_name", "pack_columns", "read_lent", "read_lent_columns"]
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,61 @@ def read_lent(catdir: Path, token: str, name: str) -> pa.Buffer:
     if lent_name(data) != name:
         raise CorruptTableError(f"{path}: its digest is another one: its bytes have changed")
     return data
+
+
+def pack_columns(columns: Mapping[str, NDArray[Any]]) -> pa.Buffer:
+    """Make bytes of columns, to be lent.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray, each of shape (n,)
+        The columns.
+
+    Returns
+    -------
+    pyarrow.Buffer
+        An Arrow IPC stream.
+    """
+    arrays = {name: pa.array(values) for name, values in columns.items()}
+    table, sink = pa.table(arrays), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def read_lent_columns(catdir: Path, token: str, name: object) -> dict[str, NDArray[Any]]:
+    """Read columns that a commit lends.
+
+    Parameters
+    ----------
+    catdir : Path
+        The database directory.
+    token : str
+        Token of the commit.
+    name : str
+        What they were lent as.
+
+    Returns
+    -------
+    dict of str to ndarray, each of shape (n,)
+        The columns of `pack_columns`; not to be written to.
+
+    Raises
+    ------
+    OperationError
+        If it is no such name, or what was lent is no such columns.
+    CorruptTableError
+        If they are damaged.
+    StorageError
+        If they are not there.
+    """
+    if not isinstance(name, str):
+        raise OperationError(f"{name!r} is no name of what a commit lends")
+    try:
+        table = pa.ipc.open_stream(read_lent(catdir, token, name)).read_all()
+    except pa.ArrowException as err:
+        raise OperationError(f"{name}: cannot be read as columns ({err})") from err
+    return {n: table[n].to_numpy() for n in table.column_names}
 
 
 def clear_staged(catdir: Path, token: str | None = None) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +18,13 @@ from dvo.calib.photometry.skycell_means import SkycellMeans, stack_means, warp_m
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.region_batches import region_batches
+from dvo.partition.staged import pack_columns, read_lent_columns
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
+from dvo.partition.write_operations import Group, Runner, register_write, write_groups
+from dvo.partition.writing import Writing
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.flatcorr import FLAT_CORRECTION, FLAT_CORRECTION_IMAGE
 from dvo.tables.image import IMAGE
 from dvo.tables.kernels import rows_by_object
 from dvo.tables.measure import MEASURE
@@ -28,6 +35,10 @@ __all__ = ["write_catalogs", "write_images", "write_regions"]
 
 Bool = NDArray[np.bool_]
 I64 = NDArray[np.int64]
+
+_OPERATION = "calibrate"
+_OF_IMAGES = ("is_wanted", "is_ubercal", "is_selected")
+_POINTS = tuple(field.name for field in fields(ZeroPoints))
 
 
 def write_images(
@@ -67,6 +78,7 @@ def write_catalogs(
     points: ZeroPoints,
     flats: FlatFields | None = None,
     *,
+    engine: Runner | None = None,
     say: Callable[[str], None],
 ) -> int:
     """Do `write_regions` for any number of regions, some at a time.
@@ -85,6 +97,8 @@ def write_catalogs(
         Their new values.
     flats : FlatFields, optional
         Flat fields that have changed.
+    engine : Runner, optional
+        Where it is done; None for the threads of this process.
     say : callable
         Called with what has been done.
 
@@ -93,17 +107,50 @@ def write_catalogs(
     int
         Rows of SecFilt made anew.
     """
-    n_means = done = 0
+    columns = {n: getattr(images, n) for n in _OF_IMAGES} | {n: getattr(points, n) for n in _POINTS}
+    request = {
+        "images": change.lend(pack_columns(columns)),
+        "flats": None if flats is None else [
+            change.lend(pack_columns({n: table[n] for n in table.schema.names}))
+            for table in (flats.corrections, flats.cells)
+        ],
+    }  # fmt: skip
+    groups: list[Group] = []
     for some in region_batches(view, regions):
-        n_means += write_regions(change, view, some, images, points, flats)
-        change.wait(at_most=4)
-        done += len(some)
-        say(f"{done} of {len(regions)} regions written")
-    return n_means
+        rows = view.catalogs(some)
+        groups.append((some, sum(rows[region].n_measure for region in some)))
+    facts = write_groups(
+        change,
+        _OPERATION,
+        request,
+        groups,
+        engine=engine,
+        progress=lambda done, n: say(f"{done} of {n} regions written"),
+    )
+    return sum(found["n_means"] for found in facts)
+
+
+def _write_group(
+    change: Writing, regions: Sequence[int], request: Mapping[str, Any]
+) -> dict[str, int]:
+    """Write some regions: the write operation."""
+    view = change.base
+    lent = partial(read_lent_columns, view.catdir, change.token)
+    given = lent(request["images"])
+    changed: dict[str, Any] = {n: given[n] for n in _OF_IMAGES}
+    images = replace(PhotImages.read(view, ()), **changed)
+    points = ZeroPoints(**{n: given[n] for n in _POINTS})
+    flats = None
+    if request["flats"] is not None:
+        flats = FlatFields(*(
+            ColumnTable(schema, lent(name)) for schema, name in
+            zip((FLAT_CORRECTION_IMAGE, FLAT_CORRECTION), request["flats"], strict=True)
+        ))  # fmt: skip
+    return {"n_means": write_regions(change, view, regions, images, points, flats)}
 
 
 def write_regions(
-    change: Transaction,
+    change: Writing,
     view: View,
     regions: Sequence[int],
     images: PhotImages,
@@ -201,3 +248,6 @@ def _with_flats(
     some = is_new & flats.has_photcode(measure["photcode"])
     values = flats.offsets(measure["photcode"], measure["time"], place["x_ccd"], place["y_ccd"])
     return np.where(some, values, measure["m_flat"])
+
+
+register_write(_OPERATION, _write_group)

@@ -58,8 +58,8 @@ class ColourFitOptions:
         Bluest and reddest colour [mag].
     area : Area or None
         Where the objects are; None for everywhere.
-    mjd_s : (float, float)
-        First and last second of the measures of a DEP photcode [s since 1970].
+    times : (float, float)
+        Of the measures of a DEP photcode: from when until before when [s since 1970 UTC].
     is_applied : bool
         Whether the terms are written into the photcode table.
     """
@@ -71,7 +71,7 @@ class ColourFitOptions:
     mag: tuple[float, float] = (-math.inf, math.inf)
     colours: tuple[float, float] = (-math.inf, math.inf)
     area: Area | None = None
-    mjd_s: tuple[float, float] = (-math.inf, math.inf)
+    times: tuple[float, float] = (-math.inf, math.inf)
     is_applied: bool = False
 
 
@@ -243,7 +243,7 @@ def _compare(
     mean, mean_error = means.mag[objects, k], means.error[objects, k]
     if ours.kind is PhotClass.DEP:
         difference = mean - mag.astype(np.float64)
-        in_time = (measure["time"] >= options.mjd_s[0]) & (measure["time"] <= options.mjd_s[1])
+        in_time = (measure["time"] >= options.times[0]) & (measure["time"] < options.times[1])
     else:
         difference = measure["mag"].astype(np.float64) - mean - ours.zero_point
         # What errors a catalog does not state, the intrinsic scatter finds.

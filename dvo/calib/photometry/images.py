@@ -73,7 +73,7 @@ class ImageSelection:
     area : Area, optional
         Where their centres lie; None for everywhere.
     first, last : float
-        Their times [s since 1970 UTC].
+        Their times, from one until before the other [s since 1970 UTC].
     """
 
     area: Area | None = None
@@ -99,7 +99,7 @@ class ImageSelection:
             True for those.
         """
         time = images["time"]
-        out: Bool = (time >= self.first) & (time <= self.last)
+        out: Bool = (time >= self.first) & (time < self.last)
         if self.area is not None:
             out &= self.area.holds(images["ra_center"], images["dec_center"])
         return out
@@ -202,6 +202,9 @@ class PhotImages:
         if np.array_equal(self.is_selected, self.is_wanted):
             return view.regions()
         some = self.table.take(np.flatnonzero(self.is_selected))
+        places = np.column_stack([some[n] for n in ("ra_center", "dec_center", "radius")])
+        if not (np.isfinite(places).all() and (some["radius"] > 0).all()):
+            return view.regions()  # measures of such an image can be anywhere
         circles = zip(some["ra_center"].tolist(), some["dec_center"].tolist(),
                       some["radius"].tolist(), strict=True)  # fmt: skip
         found = [Cone(ra, dec, radius + _PAD_DEG).regions(view.partition, view.pad_deg)

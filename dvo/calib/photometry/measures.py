@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dvo.calib.normal import StarBatch
 from dvo.calib.photometry.images import PhotImages
-from dvo.calib.photometry.terms import PhotModel
+from dvo.calib.photometry.terms import ChipCells, PhotModel
 from dvo.partition.view import View
 from dvo.tables.averages import averaged_filters, nominal_shift
 from dvo.tables.column_table import ColumnTable
@@ -20,9 +20,11 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotcodeTable
 from dvo.tables.ranks import photometric_error, photometric_masks
 
-__all__ = ["MEASURE_COLUMNS", "StarLimits", "is_good", "star_batch"]
+__all__ = ["MEASURE_COLUMNS", "StarLimits", "StarMeasures", "is_good", "read_star_measures"]
 
 F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 MEASURE_COLUMNS = ("mag", "mag_err", "m_kron", "m_flat", "airmass", "photcode", "image_id", "time",
@@ -55,10 +57,54 @@ class StarLimits:
     least_measures: int = 2
 
 
-def star_batch(
-    view: View, regions: Sequence[int], images: PhotImages, limits: StarLimits, model: PhotModel
-) -> StarBatch:
-    """Read the measures of some regions that count; a star is an object in one filter.
+@dataclass(frozen=True, eq=False)
+class StarMeasures:
+    """Measures of some stars, whatever is to be solved for; a star is an object in one filter.
+
+    Parameters
+    ----------
+    edges : ndarray of int64, shape (n_stars + 1,)
+        Where the measures of each star begin, and where the last ones end.
+    y : ndarray of float64, shape (n,)
+        Magnitudes at the nominal zero points, less the flat field that is known where it is not
+        solved for [mag].
+    sigma : ndarray of float64, shape (n,)
+        Their errors [mag].
+    image, cell : ndarray of int32, shape (n,)
+        Row of the image of each, and its cell on the chip; -1 for none.
+    """
+
+    edges: I64
+    y: F64
+    sigma: F64
+    image: I32
+    cell: I32
+
+    def batch(self, model: PhotModel) -> StarBatch:
+        """Give them the terms of a model.
+
+        Parameters
+        ----------
+        model : PhotModel
+            What is to be solved for; of flat fields it has the cells that were asked for.
+
+        Returns
+        -------
+        StarBatch
+            What a solver takes.
+        """
+        terms = model.columns_of_cells(self.image, self.cell)
+        return StarBatch(self.edges, self.y, self.sigma, *terms)
+
+
+def read_star_measures(
+    view: View,
+    regions: Sequence[int],
+    images: PhotImages,
+    limits: StarLimits,
+    cells: ChipCells | None = None,
+) -> StarMeasures:
+    """Read the measures of some regions that count.
 
     Parameters
     ----------
@@ -70,27 +116,28 @@ def star_batch(
         The images.
     limits : StarLimits
         Which measures count.
-    model : PhotModel
-        What is to be solved for.
+    cells : ChipCells, optional
+        Cells of flat fields that are solved for, on images of known size; measures of these
+        that have no place on their chip do not count then.
 
     Returns
     -------
-    StarBatch
-        Magnitudes at the nominal zero points, less the flat field that is known unless the
-        model has one, and their terms. Measures without a place on their chip do not count
-        where the model has a flat field.
+    StarMeasures
+        By star, and of each star by time.
     """
     codes, n_secfilt = view.photcodes, view.n_secfilt
-    columns = (*MEASURE_COLUMNS, *(_PLACE if model.has_cells else ()))
+    columns = (*MEASURE_COLUMNS, *(() if cells is None else _PLACE))
     measure, runs = view.read_many(MEASURE, regions, columns, once=True)
     first = np.cumsum([0, *(view.catalog(r).n_average for r in regions)])[:-1]
     objects = np.repeat(first, np.diff(runs)) + measure["ave_ref"]
     image = images.rows_of(measure["image_id"])
     k = averaged_filters(measure, codes)
     good = (image >= 0) & (k >= 0) & is_good(measure, codes, limits)
-    has_flat = model.flat_of_images()[image]
-    if model.has_cells:
-        good &= ~has_flat | (np.isfinite(measure["x_ccd"]) & np.isfinite(measure["y_ccd"]))
+    cell, has_flat = np.full(len(image), -1, np.int32), np.zeros(len(image), np.bool_)
+    if cells is not None:
+        x, y = (measure[name].astype(np.float64) for name in _PLACE)
+        cell, has_flat = cells.of(image, x, y), cells.is_known[image]
+        good &= ~has_flat | (cell >= 0)
     star = objects * n_secfilt + k
     n_of_star = np.bincount(star[good], minlength=1)
     good &= n_of_star[np.where(good, star, 0)] >= limits.least_measures
@@ -102,8 +149,7 @@ def star_batch(
     magnitude = some["mag"] + nominal_shift(some, codes)
     magnitude -= np.where(has_flat[rows], 0.0, np.nan_to_num(some["m_flat"]))
     error = photometric_error(some["mag_err"], some["photcode"], codes)
-    place = [some[name].astype(np.float64) for name in _PLACE] if model.has_cells else []
-    return StarBatch(edges, magnitude, error, *model.columns(image[rows], *place))
+    return StarMeasures(edges, np.asarray(magnitude, np.float64), error, image[rows], cell[rows])
 
 
 def is_good(measure: ColumnTable, codes: PhotcodeTable, limits: StarLimits) -> Bool:

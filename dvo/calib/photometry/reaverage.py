@@ -12,6 +12,7 @@ from dvo.calib.photometry.images import PhotImages, filters_by_name
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.partition.snapshot_name import SnapshotName
 from dvo.partition.store import Store
+from dvo.partition.write_operations import Runner
 
 __all__ = ["AverageReport", "reaverage"]
 
@@ -48,6 +49,7 @@ def reaverage(
     *,
     since: SnapshotName | None = None,
     dry_run: bool = False,
+    engine: Runner | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> AverageReport:
     """Make the mean magnitudes of some filters anew, by the rules of relphot.
@@ -64,6 +66,8 @@ def reaverage(
         A snapshot; only catalogs that have changed since then are touched.
     dry_run : bool
         Whether nothing is written.
+    engine : Runner, optional
+        Where it is done; None for here. The result is the same.
     progress : callable, optional
         Called with what is being done.
 
@@ -91,7 +95,7 @@ def reaverage(
     if regions and not dry_run:
         points = ZeroPoints.as_they_are(images)
         with store.begin("relphot", {"filters": list(filters), "averages": True}, view) as change:
-            n_means = write_catalogs(change, view, regions, images, points,
+            n_means = write_catalogs(change, view, regions, images, points, engine=engine,
                                      say=progress or (lambda _: None))  # fmt: skip
             change.commit(n_means=n_means)
     return AverageReport(len(regions), n_means, store.view().snapshot.id, time.monotonic() - begun)

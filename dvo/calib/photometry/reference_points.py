@@ -6,11 +6,13 @@ found by their places.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dvo.calib.photometry.images import filters_by_name
@@ -22,11 +24,19 @@ from dvo.tables.averages import LEAST_MAG_ERR
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass, Photcode, PhotcodeTable
 
-__all__ = ["PhotcodeReference", "Reference", "ReferencePoints", "TableReference"]
+__all__ = [
+    "PhotcodeReference",
+    "Reference",
+    "ReferencePoints",
+    "TableReference",
+    "reference_of_table",
+]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+
+_FACTS = b"dvo.reference"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +85,10 @@ class Reference(Protocol):
     @property
     def names(self) -> Mapping[int, str]:
         """What the reference of each filter is called, by its number in SecFilt."""
+        ...
+
+    def as_table(self) -> pa.Table:
+        """All of it as a table, from which `reference_of_table` makes it again."""
         ...
 
     def find(
@@ -160,6 +174,11 @@ class PhotcodeReference:
         wanted = filters_by_name(table, filters) if filters else sorted(codes)
         return cls({k: codes[k] for k in wanted}, {k: names[k] for k in wanted})
 
+    def as_table(self) -> pa.Table:
+        """See `Reference`; a row a filter."""
+        return pa.table({"filter": list(self.codes), "photcode": list(self.codes.values()),
+                         "name": [self.names[k] for k in self.codes]})  # fmt: skip
+
     def find(
         self, view: View, regions: Sequence[int], means: ObjectMeans
     ) -> Mapping[int, tuple[I64, F64, F64]]:
@@ -202,6 +221,7 @@ class TableReference:
         if len(bad):
             raise BadCatalogError(f"reference, row {bad[0] + 1}: declination {dec[bad[0]]} is not "
                                   "within -90..90 degrees")  # fmt: skip
+        self._places = ra, dec, radius_arcsec
         self._grid = SkyGrid(ra, dec, radius_arcsec)
         self._mags = mags
         self._names = dict(names)
@@ -210,6 +230,15 @@ class TableReference:
     def names(self) -> Mapping[int, str]:
         """See `Reference`."""
         return self._names
+
+    def as_table(self) -> pa.Table:
+        """See `Reference`; a row a star."""
+        ra, dec, radius_arcsec = self._places
+        columns: dict[str, Any] = {"ra": ra, "dec": dec}
+        for k, (mag, error) in self._mags.items():
+            columns |= {f"mag{k}": mag, f"error{k}": error}
+        facts = {"radius_arcsec": radius_arcsec, "names": self._names}
+        return pa.table(columns, metadata={_FACTS: json.dumps(facts)})
 
     def find(
         self, view: View, regions: Sequence[int], means: ObjectMeans
@@ -227,6 +256,32 @@ class TableReference:
             rows = star[known]
             found[k] = objects[known], mag[rows], _known(error[rows])
         return found
+
+
+def reference_of_table(table: pa.Table) -> Reference:
+    """Make a reference of a table again.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        What `Reference.as_table` gave.
+
+    Returns
+    -------
+    Reference
+        The same.
+    """
+    columns: dict[str, Any] = {name: table[name] for name in table.column_names}
+    if "photcode" in columns:
+        filters = columns["filter"].to_pylist()
+        codes, names = (dict(zip(filters, columns[n].to_pylist(), strict=True))
+                        for n in ("photcode", "name"))  # fmt: skip
+        return PhotcodeReference(codes, names)
+    facts = json.loads((table.schema.metadata or {})[_FACTS])
+    names = {int(k): str(name) for k, name in facts["names"].items()}
+    mags = {k: (columns[f"mag{k}"].to_numpy(), columns[f"error{k}"].to_numpy()) for k in names}
+    return TableReference(columns["ra"].to_numpy(), columns["dec"].to_numpy(), mags, names,
+                          float(facts["radius_arcsec"]))  # fmt: skip
 
 
 def _own_filter(table: PhotcodeTable, photcode: Photcode) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from dvo.calib.json_values import with_nulls
 from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.images import ImageSelection, PhotImages, filters_by_name
 from dvo.calib.photometry.levels import Level, LevelModel, SolvedImages
-from dvo.calib.photometry.measures import StarLimits, star_batch
+from dvo.calib.photometry.measures import StarLimits, StarMeasures
 from dvo.calib.photometry.residuals import image_points, tally_residuals
 from dvo.calib.photometry.spool import StarSpool
+from dvo.calib.photometry.star_reading import StarReading
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.calib.report.page import check_report_folder, write_report
-from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
-from dvo.partition.view import View
+from dvo.partition.write_operations import Runner
 from dvo.tables.flags import ImageFlag
 
 __all__ = ["RelphotOptions", "RelphotReport", "relphot"]
@@ -141,7 +141,11 @@ class RelphotReport:
 
 
 def relphot(
-    store: Store, options: RelphotOptions, *, progress: Callable[[str], None] | None = None
+    store: Store,
+    options: RelphotOptions,
+    *,
+    engine: Runner | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> RelphotReport:
     """Solve for the zero points of images, and write them and what rests on them.
 
@@ -157,6 +161,8 @@ def relphot(
         The database; open for writing unless it is a dry run.
     options : RelphotOptions
         What to do.
+    engine : Runner, optional
+        Where measures are read and written; None for here. The result is the same.
     progress : callable, optional
         Called with what is being done.
 
@@ -179,7 +185,9 @@ def relphot(
     images = PhotImages.read(view, filters, options.selection)
     regions = images.regions(view)
     model = LevelModel.of(images, options.levels, options.spread)
-    result = _solve(view, regions, model, options, say)
+    reading = StarReading(tuple(filters), options.stars)
+    stars = reading.read(view, regions, engine=engine, say=say)
+    result = _solve(stars, model, options, say)
     found = model.read_off(result)
     points = ZeroPoints.of(images, found, _FLAGS[model.levels[-1]],
                            least_measures=options.least_measures,
@@ -189,7 +197,7 @@ def relphot(
         params = {"filters": list(options.filters), "n_images": int(found.is_solved.sum())}
         with store.begin("relphot", params, view) as change:
             write_images(change, images, points)
-            n_means = write_catalogs(change, view, regions, images, points, say=say)
+            n_means = write_catalogs(change, view, regions, images, points, engine=engine, say=say)
             change.commit(n_means=n_means)
     report = _report(images, result, found, points)
     report = replace(report, n_means=n_means, snapshot=store.view().snapshot.id,
@@ -207,19 +215,15 @@ _FLAGS = {Level.NIGHT: ImageFlag.TGROUP_PHOTCAL, Level.EXPOSURE: ImageFlag.MOSAI
 
 
 def _solve(
-    view: View,
-    regions: Sequence[int],
+    found: Iterable[StarMeasures],
     model: LevelModel,
     options: RelphotOptions,
     say: Callable[[str], None],
 ) -> JointResult:
     parameters = model.model.parameters()
     with StarSpool() as stars:
-        done = 0
-        for some in region_batches(view, regions):
-            stars.add(star_batch(view, some, model.images, options.stars, model.model))
-            done += len(some)
-            say(f"{done} of {len(regions)} regions read")
+        for some in found:
+            stars.add(some.batch(model.model))
         if options.loops:
             return solve_alternately(parameters, lambda: stars, loops=options.loops,
                                      is_robust=options.solve.is_robust,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -17,18 +17,15 @@ from dvo.calib.photometry.flats import FlatFields
 from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.given_flats import flats_of
 from dvo.calib.photometry.given_points import GivenPoints, pairs_of_rows_and_images
-from dvo.calib.photometry.images import PhotImages, filters_by_name
+from dvo.calib.photometry.images import ImageSelection, PhotImages, filters_by_name
 from dvo.calib.photometry.zero_points import ZeroPoints
-from dvo.mjd import mjd_of
-from dvo.partition.bounds import Area
 from dvo.partition.manifest import ALL_SKY
-from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
 from dvo.partition.view import View
+from dvo.partition.write_operations import Runner
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.flags import ImageFlag
 from dvo.tables.image import IMAGE
-from dvo.tables.measure import MEASURE
 
 __all__ = ["SetphotOptions", "SetphotReport", "setphot"]
 
@@ -47,10 +44,8 @@ class SetphotOptions:
     ----------
     filters : tuple of str
         Average filters of the images that may be given zero points; empty for all.
-    area : Area or None
-        Where the centres of these images are; None for everywhere.
-    mjd : (float, float)
-        First and last beginning of these images, MJD UTC [d].
+    selection : ImageSelection
+        Where and when these images are.
     at_airmass : bool
         Whether zero points of the table are those at the airmass of each image; else they are
         reduced to airmass 1 by the nominal slope.
@@ -64,8 +59,7 @@ class SetphotOptions:
     """
 
     filters: tuple[str, ...] = ()
-    area: Area | None = None
-    mjd: tuple[float, float] = (-math.inf, math.inf)
+    selection: ImageSelection = field(default_factory=ImageSelection)
     at_airmass: bool = False
     is_ubercal: bool = False
     is_strict: bool = False
@@ -138,6 +132,7 @@ def setphot(
     flats: GivenColumns | None = None,
     options: SetphotOptions = SetphotOptions(),
     *,
+    engine: Runner | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> SetphotReport:
     """Give images the zero points, and chips the flat fields, of tables; one commit.
@@ -157,6 +152,8 @@ def setphot(
         and season.
     options : SetphotOptions
         What to do.
+    engine : Runner, optional
+        Where measures are written; None for here. The result is the same.
     progress : callable, optional
         Called with what is being done.
 
@@ -188,7 +185,7 @@ def setphot(
         changed = _Change.of(view, table, set_points, new_flats)
         report = replace(report, median_change=changed.median_change)
         if not options.dry_run:
-            report = _write(store, view, changed, report, say)
+            report = _write(store, view, changed, report, engine, say)
     return replace(report, seconds=time.monotonic() - begun)
 
 
@@ -224,13 +221,10 @@ def _match(
 
 def _asked(view: View, table: ColumnTable, options: SetphotOptions) -> Bool:
     """Which images the options allow."""
-    mjd = mjd_of(table["time"], table["time_msec"])
-    asked: Bool = (mjd >= options.mjd[0]) & (mjd <= options.mjd[1])
+    asked = options.selection.holds(table)
     if options.filters:
         k = view.photcodes.sec_index_of_code[table["photcode"]]
         asked &= np.isin(k, filters_by_name(view.photcodes, options.filters))
-    if options.area is not None:
-        asked &= options.area.holds(table["ra_center"], table["dec_center"])
     return asked
 
 
@@ -282,32 +276,18 @@ _UBERCAL = np.uint32(ImageFlag.PHOTOM_UBERCAL)
 
 
 def _write(
-    store: Store, view: View, new: _Change, report: SetphotReport, say: Callable[[str], None]
-) -> SetphotReport:
-    regions = _regions(view, new, say)
+    store: Store, view: View, new: _Change, report: SetphotReport, engine: Runner | None,
+    say: Callable[[str], None],
+) -> SetphotReport:  # fmt: skip
+    regions = replace(new.images, is_selected=new.is_touched).regions(view)
     params = {"n_images": report.n_images, "n_ubercal": report.n_ubercal,
               "n_flats": report.n_flats}  # fmt: skip
     with store.begin("setphot", params, view) as change:
         write_images(change, new.images, new.points, new.map_id)
         if new.flats is not None:
             new.flats.write(change)
-        n_means = write_catalogs(change, view, regions, new.images, new.points, new.flats, say=say)
+        n_means = write_catalogs(change, view, regions, new.images, new.points, new.flats,
+                                 engine=engine, say=say)  # fmt: skip
         change.commit(n_means=n_means)
     return replace(report, n_regions=len(regions), n_means=n_means,
                    snapshot=store.view().snapshot.id)  # fmt: skip
-
-
-def _regions(view: View, new: _Change, say: Callable[[str], None]) -> Sequence[int]:
-    """Regions with measures of the images that change."""
-    found: list[NDArray[np.int64]] = []
-    every = view.regions() if new.is_touched.any() else []
-    done = 0
-    for some in region_batches(view, every):
-        measure, runs = view.read_many(MEASURE, some, ["image_id"])
-        image = new.images.rows_of(measure["image_id"])
-        rows = np.flatnonzero((image >= 0) & new.is_touched[image])
-        at = np.unique(np.searchsorted(runs, rows, side="right") - 1)
-        found.append(np.array(some, np.int64)[at])
-        done += len(some)
-        say(f"{done} of {len(every)} regions looked at")
-    return [region for each in found for region in each.tolist()]

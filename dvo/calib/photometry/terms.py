@@ -52,6 +52,29 @@ class ChipCells:
     width: F64
     height: F64
 
+    @classmethod
+    def of_images(cls, images: ColumnTable, n: int) -> ChipCells:
+        """Cut the chips of images.
+
+        Parameters
+        ----------
+        images : ColumnTable
+            The Image table, with ``nx`` and ``ny``.
+        n : int
+            Cells of a chip in each direction.
+
+        Returns
+        -------
+        ChipCells
+            Of all of them.
+        """
+        return cls(n, n, *(images[name].astype(np.float64) for name in ("nx", "ny")))
+
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Images whose chips can be cut, shape (n_images,): those of known size."""
+        return np.asarray((self.width > 0) & (self.height > 0))
+
     def of(self, image: I32, x: F64, y: F64) -> I32:
         """Find the cells of places on chips.
 

@@ -16,18 +16,19 @@ from dvo.calib.json_values import with_nulls
 from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.flats import ALWAYS, FlatFields
 from dvo.calib.photometry.images import PhotImages, filters_by_name
-from dvo.calib.photometry.measures import StarLimits, star_batch
+from dvo.calib.photometry.measures import StarLimits
 from dvo.calib.photometry.nights import NightLimits, mean_of
 from dvo.calib.photometry.periods import Periods
 from dvo.calib.photometry.spool import StarSpool
+from dvo.calib.photometry.star_reading import StarReading
 from dvo.calib.photometry.ubercal_solve import UbercalResult, solve_ubercal
 from dvo.calib.photometry.ubercal_survey import Seasons, Survey
 from dvo.calib.photometry.zero_points import UNKNOWN_DISTANCE, ZeroPoints
 from dvo.errors import ConfigError
 from dvo.partition.bounds import Area
-from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
 from dvo.partition.view import View
+from dvo.partition.write_operations import Runner
 from dvo.tables.flags import ImageFlag
 
 __all__ = ["PeriodReport", "UbercalOptions", "UbercalReport", "ubercal"]
@@ -199,7 +200,11 @@ class UbercalReport:
 
 
 def ubercal(
-    store: Store, options: UbercalOptions, *, progress: Callable[[str], None] | None = None
+    store: Store,
+    options: UbercalOptions,
+    *,
+    engine: Runner | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> UbercalReport:
     """Calibrate photometric nights, and write what follows for images, measures and means.
 
@@ -213,6 +218,8 @@ def ubercal(
         The database; open for writing unless it is a dry run.
     options : UbercalOptions
         What to do.
+    engine : Runner, optional
+        Where measures are read and written; None for here. The result is the same.
     progress : callable, optional
         Called with what is being done.
 
@@ -232,14 +239,12 @@ def ubercal(
     say = progress or (lambda _: None)
     view = store.view()
     filters = filters_by_name(view.photcodes, options.filters)
-    survey = _survey(view, filters, options)
+    reading = StarReading(tuple(filters), options.stars, options.times, options.flat_cells)
+    survey = _survey(view, filters, reading.images(view), options)
     with StarSpool() as stars:
-        regions, done = view.regions(options.area), 0
-        for some in region_batches(view, regions):
-            stars.add(star_batch(view, some, survey.images, options.stars,
-                                 survey.reading_model()))  # fmt: skip
-            done += len(some)
-            say(f"{done} of {len(regions)} regions read")
+        model = survey.reading_model()
+        for some in reading.read(view, view.regions(options.area), engine=engine, say=say):
+            stars.add(some.batch(model))
         result = solve_ubercal(
             survey, lambda: stars, limits=options.nights, solve=options.solve, say=say,
             seasons=_given_seasons(filters, options),
@@ -249,7 +254,7 @@ def ubercal(
     points = _points(survey, result, offset, error)
     n_means = 0
     if not options.dry_run and survey.images.is_wanted.any():
-        n_means = _write(store, view, survey, result, points, flats, options, say)
+        n_means = _write(store, view, survey, result, points, flats, options, engine, say)
     periods = _period_reports(view, survey, result, *zero_points)
     if options.write_periods is not None:
         _write_periods(options.write_periods, view, survey, result, periods)
@@ -257,12 +262,8 @@ def ubercal(
                    time.monotonic() - begun)  # fmt: skip
 
 
-def _survey(view: View, filters: list[int], options: UbercalOptions) -> Survey:
-    images = PhotImages.read(view, filters)
+def _survey(view: View, filters: list[int], images: PhotImages, options: UbercalOptions) -> Survey:
     when = images.table["time"]
-    if options.times is not None:
-        is_then = (when >= options.times[0]) & (when < options.times[1])
-        images = images.only(is_then)
     k = view.photcodes.sec_index_of_code[images.table["photcode"]].astype(np.int64)
     k[~images.is_wanted] = -1
     if options.periods is not None:
@@ -366,7 +367,7 @@ def _of_poor_nights(survey: Survey, result: UbercalResult) -> Bool:
 
 def _write(
     store: Store, view: View, survey: Survey, result: UbercalResult, points: ZeroPoints,
-    flats: FlatFields, options: UbercalOptions, say: Callable[[str], None],
+    flats: FlatFields, options: UbercalOptions, engine: Runner | None, say: Callable[[str], None],
 ) -> int:  # fmt: skip
     """One commit of all that is new; gives the number of means made anew."""
     params = {"filters": list(options.filters), "n_images": int(result.is_used.sum()),
@@ -382,7 +383,7 @@ def _write(
         if len(flats):
             new.write(change)
         n_means = write_catalogs(change, view, view.regions(), images, points,
-                                 new if len(flats) else None, say=say)  # fmt: skip
+                                 new if len(flats) else None, engine=engine, say=say)  # fmt: skip
         change.commit(n_means=n_means)
     return n_means
 

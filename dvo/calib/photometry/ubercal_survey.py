@@ -137,14 +137,13 @@ class Survey:
             What they have in common.
         """
         table = images.table
-        size = [table[n].astype(np.float64) for n in ("nx", "ny")]
         return cls(
             images,
             periods,
             filter_index,
             exposures_of_images(table, images.is_wanted),
             periods.of(filter_index, table["time"]),
-            ChipCells(n_cells, n_cells, *size) if n_cells else None,
+            ChipCells.of_images(table, n_cells) if n_cells else None,
         )
 
     @property
@@ -172,7 +171,7 @@ class Survey:
         """Tell which images have a flat field: those of known size, shape (n_images,)."""
         if self.cells is None:
             return np.zeros(len(self.exposure), np.bool_)
-        return np.asarray((self.exposure >= 0) & (self.cells.width > 0) & (self.cells.height > 0))
+        return np.asarray((self.exposure >= 0) & self.cells.is_known)
 
     def reading_model(self) -> PhotModel:
         """The model by which measures are read: their image and their cell, which models share."""

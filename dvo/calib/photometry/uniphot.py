@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dvo.calib.json_values import with_nulls
-from dvo.calib.photometry.apply import write_images, write_regions
+from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.object_means import ObjectMeans, colour_of_words
-from dvo.calib.photometry.reference_points import Reference, ReferencePoints
+from dvo.calib.photometry.reference_points import (
+    Reference,
+    ReferencePoints,
+    reference_of_table,
+)
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.calib.robust_fit import RobustFit, fit_robustly
 from dvo.healpix import nested_pixels
 from dvo.partition.bounds import Area
+from dvo.partition.operations import Job, register
 from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
 from dvo.partition.view import View
+from dvo.partition.write_operations import Runner
+from dvo.query.scan import area_from_json, area_to_json
 
 __all__ = ["FilterTie", "UniphotOptions", "UniphotReport", "tie_of", "uniphot"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
+
+_OPERATION = "calibrate-compare"
+_REFERENCE = "reference"
+_COLUMNS = tuple(field.name for field in fields(ReferencePoints))
 
 _STILL = 1e-6
 """An offset that is none [mag]: what is tied already stays as it is, to the bit."""
@@ -155,6 +167,7 @@ def uniphot(
     reference: Reference,
     options: UniphotOptions = UniphotOptions(),
     *,
+    engine: Runner | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> UniphotReport:
     """Tie the magnitudes of a database to a reference: one offset a filter, for all its images.
@@ -170,6 +183,8 @@ def uniphot(
         What it is tied to.
     options : UniphotOptions
         What to do.
+    engine : Runner, optional
+        Where objects are compared and measures written; None for here. The result is the same.
     progress : callable, optional
         Called with what is being done.
 
@@ -188,7 +203,7 @@ def uniphot(
     view = store.view()
     colour = None if options.colour is None else colour_of_words(view.photcodes, options.colour)
     ties = {}
-    for k, points in sorted(_points(view, reference, colour, options, say).items()):
+    for k, points in sorted(_points(view, reference, colour, options, engine, say).items()):
         name = view.photcodes.sec[k].name
         ties[k] = tie_of(name, reference.names[k], points, options)
     report = UniphotReport(list(ties.values()), snapshot=view.snapshot.id)
@@ -209,25 +224,76 @@ def uniphot(
         points_of_images = ZeroPoints.as_they_are(images).shifted(shift, images.is_wanted)
         params = {"offsets": {ties[k].name: round(v, 6) for k, v in offsets.items()},
                   "reference": [ties[k].reference for k in offsets]}  # fmt: skip
-        report = _write(store, view, images, points_of_images, params, report, say)
+        report = _write(store, view, images, points_of_images, params, report, engine, say)
     return replace(report, seconds=time.monotonic() - begun)
 
 
 def _points(
     view: View, reference: Reference, colour: tuple[int, int] | None, options: UniphotOptions,
-    say: Callable[[str], None],
+    engine: Runner | None, say: Callable[[str], None],
 ) -> dict[int, ReferencePoints]:  # fmt: skip
     """Objects that the reference has, too, by filter."""
     parts: dict[int, list[ReferencePoints]] = {k: [] for k in reference.names}
     regions = view.regions(options.area)
-    done = 0
-    for some in region_batches(view, regions):
-        means = ObjectMeans.read(view, some, options.area)
-        for k, found in reference.find(view, some, means).items():
-            parts[k].append(_compared(means, k, found, colour, options))
+    groups, done = list(region_batches(view, regions)), 0
+    if engine is None:
+        found: Iterable[dict[int, ReferencePoints]] = (
+            _of_group(view, some, reference, colour, options) for some in groups
+        )
+    else:
+        request = {
+            "colour": colour,
+            "most_error": options.most_error,
+            "mag": [m if math.isfinite(m) else None for m in options.mag],
+            "area": None if options.area is None else area_to_json(options.area),
+        }
+        job = Job(_OPERATION, request, groups, {_REFERENCE: reference.as_table()},
+                  snapshot=view.snapshot.id)  # fmt: skip
+        found = map(_from_arrow, engine.run(job))
+    for some, each in zip(groups, found, strict=True):
+        for k, points in each.items():
+            parts[k].append(points)
         done += len(some)
         say(f"{done} of {len(regions)} regions read")
     return {k: ReferencePoints.joined(each) for k, each in parts.items()}
+
+
+def _of_group(
+    view: View, regions: Sequence[int], reference: Reference, colour: tuple[int, int] | None,
+    options: UniphotOptions,
+) -> dict[int, ReferencePoints]:  # fmt: skip
+    """Objects of some regions that the reference has, too, by filter."""
+    means = ObjectMeans.read(view, regions, options.area)
+    return {k: _compared(means, k, found, colour, options)
+            for k, found in reference.find(view, regions, means).items()}  # fmt: skip
+
+
+def _compare_group(
+    view: View, regions: Sequence[int], request: Mapping[str, Any], tables: Mapping[str, pa.Table]
+) -> pa.Table:
+    """The operation: a row an object and filter."""
+    bright, faint = request["mag"]
+    colour, area = request["colour"], request["area"]
+    options = UniphotOptions(
+        mag=(-math.inf if bright is None else bright, math.inf if faint is None else faint),
+        most_error=request["most_error"],
+        area=None if area is None else area_from_json(area),
+    )
+    reference = reference_of_table(tables[_REFERENCE])
+    pair = None if colour is None else (int(colour[0]), int(colour[1]))
+    found = _of_group(view, regions, reference, pair, options)
+    of = [np.full(len(points.difference), k, np.int32) for k, points in found.items()]
+    joined = ReferencePoints.joined(list(found.values()))
+    columns: dict[str, Any] = {n: getattr(joined, n) for n in _COLUMNS}
+    columns["filter"] = np.concatenate([np.empty(0, np.int32), *of])
+    return pa.table(columns)
+
+
+def _from_arrow(table: pa.Table) -> dict[int, ReferencePoints]:
+    of = table["filter"].to_numpy()
+    columns = [table[name].to_numpy() for name in _COLUMNS]
+    return {int(k): ReferencePoints(*(values[of == k] for values in columns))
+            for k in np.unique(of)}  # fmt: skip
 
 
 def _compared(
@@ -337,16 +403,15 @@ def _scatter_of_cells(fit: RobustFit, sigma: F64, group: I64) -> tuple[float, fl
 
 def _write(
     store: Store, view: View, images: PhotImages, points: ZeroPoints, params: dict[str, Any],
-    report: UniphotReport, say: Callable[[str], None],
+    report: UniphotReport, engine: Runner | None, say: Callable[[str], None],
 ) -> UniphotReport:  # fmt: skip
-    regions: Sequence[int] = view.regions()
-    n_means = done = 0
     with store.begin("uniphot", params, view) as change:
         write_images(change, images, points)
-        for some in region_batches(view, regions):
-            n_means += write_regions(change, view, some, images, points)
-            change.wait(at_most=4)
-            done += len(some)
-            say(f"{done} of {len(regions)} regions written")
+        n_means = write_catalogs(
+            change, view, view.regions(), images, points, engine=engine, say=say
+        )
         change.commit(n_means=n_means)
     return replace(report, n_means=n_means, snapshot=store.view().snapshot.id)
+
+
+register(_OPERATION, _compare_group)

@@ -34,7 +34,15 @@ from parsl.providers import LocalProvider, SlurmProvider
 
 from dvo.errors import DvoError, EngineError, UnknownSnapshotError, WorkerLostError, error_of
 from dvo.partition.engines.engine import in_order
-from dvo.partition.operations import MODULES, Job, Views, Work, load_operations, run_operation
+from dvo.partition.operations import (
+    MODULES,
+    ONE_THREAD,
+    Job,
+    Views,
+    Work,
+    load_operations,
+    run_operation,
+)
 from dvo.partition.store import Store
 
 __all__ = ["ParslEngine", "local_config", "slurm_config"]
@@ -331,4 +339,5 @@ def _config(folder: Path, provider: Any, workers: int | None, *, address: str | 
 def _worker_init() -> str:
     """Workers find the modules that this process finds."""
     path = ":".join(p for p in sys.path if p and Path(p).is_dir())
-    return f"export PYTHONPATH={path!r}"
+    threads = " ".join(f"{name}={value}" for name, value in ONE_THREAD.items())
+    return f"export {threads} PYTHONPATH={path!r}"

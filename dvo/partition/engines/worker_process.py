@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import select
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from dvo.errors import DvoError, error_of
 from dvo.partition.engines.channel import Sheet, receive, send
+from dvo.partition.operations import ONE_THREAD
 
 __all__ = ["GivenUpError", "JobOrders", "WorkerProcess"]
 
@@ -67,6 +69,7 @@ class WorkerProcess:
                 [sys.executable, "-m", "dvo.partition.engines.worker", *map(str, fds)],
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **ONE_THREAD},
             )
         self._job = -1
         with contextlib.suppress(OSError):  # if it is dead already, `ask` will find out

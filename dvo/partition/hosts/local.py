@@ -29,6 +29,7 @@ from dvo.partition.hosts.notes import Note, is_alive, read_notes, remove_note, w
 from dvo.partition.hosts.server import guard_folder
 from dvo.partition.layout import HOST_TABLE, HOSTS
 from dvo.partition.lock import WriterLock
+from dvo.partition.operations import ONE_THREAD
 from dvo.partition.store import Store
 
 __all__ = ["STAY", "start_local", "stop_local"]
@@ -180,6 +181,7 @@ def _launch(catdir: Path, entry: HostEntry, threads: int) -> subprocess.Popen[by
             return subprocess.Popen(
                 [sys.executable, "-m", "dvo.cli.main", *words],
                 stdin=subprocess.PIPE,
+                env={**os.environ, **ONE_THREAD},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # it stays when the terminal is closed

@@ -36,7 +36,7 @@ from dvo.partition.hosts.tasks import Task
 from dvo.partition.hosts.wire import MAX_BYTES, Message, Payload, from_frames, parts_of
 from dvo.partition.layout import is_token
 from dvo.partition.operations import (
-    MODULES,
+    HOST_MODULES,
     Role,
     Views,
     Work,
@@ -105,7 +105,7 @@ class HostServer:
         keys: KeyPair | None = None,
         authority: Authority | None = None,
         sources: Sequence[Path] = (),
-        modules: Sequence[str] = MODULES,
+        modules: Sequence[str] = HOST_MODULES,
         silence_s: float = SILENCE_S,
     ) -> None:
         if (keys is None) != (authority is None):

@@ -106,7 +106,7 @@ def test_limits_are_kept(sky):
         assert n(mag=(16, 17)) == ((sky.stars.mag >= 16) & (sky.stars.mag <= 17)).sum()
         assert abs(n(area=Box(ra, ra + 2, dec - 2, dec + 2)) - east) <= 2
         first = (57000.25 - 40587) * 86400
-        assert n("SYNTH.g.C00", "g", mjd_s=(first - 9, first + 9)) == 400
+        assert n("SYNTH.g.C00", "g", times=(first - 9, first + 9)) == 400
         assert n("SYNTH.g.C00", "g") == 800
         with pytest.raises(PhotcodeError, match="0 magnitudes can be compared"):
             n(most_error=1e-4)

@@ -12,10 +12,12 @@ from click.testing import CliRunner
 
 from dvo.calib.photometry.flats import FlatFields
 from dvo.calib.photometry.given_columns import GivenColumns
+from dvo.calib.photometry.images import ImageSelection
 from dvo.calib.photometry.setphot import SetphotOptions, setphot
 from dvo.cli.setphot import setphot as command
 from dvo.errors import BadCatalogError, PhotcodeError
 from dvo.ingest.photcodes import put_photcodes
+from dvo.mjd import MJD_1970
 from dvo.partition.bounds import Box
 from dvo.partition.check import check
 from dvo.partition.history import rollback
@@ -153,11 +155,12 @@ def test_options_leave_images_out(catdir):
     given = table(image_id=np.arange(1, 7), mcal=np.full(6, 0.5))
     ra, dec = FIELDS["edge"]
     away = Box(ra + 5, ra + 6, dec - 1, dec + 1)
+    then = (86400 * (mjd - MJD_1970) for mjd in (57001, 57003))
     for options, hit in (
         (SetphotOptions(filters=("r",)), [1, 3, 5]),
-        (SetphotOptions(mjd=(57001, 57003)), [1, 2]),
-        (SetphotOptions(area=away), []),
-        (SetphotOptions(area=Box(ra - 1, ra + 1, dec - 1, dec + 1)), range(6)),
+        (SetphotOptions(selection=ImageSelection(None, *then)), [1, 2]),
+        (SetphotOptions(selection=ImageSelection(away)), []),
+        (SetphotOptions(selection=ImageSelection(Box(ra - 1, ra + 1, dec - 1, dec + 1))), range(6)),
     ):
         with Store(catdir, writable=True) as store:
             old = store.view().snapshot.id

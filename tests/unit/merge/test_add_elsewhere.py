@@ -18,6 +18,7 @@ from dvo.merge.selection import Selection
 from dvo.partition.check import check
 from dvo.partition.engines import open_engine
 from dvo.partition.layout import STAGED
+from dvo.partition.staged import pack_columns
 from dvo.partition.store import Store
 from dvo.tables.image import IMAGE
 from dvo.tables.photcode import PhotClass
@@ -232,6 +233,6 @@ def test_a_group_without_objects_is_refused(store):
         with pytest.raises(OperationError, match="without its objects"):
             add_elsewhere._merge(change, [5], {"inputs": {}})
         change.stage()
-        name = change.lend(add_elsewhere._pack({"region": np.arange(3)}).slice(0, 40))
+        name = change.lend(pack_columns({"region": np.arange(3)}).slice(0, 40))
         with pytest.raises(OperationError, match="cannot be read as columns"):
             add_elsewhere._merge(change, [5], {"inputs": {"5": name}})
