@@ -106,18 +106,21 @@ def overlay(change, regions, request):
     return {"n": len(regions)}
 
 
-def arm(change, number, mode):
+WRITES, SYNCS, NAMES = 1, 2, 4
+
+
+def arm(change, number, mode, kinds=WRITES | NAMES):
     """Have a call of this process fail that writes into the folder of a commit, see shim.c."""
     root = os.fsencode(change.base.catdir / STAGED)
-    writes, names = 1, 4
-    ctypes.CDLL(None).fault_arm(root, ctypes.c_long(number), mode, writes | names)
+    ctypes.CDLL(None).fault_arm(root, ctypes.c_long(number), mode, kinds)
 
 
 def write(operation, change, regions, request):
     """Write as files beside the database tell.
 
     `full` names processes whose disk is full. Who finds `dying` is killed in the middle of its
-    first file. Where `wait` is, leave a mark with the work done and untold, and wait for `go`.
+    first file. `sweep` has a number and a mode: that call fails; `swept` then has a line more,
+    with the number of calls. Where `wait` is, leave a mark with the work done and untold, and wait for `go`.
     """
     folder = change.base.catdir.parent
     with suppress(FileNotFoundError):
@@ -126,10 +129,18 @@ def write(operation, change, regions, request):
     has_no_room = str(os.getpid()) in folder.joinpath("full").read_text().split()
     if has_no_room:
         arm(change, 3, 4)
+    sweep = folder / "sweep"
+    is_swept = sweep.exists()
+    if is_swept:
+        number, mode = map(int, sweep.read_text().split())
+        arm(change, number, mode, WRITES | SYNCS | NAMES)
     try:
         facts = operation(change, regions, request)
     finally:
-        if has_no_room:
+        if is_swept:
+            with (folder / "swept").open("a") as file:
+                file.write(f"{ctypes.CDLL(None).fault_count()}\n")
+        if has_no_room or is_swept:
             arm(change, 0, 0)
     if (folder / "wait").exists():
         (folder / f"begun-{regions[0]}").write_text(str(os.getpid()))

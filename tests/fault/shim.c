@@ -3,7 +3,8 @@
  *
  * fault_arm(root, n, mode, kinds) begins to count; n = 0 counts only.
  * Modes: 1 kill before the call, 2 do half of a write (or all of another call) and kill,
- *        3 fail this call with EIO, 4 fail this call and every later one with ENOSPC.
+ *        3 fail this call with EIO, 4 fail this call and every later one with ENOSPC,
+ *        5 fail this call with ENOSPC.
  * Kinds: 1 write, 2 sync, 4 names (create, rename, unlink, mkdir), 8 truncate; added up.
  */
 #define _GNU_SOURCE
@@ -64,6 +65,7 @@ static int judge(int kind) {
   if (n == goal && mode == 1) die();
   if (n == goal && mode == 2) return 1;
   if (n == goal && mode == 3) { errno = EIO; return 2; }
+  if (n == goal && mode == 5) { errno = ENOSPC; return 2; }
   if (mode == 4) { errno = ENOSPC; return 2; }
   return 0;
 }
