@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from dvo.cli.command_group import CommandGroup
+from dvo.cli.without_scipy import allow_scipy
 
 if TYPE_CHECKING:
     from dvo.partition.hosts.keys import KeyPair
@@ -110,6 +111,7 @@ def serve_command(
     """
     import signal  # noqa: PLC0415
 
+    allow_scipy()  # calibration has sparse matrices
     from dvo.partition.host_table import get_host  # noqa: PLC0415
     from dvo.partition.hosts.keys import Authority  # noqa: PLC0415
     from dvo.partition.hosts.server import HostServer  # noqa: PLC0415

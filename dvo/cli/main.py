@@ -12,6 +12,7 @@ import click
 
 import dvo
 from dvo.cli.command_group import CommandGroup
+from dvo.cli.without_scipy import forbid_scipy
 from dvo.errors import DvoError
 
 __all__ = ["dvo_command", "main", "run", "run_program"]
@@ -131,9 +132,7 @@ def run_program(command: Callable[..., Any]) -> None:
     command : callable
         The click command.
     """
-    # Where scipy is installed numba loads its linear algebra, which no kernel of ours has:
-    # a quarter of the time that a small query takes.
-    sys.modules.setdefault("scipy", None)  # type: ignore[arg-type]
+    forbid_scipy()
     # Imports make very many objects and no garbage; looking for it takes 0.04 s.
     gc.set_threshold(50_000)
     run(command)
