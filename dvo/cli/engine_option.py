@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ __all__ = [
     "engine_option",
     "open_calibration_engine",
     "open_writing_engine",
+    "report_option",
     "workers_option",
 ]
 
@@ -30,7 +32,15 @@ engine_option = click.option(
 
 workers_option = click.option("--workers", type=click.IntRange(1), help="How many work at a time.")
 
+report_option = click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write report.json, pictures and a page, index.html, that shows all of it.",
+)
+
 _CALIBRATION = (
+    report_option,
     click.option("--dry-run", is_flag=True, help="Report what would be done; change nothing."),
     engine_option,
     workers_option,
@@ -78,7 +88,7 @@ def open_writing_engine(
 
 
 def calibration_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a calibration command --dry-run, --engine, --workers and --json, the same in all."""
+    """Give a calibration command --report, --dry-run, --engine, --workers and --json."""
     for option in reversed(_CALIBRATION):
         command = option(command)
     return command

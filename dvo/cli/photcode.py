@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from dvo.cli.command_group import CommandGroup
+from dvo.cli.engine_option import report_option
 from dvo.cli.moment import seconds_of, time_option
 from dvo.cli.snapshot_option import snapshot_option
+from dvo.cli.without_scipy import allow_scipy
 from dvo.counted import counted
 
 __all__ = ["photcode"]
@@ -220,6 +222,7 @@ def set_command(catdir: Path, name: str, changes: tuple[str, ...], *, as_json: b
 )
 @time_option("Measures")
 @click.option("--apply", "apply_them", is_flag=True, help="Write the terms into the photcode.")
+@report_option
 @click.option("--json", "as_json", is_flag=True, help="Print the fit as JSON.")
 def fit_command(
     catdir: Path,
@@ -235,6 +238,7 @@ def fit_command(
     region: tuple[float, float, float, float] | None,
     times: tuple[float, float] | None,
     apply_them: bool,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Fit the colour terms that bring magnitudes of FROM to the system of TO.
@@ -252,6 +256,7 @@ def fit_command(
     import json  # noqa: PLC0415 - keeps `dvo --help` quick
     import math  # noqa: PLC0415
 
+    allow_scipy()  # reports have sparse matrices of images
     from dvo.calib.photometry.colour_terms import (  # noqa: PLC0415
         ColourFitOptions,
         fit_colour_terms,
@@ -263,7 +268,7 @@ def fit_command(
     every = (-math.inf, math.inf)
     options = ColourFitOptions(
         colour, order, offset, most_error, mag or every, colors or every,
-        Box(*region) if region else None, seconds_of(times), apply_them,
+        Box(*region) if region else None, seconds_of(times), apply_them, report,
     )  # fmt: skip
     show = progress_line()
     with Store(catdir, writable=apply_them, command="dvo photcode fit") as store:

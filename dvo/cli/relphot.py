@@ -89,12 +89,6 @@ __all__ = ["main", "relphot"]
     show_default=True,
     help="Most rounds of weighing and solving.",
 )
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="FOLDER",
-    help="Write report.json, pictures and a page, index.html, that shows all of it.",
-)
 @image_options
 @calibration_options
 def relphot(

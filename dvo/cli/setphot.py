@@ -48,6 +48,7 @@ def setphot(
     ubercal: bool,
     at_airmass: bool,
     strict: bool,
+    report: Path | None,
     dry_run: bool,
     engine: str,
     workers: int | None,
@@ -85,6 +86,7 @@ def setphot(
         is_ubercal=ubercal,
         is_strict=strict,
         dry_run=dry_run,
+        report=report,
     )
     points = None if table is None else _read(table, POINT_COLUMNS)
     cells = None if flats is None else _read(flats, FLAT_COLUMNS)
@@ -93,33 +95,31 @@ def setphot(
         Store(catdir, writable=not dry_run, command="setphot") as store,
         open_calibration_engine(engine, store, workers) as opened,
     ):
-        report = give(store, points, cells, options, engine=opened, progress=show)
+        done = give(store, points, cells, options, engine=opened, progress=show)
     show("")
     if as_json:
-        click.echo(json.dumps(report.as_dict()))
+        click.echo(json.dumps(done.as_dict()))
         return
     would = "would get" if dry_run else "got"
     if table is not None:
-        change = report.median_change
+        change = done.median_change
         by = f"; median change {1e3 * change:+.2f} mmag" if math.isfinite(change) else ""
-        click.echo(f"{catdir}: {counted(report.n_images, 'images')} {would} the zero points of "
-                   f"{counted(report.n_rows, 'rows')}{by}")  # fmt: skip
+        click.echo(f"{catdir}: {counted(done.n_images, 'images')} {would} the zero points of "
+                   f"{counted(done.n_rows, 'rows')}{by}")  # fmt: skip
     if flats is not None:
-        click.echo(f"{catdir}: {counted(report.n_flats, 'flat fields')} "
+        click.echo(f"{catdir}: {counted(done.n_flats, 'flat fields')} "
                    f"{'would be' if dry_run else 'were'} set")  # fmt: skip
     for n, words in (
-        (report.n_ubercal, "of them marked as of ubercal"),
-        (report.n_left_out, "images left out by the options"),
-        (report.n_skipped, "images are not to be calibrated (PHOTOM_NOCAL, PHOTOM_SKIP), and stay"),
+        (done.n_ubercal, "of them marked as of ubercal"),
+        (done.n_left_out, "images left out by the options"),
+        (done.n_skipped, "images are not to be calibrated (PHOTOM_NOCAL, PHOTOM_SKIP), and stay"),
     ):
         if n:
             click.echo(f"note: {n} {words}")
-    if report.n_unmatched:
-        first = ", ".join(map(str, report.unmatched))
-        more = ", …" if report.n_unmatched > len(report.unmatched) else ""
-        click.echo(
-            f"note: no image is meant by {counted(report.n_unmatched, 'rows')}: {first}{more}"
-        )
+    if done.n_unmatched:
+        first = ", ".join(map(str, done.unmatched))
+        more = ", …" if done.n_unmatched > len(done.unmatched) else ""
+        click.echo(f"note: no image is meant by {counted(done.n_unmatched, 'rows')}: {first}{more}")
 
 
 def _read(path: Path, spellings: Mapping[str, Sequence[str]]) -> GivenColumns:

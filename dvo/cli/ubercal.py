@@ -88,6 +88,7 @@ def ubercal(
     most_error: float,
     region: tuple[float, float, float, float] | None,
     times: tuple[float, float] | None,
+    report: Path | None,
     dry_run: bool,
     engine: str,
     workers: int | None,
@@ -123,18 +124,19 @@ def ubercal(
         area=Box(*region) if region else None,
         times=_times(times),
         dry_run=dry_run,
+        report=report,
     )
     show = progress_line()
     with (
         Store(catdir, writable=not dry_run, command="ubercal") as store,
         open_calibration_engine(engine, store, workers) as opened,
     ):
-        report = calibrate(store, options, engine=opened, progress=show)
+        done = calibrate(store, options, engine=opened, progress=show)
     show("")
     if as_json:
-        click.echo(json.dumps(report.as_dict()))
+        click.echo(json.dumps(done.as_dict()))
     else:
-        _say(catdir, report, dry_run=dry_run)
+        _say(catdir, done, dry_run=dry_run)
 
 
 def _say(catdir: Path, report: UbercalReport, *, dry_run: bool) -> None:

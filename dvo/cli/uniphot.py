@@ -72,6 +72,7 @@ def uniphot(
     most_error: float,
     least_stars: int,
     region: tuple[float, float, float, float] | None,
+    report: Path | None,
     dry_run: bool,
     engine: str,
     workers: int | None,
@@ -98,7 +99,7 @@ def uniphot(
 
     options = UniphotOptions(
         colour, offset, mag or (-math.inf, math.inf), most_error, least_stars,
-        Box(*region) if region else None, dry_run,
+        Box(*region) if region else None, dry_run, report,
     )  # fmt: skip
     wanted = list(names_in(filters))
     show = progress_line()
@@ -107,15 +108,15 @@ def uniphot(
         open_calibration_engine(engine, store, workers) as opened,
     ):
         reference = _reference(store.view().photcodes, words, wanted, columns, radius)
-        report = tie(store, reference, options, engine=opened, progress=show)
+        done = tie(store, reference, options, engine=opened, progress=show)
     show("")
     if as_json:
-        click.echo(json.dumps(report.as_dict()))
+        click.echo(json.dumps(done.as_dict()))
         return
-    for each in report.filters:
+    for each in done.filters:
         _show(each)
     would = "would be moved" if dry_run else "were moved"
-    click.echo(f"{catdir}: {counted(report.n_images, 'images')} {would}")
+    click.echo(f"{catdir}: {counted(done.n_images, 'images')} {would}")
 
 
 def _show(tie: FilterTie) -> None:

@@ -92,7 +92,10 @@ def test_ubercal_says_its_periods(catdir):
 
 @pytest.mark.slow
 def test_colour_terms_by_the_command(catdir):
+    report = catdir.parent / "report"
     run("relphot", catdir, "--filters", "g,r")
-    said = json.loads(run("dvo", "photcode", "fit", catdir, "SYNTH.g.C00", "g", "--color", "g-r",
-                          "--json"))  # fmt: skip
+    words = ("photcode", "fit", catdir, "SYNTH.g.C00", "g", "--color", "g-r")
+    said = json.loads(run("dvo", *words, "--report", report, "--json"))
     assert said["n_points"] > 100
+    assert json.loads((report / "report.json").read_text())["terms"] == said["terms"]
+    assert (report / "colour.png").stat().st_size > 1000

@@ -11,12 +11,16 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.calib.photometry.comparison_report import Comparison, report_comparison
 from dvo.calib.photometry.object_means import ObjectMeans, colour_of_words
+from dvo.calib.photometry.reference_points import ReferencePoints
+from dvo.calib.report.page import check_report_folder
 from dvo.calib.robust_fit import RobustFit, fit_robustly
 from dvo.errors import PhotcodeError
 from dvo.partition.bounds import Area
@@ -62,6 +66,8 @@ class ColourFitOptions:
         Of the measures of a DEP photcode: from when until before when [s since 1970 UTC].
     is_applied : bool
         Whether the terms are written into the photcode table.
+    report : Path or None
+        Folder that gets a report with pictures.
     """
 
     colour: str
@@ -73,6 +79,7 @@ class ColourFitOptions:
     area: Area | None = None
     times: tuple[float, float] = (-math.inf, math.inf)
     is_applied: bool = False
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -133,22 +140,6 @@ class ColourFit:
         return asdict(self)
 
 
-@dataclass(frozen=True, eq=False)
-class _Points:
-    """Differences of magnitudes and the colours of their stars, with the errors of both."""
-
-    difference: F64
-    sigma: F64
-    colour: F64
-    colour_error: F64
-
-    @classmethod
-    def joined(cls, parts: Sequence[_Points]) -> _Points:
-        names = ("difference", "sigma", "colour", "colour_error")
-        return cls(*(np.concatenate([np.empty(0), *(getattr(p, n) for p in parts)])
-                     for n in names))  # fmt: skip
-
-
 def fit_colour_terms(
     store: Store,
     photcode: str,
@@ -188,6 +179,8 @@ def fit_colour_terms(
         colours.
     """
     begun = time.monotonic()
+    if options.report is not None:
+        check_report_folder(options.report)
     if not 1 <= options.order <= _MOST_TERMS:
         raise PhotcodeError(f"{options.order} colour terms; a photcode has 1 to {_MOST_TERMS}")
     view = store.view()
@@ -202,7 +195,7 @@ def fit_colour_terms(
         done += len(some)
         if progress is not None:
             progress(f"{done} of {len(regions)} regions read")
-    points = _Points.joined(parts)
+    points = ReferencePoints.joined(parts)
     found = _fit(points, ours, other, options)
     if options.is_applied:
         sec = view.photcodes.sec
@@ -210,8 +203,16 @@ def fit_colour_terms(
                       color_terms=tuple(found.terms),
                       color_offset=found.colour_offset)  # fmt: skip
         _write(store, view, ours, new, found)
-    return replace(found, is_applied=options.is_applied, snapshot=store.view().snapshot.id,
-                   seconds=time.monotonic() - begun)  # fmt: skip
+    found = replace(found, is_applied=options.is_applied, snapshot=store.view().snapshot.id,
+                    seconds=time.monotonic() - begun)  # fmt: skip
+    if options.report is not None:
+        off = points.colour - found.colour_offset
+        coefficients = np.array([found.offset, *found.terms])
+        curve = off[:, None] ** np.arange(len(coefficients)) @ coefficients
+        report_comparison(options.report, "Colour terms by photcode fit", found.as_dict(),
+                          [Comparison(found.photcode, points, curve)], colour=options.colour,
+                          difference=f"{found.reference} - {found.photcode}")  # fmt: skip
+    return found
 
 
 def _assert_comparable(ours: Photcode, other: Photcode) -> None:
@@ -228,7 +229,7 @@ def _assert_comparable(ours: Photcode, other: Photcode) -> None:
 def _compare(
     view: View, regions: Sequence[int], ours: Photcode, other: Photcode, colour: tuple[int, int],
     options: ColourFitOptions,
-) -> _Points:  # fmt: skip
+) -> ReferencePoints:  # fmt: skip
     """Magnitudes of the reference system less ours, of some regions."""
     codes = view.photcodes
     means = ObjectMeans.read(view, regions, options.area)
@@ -255,11 +256,14 @@ def _compare(
     used &= tint_error <= options.most_error
     used &= (mean >= options.mag[0]) & (mean <= options.mag[1])
     used &= (tint >= options.colours[0]) & (tint <= options.colours[1])
-    return _Points(difference[used], np.hypot(error, mean_error)[used], tint[used],
-                   tint_error[used])  # fmt: skip
+    return ReferencePoints(difference[used], np.hypot(error, mean_error)[used], tint[used],
+                           tint_error[used], means.ra[objects][used], means.dec[objects][used],
+                           mean[used])  # fmt: skip
 
 
-def _fit(points: _Points, ours: Photcode, other: Photcode, options: ColourFitOptions) -> ColourFit:
+def _fit(
+    points: ReferencePoints, ours: Photcode, other: Photcode, options: ColourFitOptions
+) -> ColourFit:
     n = len(points.difference)
     what = f"{ours.name} and {other.name}, colour {options.colour}"
     if n < options.order + 2:
@@ -284,7 +288,7 @@ def _fit(points: _Points, ours: Photcode, other: Photcode, options: ColourFitOpt
 
 
 def _found(
-    fit: RobustFit, points: _Points, middle: float, ours: Photcode, other: Photcode,
+    fit: RobustFit, points: ReferencePoints, middle: float, ours: Photcode, other: Photcode,
     options: ColourFitOptions,
 ) -> ColourFit:  # fmt: skip
     n = len(points.difference)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +51,8 @@ class ReferencePoints:
         Colour of the objects and its error [mag]; 0 where none is asked for.
     ra, dec : ndarray of float64, shape (n,)
         Their places, ICRS [deg].
+    mag : ndarray of float64, shape (n,)
+        Their mean magnitudes [mag].
     """
 
     difference: F64
@@ -59,6 +61,7 @@ class ReferencePoints:
     colour_error: F64
     ra: F64
     dec: F64
+    mag: F64
 
     @classmethod
     def joined(cls, parts: Sequence[ReferencePoints]) -> ReferencePoints:
@@ -74,9 +77,8 @@ class ReferencePoints:
         ReferencePoints
             All of them.
         """
-        names = ("difference", "sigma", "colour", "colour_error", "ra", "dec")
-        return cls(*(np.concatenate([np.empty(0), *(getattr(p, n) for p in parts)])
-                     for n in names))  # fmt: skip
+        return cls(*(np.concatenate([np.empty(0), *(getattr(p, field.name) for p in parts)])
+                     for field in fields(cls)))  # fmt: skip
 
 
 class Reference(Protocol):

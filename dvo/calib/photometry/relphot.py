@@ -17,11 +17,11 @@ from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.images import ImageSelection, PhotImages, filters_by_name
 from dvo.calib.photometry.levels import Level, LevelModel, SolvedImages
 from dvo.calib.photometry.measures import StarLimits, StarMeasures
-from dvo.calib.photometry.residuals import image_points, tally_residuals
+from dvo.calib.photometry.residuals import report_residuals
 from dvo.calib.photometry.spool import StarSpool
 from dvo.calib.photometry.star_reading import StarReading
 from dvo.calib.photometry.zero_points import ZeroPoints
-from dvo.calib.report.page import check_report_folder, write_report
+from dvo.calib.report.page import check_report_folder
 from dvo.partition.store import Store
 from dvo.partition.write_operations import Runner
 from dvo.tables.flags import ImageFlag
@@ -203,9 +203,8 @@ def relphot(
     report = replace(report, n_means=n_means, snapshot=store.view().snapshot.id,
                      seconds=time.monotonic() - begun)  # fmt: skip
     if options.report is not None:
-        tally = tally_residuals(view, filters, images, points, options.stars, progress=say)
-        write_report(options.report, "Zero points by relphot", report.as_dict(), tally,
-                     image_points(view, filters, images, points))  # fmt: skip
+        report_residuals(options.report, "Zero points by relphot", report.as_dict(), view, filters,
+                         images, points, options.stars, progress=say)  # fmt: skip
     return report
 
 

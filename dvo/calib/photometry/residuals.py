@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.measures import MEASURE_COLUMNS, StarLimits, is_good
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.calib.report.figures import ImagePoints
+from dvo.calib.report.page import write_report
 from dvo.calib.report.sky_grid import grid_of_images
 from dvo.calib.report.tally import Residuals, ResidualTally
 from dvo.mjd import mjd_of
@@ -27,7 +30,7 @@ from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass, PhotcodeTable
 from dvo.tables.ranks import photometric_error
 
-__all__ = ["image_points", "tally_residuals"]
+__all__ = ["image_points", "report_residuals", "tally_residuals"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -118,6 +121,33 @@ def tally_residuals(
         if progress is not None:
             progress(f"{done} of {len(regions)} regions in the report")
     return tally
+
+
+def report_residuals(
+    folder: Path, title: str, facts: Mapping[str, Any], view: View, filters: Sequence[int],
+    images: PhotImages, points: ZeroPoints, limits: StarLimits, *,
+    flats: FlatFields | None = None, progress: Callable[[str], None] | None = None,
+) -> None:  # fmt: skip
+    """Write the report of a program that gives images zero points.
+
+    Parameters
+    ----------
+    folder : Path
+        Where; see `check_report_folder`.
+    title : str
+        Heading of the page.
+    facts : mapping
+        What was done, for JSON.
+    view, filters, images, points, limits, flats, progress
+        As of `tally_residuals`.
+
+    Raises
+    ------
+    StorageError
+        If a file cannot be written.
+    """
+    tally = tally_residuals(view, filters, images, points, limits, flats=flats, progress=progress)
+    write_report(folder, title, facts, tally, image_points(view, filters, images, points))
 
 
 def _chips(codes: PhotcodeTable, filters: Sequence[int]) -> tuple[list[str], I64]:

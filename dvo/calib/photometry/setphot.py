@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.given_flats import flats_of
 from dvo.calib.photometry.given_points import GivenPoints, pairs_of_rows_and_images
 from dvo.calib.photometry.images import ImageSelection, PhotImages, filters_by_name
+from dvo.calib.photometry.measures import StarLimits
+from dvo.calib.photometry.residuals import report_residuals
 from dvo.calib.photometry.zero_points import ZeroPoints
+from dvo.calib.report.page import check_report_folder
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.store import Store
 from dvo.partition.view import View
@@ -56,6 +60,8 @@ class SetphotOptions:
         Whether a row that means no image is an error.
     dry_run : bool
         Whether nothing is written.
+    report : Path or None
+        Folder that gets a report with pictures; it costs one more reading of the measures.
     """
 
     filters: tuple[str, ...] = ()
@@ -64,6 +70,7 @@ class SetphotOptions:
     is_ubercal: bool = False
     is_strict: bool = False
     dry_run: bool = False
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,8 @@ def setphot(
         If a filter is not one of the database.
     """
     begun = time.monotonic()
+    if options.report is not None:
+        check_report_folder(options.report)
     say = progress or (lambda _: None)
     view = store.view()
     table = view.read(IMAGE, ALL_SKY, _COLUMNS)
@@ -186,7 +195,22 @@ def setphot(
         report = replace(report, median_change=changed.median_change)
         if not options.dry_run:
             report = _write(store, view, changed, report, engine, say)
+        report = replace(report, seconds=time.monotonic() - begun)
+        if options.report is not None:
+            _show(options.report, view, changed, report, say)
     return replace(report, seconds=time.monotonic() - begun)
+
+
+def _show(
+    folder: Path, view: View, new: _Change, report: SetphotReport, say: Callable[[str], None]
+) -> None:
+    """Write what the images that change are like with what they got."""
+    touched = new.images.only(new.is_touched & new.images.is_chip)
+    filters = np.unique(touched.filter_index[touched.is_wanted]).tolist()
+    if filters:
+        facts = report.as_dict()
+        report_residuals(folder, "Zero points by setphot", facts, view, filters, touched,
+                         new.points, StarLimits(), flats=new.flats, progress=say)  # fmt: skip
 
 
 def _match(

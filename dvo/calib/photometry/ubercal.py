@@ -19,11 +19,13 @@ from dvo.calib.photometry.images import PhotImages, filters_by_name
 from dvo.calib.photometry.measures import StarLimits
 from dvo.calib.photometry.nights import NightLimits, mean_of
 from dvo.calib.photometry.periods import Periods
+from dvo.calib.photometry.residuals import report_residuals
 from dvo.calib.photometry.spool import StarSpool
 from dvo.calib.photometry.star_reading import StarReading
 from dvo.calib.photometry.ubercal_solve import UbercalResult, solve_ubercal
 from dvo.calib.photometry.ubercal_survey import Seasons, Survey
 from dvo.calib.photometry.zero_points import UNKNOWN_DISTANCE, ZeroPoints
+from dvo.calib.report.page import check_report_folder
 from dvo.errors import ConfigError
 from dvo.partition.bounds import Area
 from dvo.partition.store import Store
@@ -67,6 +69,8 @@ class UbercalOptions:
         alone.
     dry_run : bool
         Whether nothing is written to the database.
+    report : Path or None
+        Folder that gets a report with pictures; it costs one more reading of the measures.
     """
 
     filters: tuple[str, ...]
@@ -80,6 +84,7 @@ class UbercalOptions:
     area: Area | None = None
     times: tuple[int, int] | None = None
     dry_run: bool = False
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -236,6 +241,8 @@ def ubercal(
         If the file of periods cannot be understood, or periods cannot be written.
     """
     begun = time.monotonic()
+    if options.report is not None:
+        check_report_folder(options.report)
     say = progress or (lambda _: None)
     view = store.view()
     filters = filters_by_name(view.photcodes, options.filters)
@@ -258,8 +265,14 @@ def ubercal(
     periods = _period_reports(view, survey, result, *zero_points)
     if options.write_periods is not None:
         _write_periods(options.write_periods, view, survey, result, periods)
-    return _report(store, survey, result, points, flats, periods, view, n_means,
-                   time.monotonic() - begun)  # fmt: skip
+    report = _report(store, survey, result, points, flats, periods, view, n_means,
+                     time.monotonic() - begun)  # fmt: skip
+    if options.report is not None:
+        used = survey.images.only(result.is_used)
+        facts = report.as_dict()
+        report_residuals(options.report, "Photometric nights by ubercal", facts, view, filters,
+                         used, points, options.stars, flats=flats, progress=say)  # fmt: skip
+    return report
 
 
 def _survey(view: View, filters: list[int], images: PhotImages, options: UbercalOptions) -> Survey:

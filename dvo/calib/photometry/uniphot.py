@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from dvo.calib.json_values import with_nulls
 from dvo.calib.photometry.apply import write_catalogs, write_images
+from dvo.calib.photometry.comparison_report import Comparison, report_comparison
 from dvo.calib.photometry.images import PhotImages
 from dvo.calib.photometry.object_means import ObjectMeans, colour_of_words
 from dvo.calib.photometry.reference_points import (
@@ -21,7 +23,9 @@ from dvo.calib.photometry.reference_points import (
     ReferencePoints,
     reference_of_table,
 )
+from dvo.calib.photometry.residuals import image_points
 from dvo.calib.photometry.zero_points import ZeroPoints
+from dvo.calib.report.page import check_report_folder
 from dvo.calib.robust_fit import RobustFit, fit_robustly
 from dvo.healpix import nested_pixels
 from dvo.partition.bounds import Area
@@ -69,6 +73,8 @@ class UniphotOptions:
         Where the objects are that are compared; the offsets are for all images all the same.
     dry_run : bool
         Whether nothing is written.
+    report : Path or None
+        Folder that gets a report with pictures.
     """
 
     colour: str | None = None
@@ -78,6 +84,7 @@ class UniphotOptions:
     least_stars: int = 10
     area: Area | None = None
     dry_run: bool = False
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -199,11 +206,14 @@ def uniphot(
         If the colour is none of this database.
     """
     begun = time.monotonic()
+    if options.report is not None:
+        check_report_folder(options.report)
     say = progress or (lambda _: None)
     view = store.view()
     colour = None if options.colour is None else colour_of_words(view.photcodes, options.colour)
     ties = {}
-    for k, points in sorted(_points(view, reference, colour, options, engine, say).items()):
+    compared = _points(view, reference, colour, options, engine, say)
+    for k, points in sorted(compared.items()):
         name = view.photcodes.sec[k].name
         ties[k] = tie_of(name, reference.names[k], points, options)
     report = UniphotReport(list(ties.values()), snapshot=view.snapshot.id)
@@ -217,15 +227,29 @@ def uniphot(
         filters=[replace(tie, n_images=n_images.get(k, 0)) for k, tie in ties.items()],
         n_images=int(images.is_wanted.sum()),
     )
+    shift = np.zeros(len(images))
+    for k, offset in offsets.items():
+        shift[of_image == k] = offset
+    points_of_images = ZeroPoints.as_they_are(images).shifted(shift, images.is_wanted)
     if images.is_wanted.any() and not options.dry_run:
-        shift = np.zeros(len(images))
-        for k, offset in offsets.items():
-            shift[of_image == k] = offset
-        points_of_images = ZeroPoints.as_they_are(images).shifted(shift, images.is_wanted)
         params = {"offsets": {ties[k].name: round(v, 6) for k, v in offsets.items()},
                   "reference": [ties[k].reference for k in offsets]}  # fmt: skip
         report = _write(store, view, images, points_of_images, params, report, engine, say)
-    return replace(report, seconds=time.monotonic() - begun)
+    report = replace(report, seconds=time.monotonic() - begun)
+    if options.report is not None:
+        shown = [Comparison(tie.name, compared[k], _curve(tie, compared[k]))
+                 for k, tie in ties.items()]  # fmt: skip
+        offsets_now = image_points(view, list(ties), images, points_of_images)
+        report_comparison(options.report, "Tie to a reference by uniphot", report.as_dict(), shown,
+                          offsets_now, colour=options.colour,
+                          difference="mean less reference")  # fmt: skip
+    return report
+
+
+def _curve(tie: FilterTie, points: ReferencePoints) -> F64:
+    """What the fit says of the difference of each star [mag]; 0 if there is none."""
+    slope, middle = np.nan_to_num([tie.colour_term, tie.colour_offset])
+    return np.asarray(np.nan_to_num(tie.offset) + slope * (points.colour - middle))
 
 
 def _points(
@@ -310,7 +334,7 @@ def _compared(
         used &= each <= options.most_error
     used &= (mag >= options.mag[0]) & (mag <= options.mag[1])
     columns = (mean - mag, np.hypot(mean_error, error), tint, tint_error, means.ra[rows],
-               means.dec[rows])  # fmt: skip
+               means.dec[rows], mean)  # fmt: skip
     return ReferencePoints(*(values[used] for values in columns))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FIGURES", "ImagePoints", "Picture"]
+__all__ = ["FIGURES", "ImagePoints", "Picture", "colour_of", "make_panels"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -81,8 +81,27 @@ class Picture:
     draw: Callable[[ResidualTally, ImagePoints], Figure | None]
 
 
-def _panels(n: int, *, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel a filter, three in a row at most."""
+def make_panels(
+    n: int, *, width: float, height: float, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with a panel a filter, three in a row at most.
+
+    Parameters
+    ----------
+    n : int
+        Panels.
+    width, height : float
+        Size of each [inch]; of a single one half as much more.
+    **options
+        As `matplotlib.figure.Figure.subplots` takes them.
+
+    Returns
+    -------
+    figure : Figure
+        The figure.
+    axes : list of Axes
+        Its panels.
+    """
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
     columns = min(n, 3)
@@ -103,7 +122,8 @@ def _one(height: float = 4.4) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _colour(band: int) -> str:
+def colour_of(band: int) -> str:
+    """Give the colour in which a filter is drawn; they come again after eight."""
     return _COLOURS[band % len(_COLOURS)]
 
 
@@ -122,7 +142,7 @@ def _draw_sky(tally: ResidualTally, _: ImagePoints) -> Figure | None:
     n = len(tally.filters)
     mesh: Any = None
     if isinstance(grid, FieldGrid):
-        figure, panels = _panels(n, width=4.6, height=4.2)
+        figure, panels = make_panels(n, width=4.6, height=4.2)
         for band, axes in enumerate(panels):
             half, unit = (
                 (grid.half_deg, "deg") if grid.half_deg > 0.5 else (60 * grid.half_deg, "arcmin")
@@ -139,7 +159,7 @@ def _draw_sky(tally: ResidualTally, _: ImagePoints) -> Figure | None:
             axes.set(xlabel=f"east [{unit}]", ylabel=f"north [{unit}]", title=tally.filters[band])
         figure.suptitle(f"about RA {grid.ra:.4f}, Dec {grid.dec:+.4f}", size=10)
     else:
-        figure, panels = _panels(n, width=6.0, height=3.6,
+        figure, panels = make_panels(n, width=6.0, height=3.6,
                                  subplot_kw={"projection": "mollweide"})  # fmt: skip
         longitude, latitude = np.meshgrid(np.linspace(-180, 180, 721), np.linspace(-90, 90, 361))
         cells = grid.cells((-longitude % 360).ravel(), latitude.ravel()).reshape(longitude.shape)
@@ -175,7 +195,9 @@ def _draw_chips(tally: ResidualTally, _: ImagePoints) -> Figure | None:
     is_one = len(places) == 1
     gap = 0 if is_one else 1
     height = 4.2 * n_rows * n_y / (n_columns * n_x)
-    figure, panels = _panels(len(tally.filters), width=4.6, height=float(np.clip(height, 1.8, 5.0)))
+    figure, panels = make_panels(
+        len(tally.filters), width=4.6, height=float(np.clip(height, 1.8, 5.0))
+    )
     for band, axes in enumerate(panels):
         plane = np.full((n_rows * (n_y + gap) - gap, n_columns * (n_x + gap) - gap), np.nan)
         for chip, (column, row) in enumerate(places):
@@ -226,7 +248,7 @@ def _draw_zero_points(tally: ResidualTally, images: ImagePoints) -> Figure | Non
             if not rows.any():
                 continue
             time = axis.places(images.mjd[rows])
-            colour = "#999999" if poor else _colour(band)
+            colour = "#999999" if poor else colour_of(band)
             label = "poor, or few stars" if poor else "zero point of an image"
             if rows.sum() <= _MOST_BARS:
                 axes.errorbar(
@@ -287,7 +309,7 @@ def _panels_down(n: int) -> tuple[Figure, list[Axes]]:
 def _draw_zero_point_histogram(tally: ResidualTally, images: ImagePoints) -> Figure | None:
     if not np.isfinite(images.offset).any():
         return None
-    figure, panels = _panels(len(tally.filters), width=4.2, height=3.4)
+    figure, panels = make_panels(len(tally.filters), width=4.2, height=3.4)
     for band, axes in enumerate(panels):
         mine = images.offset[(images.band == band) & np.isfinite(images.offset)]
         if len(mine):
@@ -295,7 +317,7 @@ def _draw_zero_point_histogram(tally: ResidualTally, images: ImagePoints) -> Fig
             low, high = np.quantile(mine, [0.005, 0.995])
             reach = max(high - middle, middle - low, 1e-4) * 1.1
             n_bins = int(np.clip(2 * np.sqrt(len(mine)), 8, 60))
-            axes.hist(_MMAG * np.clip(mine - middle, -reach, reach), n_bins, color=_colour(band),
+            axes.hist(_MMAG * np.clip(mine - middle, -reach, reach), n_bins, color=colour_of(band),
                       range=(-_MMAG * reach, _MMAG * reach))  # fmt: skip
             axes.set_title(f"{tally.filters[band]}: median {middle:+.4f} mag", size=10)
         axes.set(xlabel="Mcal less the median [mmag]", ylabel="images")
@@ -314,7 +336,7 @@ def _draw_residuals(tally: ResidualTally, _: ImagePoints) -> Figure | None:
         if n:
             label = f"{name}: {n} measures, scatter {_MMAG * scatter[band]:.1f} mmag"
             axes.step(_MMAG * middles, np.maximum(tally.residuals[band], 0.5), where="mid",
-                      color=_colour(band), label=label)  # fmt: skip
+                      color=colour_of(band), label=label)  # fmt: skip
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.8)
     axes.set(xlabel="residual [mmag]; those beyond are in the outermost bins",
@@ -332,18 +354,19 @@ def _draw_repeatability(tally: ResidualTally, _: ImagePoints) -> Figure | None:
     figure, axes = _one(5.0)
     middles = 0.5 * (MAG_EDGES[1:] + MAG_EDGES[:-1])
     for band, name in enumerate(tally.filters):
-        rows = enough[band]
+        rows, colour = enough[band], colour_of(band)
         if rows.any():
-            axes.plot(middles[rows], _MMAG * scatter[band, rows], "o-", ms=5, color=_colour(band),
-                      label=f"{name}: scatter of the measures of a star")  # fmt: skip
-            axes.plot(middles[rows], _MMAG * stated[band, rows], "--", lw=1.2, color=_colour(band),
+            axes.plot(middles[rows], _MMAG * scatter[band, rows], "o-", ms=5, color=colour,
+                      label=f"{name}: scatter of {tally.what}")  # fmt: skip
+            axes.plot(middles[rows], _MMAG * stated[band, rows], "--", lw=1.2, color=colour,
                       label=f"{name}: as the errors say")  # fmt: skip
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= t <= high]
+    steps = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    ticks = [t for t in np.outer([0.1, 1, 10, 100], steps).ravel() if low <= t <= high]
     axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
-    axes.set(xlabel="mean magnitude [mag]", ylabel="scatter of one measure [mmag]")
+    axes.set(xlabel="mean magnitude [mag]", ylabel="scatter [mmag]")
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
     return figure
@@ -363,7 +386,7 @@ def _draw_pulls(tally: ResidualTally, _: ImagePoints) -> Figure | None:
             share = tally.pulls[band] / (n * step)
             least = min(least, 0.5 / (n * step))
             axes.step(middles, np.where(share > 0, share, np.nan), where="mid",
-                      color=_colour(band), label=f"{name}: width {widths[band]:.3f}")  # fmt: skip
+                      color=colour_of(band), label=f"{name}: width {widths[band]:.3f}")  # fmt: skip
     normal = np.exp(-0.5 * middles**2) / np.sqrt(2 * np.pi)
     axes.plot(middles, normal, "--", color="#555555", lw=1.2, label="normal distribution, width 1")
     axes.set_yscale("log")

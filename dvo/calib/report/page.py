@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from dvo.calib.report.figures import FIGURES, ImagePoints
+from dvo.calib.report.figures import FIGURES, ImagePoints, Picture
 from dvo.calib.report.tally import MAG_EDGES, ResidualTally
 from dvo.errors import StorageError
 
@@ -101,6 +102,9 @@ def write_report(
     facts: Mapping[str, Any],
     tally: ResidualTally,
     images: ImagePoints,
+    *,
+    captions: Mapping[str, str] = MappingProxyType({}),
+    more: Sequence[Picture] = (),
 ) -> None:
     """Write ``report.json``, a PNG file a picture, and ``index.html`` with all of them inside.
 
@@ -116,6 +120,10 @@ def write_report(
         The residuals.
     images : ImagePoints
         The zero points.
+    captions : mapping of str to str
+        What is to be said of pictures in place of their own words, by their names.
+    more : sequence of Picture
+        Other pictures, which come first.
 
     Raises
     ------
@@ -127,7 +135,7 @@ def write_report(
     try:
         (folder / "report.json").write_text(json.dumps(said, indent=1) + "\n")
         parts = [_facts_table(facts), _filters_table(filters)]
-        for picture in FIGURES:
+        for picture in (*more, *FIGURES):
             figure = picture.draw(tally, images)
             path = folder / f"{picture.name}.png"
             if figure is None:
@@ -138,7 +146,7 @@ def write_report(
             parts.append(
                 f"<h2>{html.escape(picture.title)}</h2>\n"
                 f'<img alt="{html.escape(picture.title)}" src="data:image/png;base64,{inside}">\n'
-                f'<p class="caption">{html.escape(picture.caption)}</p>'
+                f'<p class="caption">{html.escape(captions.get(picture.name, picture.caption))}</p>'
             )
         (folder / "index.html").write_text(_page(title, parts))
     except OSError as err:

@@ -150,9 +150,15 @@ class ResidualTally:
         Names of the chips.
     grid : FieldGrid or WholeSky
         Cells of the sky.
+    what : str
+        What scatters, in words.
     """
 
-    def __init__(self, filters: Sequence[str], chips: Sequence[str], grid: SkyGrid) -> None:
+    def __init__(
+        self, filters: Sequence[str], chips: Sequence[str], grid: SkyGrid,
+        what: str = "the measures of a star",
+    ) -> None:  # fmt: skip
+        self.what = what
         self.filters, self.chips, self.grid = tuple(filters), tuple(chips), grid
         n = len(self.filters)
         self.n_measures = np.zeros(n, np.int64)

@@ -136,7 +136,7 @@ def sky_points(rng, n=2000, plate=0.0):
     of_plate = rng.normal(0, plate, (16, 8))[((ra - 100) // 5).astype(int),
                                              ((dec + 20) // 5).astype(int)]  # fmt: skip
     off = SHIFT + rng.normal(0, 1, n) * sigma + of_plate
-    return ReferencePoints(off, sigma, np.zeros(n), np.zeros(n), ra, dec)
+    return ReferencePoints(off, sigma, np.zeros(n), np.zeros(n), ra, dec, np.full(n, 15.0))
 
 
 @pytest.mark.parametrize("plate", [0.0, 0.02])
