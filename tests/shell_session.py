@@ -28,7 +28,9 @@ class Session:
             say=self.said.append,
             tell=self.told.append,
             progress=lambda _text: None,
-            write=lambda table, form, file: Output(form, None).write_to(table, (), file),
+            write=lambda table, form, file, width: Output(form, None, width).write_to(
+                table, (), file
+            ),
             page=self.said.append,
             width=lambda: 100,
             height=lambda: 40,

@@ -79,10 +79,13 @@ class Output:
         One of `FORMATS`.
     path : Path or None
         File to write; None for stdout.
+    width : int or None
+        Characters of a line that can be read, for tables; None for any number.
     """
 
     form: str
     path: Path | None
+    width: int | None = None
 
     @classmethod
     def choose(cls, form: str | None, path: Path | None) -> Output:
@@ -110,7 +113,10 @@ class Output:
         if path is None or str(path) == "-":
             if form in _BINARY and sys.stdout.isatty():
                 raise click.UsageError(f"{form} is not for a terminal; give a file with -o")
-            return cls(form or "table", None)
+            is_seen = sys.stdout.isatty()
+            return cls(
+                form or "table", None, shutil.get_terminal_size().columns if is_seen else None
+            )
         chosen = form or _ENDINGS.get(path.suffix.lower())
         if chosen is None:
             raise click.UsageError(
@@ -221,7 +227,7 @@ class Output:
         from dvo.cli.text_forms import write_table  # noqa: PLC0415
 
         if self.form == "table":
-            write_table(table, heading, file)
+            write_table(table, heading, file, width=self.width)
         elif self.form in _PIECEMEAL:
             PIECE_WRITERS[self.form](iter([table]), file)
         elif self.form == "votable":

@@ -117,8 +117,9 @@ def _make(catdir: Path, background: Any, form: str, engine: str, *, prompt: bool
     from dvo.shell.settings import Settings  # noqa: PLC0415
 
     settings = Settings(
-        mode=form, engine=engine, max_rows=_ROWS_AT_PROMPT if prompt else 0, pager=prompt
-    )
+        mode=form, engine=engine, max_rows=_ROWS_AT_PROMPT if prompt else 0, pager=prompt,
+        expanded="auto" if sys.stdout.isatty() else "off",
+    )  # fmt: skip
     return Session(catdir, background, _screen(prompt=prompt), settings)
 
 
@@ -138,8 +139,8 @@ def _progress() -> Callable[[str], None]:
 def _screen(*, prompt: bool) -> Screen:
     from dvo.shell.screen import Screen as Ways  # noqa: PLC0415 - keeps `dvo --help` quick
 
-    def write(table: pa.Table, form: str, file: Any) -> None:
-        Output(form, None).write_to(table, (), file)
+    def write(table: pa.Table, form: str, file: Any, width: int | None) -> None:
+        Output(form, None, width).write_to(table, (), file)
 
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return Ways(

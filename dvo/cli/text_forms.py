@@ -15,7 +15,9 @@ _DECIMALS = {("double", "deg"): 8, ("double", "d"): 6, ("double", "arcsec"): 4, 
 _DIGITS = b"digits"
 
 
-def write_table(table: pa.Table, heading: Sequence[str], file: Any) -> None:
+def write_table(
+    table: pa.Table, heading: Sequence[str], file: Any, *, width: int | None = None
+) -> None:
     """Write columns under their names and units; ``-`` for null.
 
     Numbers are right-aligned and texts left-aligned.
@@ -28,6 +30,9 @@ def write_table(table: pa.Table, heading: Sequence[str], file: Any) -> None:
         Lines above it; they begin with ``#``.
     file : file
         Open for writing bytes.
+    width : int, optional
+        Characters of the widest line that can be read: a table that has wider ones is
+        written row by row, each value in a line of its own. None for any width.
     """
     file.writelines(f"# {line}\n".encode() for line in heading)
     units = [(f.metadata or {}).get(b"unit", b"").decode() for f in table.schema]
@@ -38,6 +43,9 @@ def write_table(table: pa.Table, heading: Sequence[str], file: Any) -> None:
     lines = [names, *([[f"[{u}]" if u else "" for u in units]] if any(units) else [])]
     lines += [list(row) for row in zip(*columns, strict=True)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(names))]
+    if width is not None and len(columns) > 1 and sum(widths) + 2 * len(widths) - 2 > width:
+        _write_records(names, units, columns, file)
+        return
     is_text = [_is_text(f.type) for f in table.schema]
     for line in lines:
         cells = [
@@ -45,6 +53,21 @@ def write_table(table: pa.Table, heading: Sequence[str], file: Any) -> None:
             for cell, w, left in zip(line, widths, is_text, strict=True)
         ]
         file.write("  ".join(cells).rstrip().encode() + b"\n")
+
+
+def _write_records(
+    names: Sequence[str], units: Sequence[str], columns: Sequence[Sequence[str]], file: Any
+) -> None:
+    """Write one value a line, with its name and unit, row after row."""
+    left = max(map(len, names))
+    marks = [f"  [{unit}]" if unit else "" for unit in units]
+    whole = len(columns[0])
+    for k in range(whole):
+        file.write(f"-- row {k + 1} of {whole} ".ljust(left + 20, "-").encode() + b"\n")
+        for name, mark, column in zip(names, marks, columns, strict=True):
+            file.write(f"{name.ljust(left)}  {column[k]}{mark}\n".encode())
+    if not whole:
+        file.write(", ".join(names).encode() + b"\n(no rows)\n")
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -23,7 +23,7 @@ from dvo.shell.figures import (
 )
 from dvo.shell.language_words import QuitError
 from dvo.shell.picture_words import PICTURES, picture_path, show_figure
-from dvo.shell.settings import ENGINES, FORMS
+from dvo.shell.settings import ENGINES, EXPANDED, FORMS
 from dvo.shell.sky_selection import box_about
 from dvo.shell.suggestion import did_you_mean
 
@@ -71,6 +71,14 @@ def _engine(call: Call) -> None:
         call.shell.settings.engine = _choose(call, parts[0], ENGINES)
     else:
         call.shell.screen.say(call.shell.settings.engine)
+
+
+def _expanded(call: Call) -> None:
+    parts = call.need(0, 1)
+    if parts:
+        call.shell.settings.expanded = _choose(call, parts[0], EXPANDED)
+    else:
+        call.shell.screen.say(call.shell.settings.expanded)
 
 
 def _output(call: Call) -> None:
@@ -282,6 +290,7 @@ def _quit(call: Call) -> None:
 WORDS = (
     Word(".density", "[FILE]", "map of the density of objects on the sky", _density),
     Word(".engine", f"[{'|'.join(ENGINES)}]", "where queries are worked on", _engine),
+    Word(".expanded", f"[{'|'.join(EXPANDED)}]", "each value in a line of its own", _expanded),
     Word(".explain", "[on|off|QUERY]", "say how queries would be answered", _explain),
     Word(".finder", "RA DEC [ARCMIN] [FILE]", "finding chart of a place", _finder),
     Word(".help", "", "this list", _help),

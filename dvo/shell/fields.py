@@ -179,7 +179,10 @@ class Fields:
         except UnknownColumnError as err:
             if ":" in name or lower in ("mag", "flux"):
                 raise
-            known = [*field_names(self.table), *(p.name for p in self.photcodes)]
+            # A photcode that is no field here would be no help.
+            known = list(field_names(self.table))
+            if self.alias != "i":
+                known += [p.name for p in self.photcodes]
             raise UnknownColumnError(
                 f"{self.table} has no field {name!r}{did_you_mean(name, known)}"
             ) from err

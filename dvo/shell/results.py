@@ -133,7 +133,7 @@ class Sink:
 
     def _write_csv(self, piece: pa.Table) -> None:
         made = io.BytesIO()
-        self._results.screen.write(piece, "csv", made)
+        self._results.screen.write(piece, "csv", made, None)
         text = made.getvalue()
         if not self._is_first:
             text = text.split(b"\n", 1)[1]  # its names have been written
@@ -164,7 +164,7 @@ class Sink:
                 ".mode"
             )
         made = io.BytesIO()
-        screen.write(table, self._form, made)
+        screen.write(table, self._form, made, self._width())
         if self._file is not None:
             self._put(made.getvalue())
         else:
@@ -172,6 +172,13 @@ class Sink:
         if self._is_cut:
             screen.tell(f"and more rows; .maxrows {self._limit} is set, .maxrows 0 shows all")
         return table
+
+    def _width(self) -> int | None:
+        """Characters of the widest line of a table; None for any number."""
+        expanded = self._results.settings.expanded
+        if self._file is not None or expanded == "off":
+            return None
+        return 0 if expanded == "on" else self._results.screen.width()
 
     def _say(self, text: str) -> None:
         screen, settings = self._results.screen, self._results.settings

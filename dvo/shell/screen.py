@@ -26,7 +26,8 @@ class Screen:
         Shows how far something has come, over and over in one line; takes it away if told
         nothing.
     write : callable
-        Writes a table in a form to a file that is open for bytes.
+        Writes a table in a form to a file that is open for bytes, with lines of some width
+        at most; None for any.
     page : callable
         Shows a long text page by page.
     width, height : callable
@@ -40,7 +41,7 @@ class Screen:
     say: Callable[[str], object]
     tell: Callable[[str], object]
     progress: Callable[[str], object]
-    write: Callable[[pa.Table, str, Any], object]
+    write: Callable[[pa.Table, str, Any, int | None], object]
     page: Callable[[str], object]
     width: Callable[[], int]
     height: Callable[[], int]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ENGINES", "FORMS", "Settings"]
+__all__ = ["ENGINES", "EXPANDED", "FORMS", "Settings"]
 
 FORMS = ("table", "csv", "json", "fits", "votable", "parquet")
+EXPANDED = ("auto", "on", "off")
 ENGINES = ("inline", "processes", "hosts", "parsl")
 
 
@@ -31,6 +32,9 @@ class Settings:
         Whether queries are explained instead of answered.
     pager : bool
         Whether long tables are shown page by page.
+    expanded : str
+        Whether rows of a table are written one below the other, each value in a line of its
+        own: one of `EXPANDED`; ``auto`` where they are wider than the terminal.
     """
 
     mode: str = "table"
@@ -40,3 +44,4 @@ class Settings:
     engine: str = "inline"
     explain: bool = False
     pager: bool = False
+    expanded: str = "off"

@@ -61,8 +61,10 @@ def terminal_picture(figure: Figure, columns: int, rows: int, *, colours: bool) 
         axes.set_aspect("auto")
     x_texts = _x_texts(axes, n_columns) if is_plane else ""
     heights = {int(_share(axes, "y", at) * n_rows): text for at, text in y_texts.items()}
+    # Lines do not fill a picture, however many they are.
+    may_be_filled = bool(axes.images or axes.collections or axes.patches or not axes.lines)
     pixels = _pixels(figure, axes, 2 * n_columns, 4 * n_rows)
-    body = _cells(pixels, colours=colours)
+    body = _cells(pixels, colours=colours, may_be_filled=may_be_filled)
     edge = "│" if is_plane else " "
     lines = [" " * margin + line.center(n_columns).rstrip() for line in title]
     if is_plane and names[1]:
@@ -161,15 +163,16 @@ def _pixels(figure: Figure, axes: Axes, width: int, height: int) -> U8:
     return np.ascontiguousarray(found[:height, :width])
 
 
-def _cells(pixels: U8, *, colours: bool) -> list[str]:
+def _cells(pixels: U8, *, colours: bool, may_be_filled: bool) -> list[str]:
     height, width = pixels.shape[0] // 4, pixels.shape[1] // 2
     shaped = pixels[: 4 * height, : 2 * width].astype(np.int64)
     ground = np.median(shaped.reshape(-1, 3), axis=0)
     off = np.abs(shaped - 255).sum(axis=2)
     dots = off > _SEEN
-    if colours and dots.mean() > _FILLED:
+    is_filled = may_be_filled and dots.mean() > _FILLED
+    if is_filled and colours:
         return _half_blocks(shaped, height, width)
-    if dots.mean() > _FILLED:
+    if is_filled:
         dots = np.abs(shaped - ground).sum(axis=2) > _SEEN
     grid = dots.reshape(height, 4, width, 2)
     codes = (grid * _DOTS[None, :, None, :]).sum(axis=(1, 3))

@@ -18,7 +18,10 @@ from tests.synth import filled_database
 pytestmark = pytest.mark.slow
 
 DVO = Path(sys.executable).with_name("dvo")
-PROMPT = "sky>"
+# Where a line has been typed, and where one is begun: prompts and what was typed may be drawn
+# again at any time.
+ANSWER = r"\x1b\[\?2004l"
+PROMPT = r"\x1b\[\?2004h.*?sky>"
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +135,7 @@ def test_completion_knows_words_columns_and_photcodes(person):
     person.ask(" where (nmeas > 1); vectors", r"g:err +\d+ float")
     person.type(".maxr\t", "ows", enter=False)
     person.type(" 5", PROMPT)
-    person.ask(".maxrows", r"\b5\b")
+    person.ask(".maxrows", ANSWER + r"5\r")
     assert person.leave() == 0
 
 
@@ -163,6 +166,17 @@ def test_dot_commands(person, tmp_path):
     person.ask(".schema average", "right ascension")
     person.terminal.sendline(".quit\r")
     person.terminal.expect(pexpect.EOF)
+
+
+def test_rows_wider_than_the_terminal_are_shown_one_below_the_other(person):
+    said = person.ask("SELECT * FROM average LIMIT 2;", "row 2 of 2")
+    assert re.search(r"ra +112\.\d+  \[deg\]", said)
+    said = person.ask("SELECT ra, dec FROM average LIMIT 2;", r"\[deg\] +\[deg\]")
+    assert "row 1" not in said
+    person.type(".expanded on", PROMPT)
+    person.ask("SELECT 5 AS five, 6 AS six;", r"five  5")
+    person.ask(".expanded", ANSWER + r"on\r")
+    assert person.leave() == 0
 
 
 def test_a_folder_that_is_no_database_is_refused(environment, tmp_path):

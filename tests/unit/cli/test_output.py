@@ -131,3 +131,21 @@ def test_texts_are_left_aligned_and_numbers_right_aligned():
         "  measure: mag  200",
         "-                 -",
     ]
+
+
+def test_rows_wider_than_the_terminal_are_written_one_below_the_other():
+    fields = [pa.field("name", pa.string()), pa.field("ra", pa.float64(), metadata={"unit": "deg"})]
+    table = pa.Table.from_arrays([pa.array(["a", "bc"]), pa.array([1.5, None])],
+                                 schema=pa.schema(fields))  # fmt: skip
+    narrow, wide = io.BytesIO(), io.BytesIO()
+    text_forms.write_table(table, (), wide, width=16)
+    assert len(wide.getvalue().splitlines()) == 4
+    assert max(map(len, wide.getvalue().splitlines())) == 16
+    text_forms.write_table(table, (), narrow, width=15)
+    assert narrow.getvalue().decode().splitlines() == [
+        "-- row 1 of 2 ----------", "name  a", "ra    1.50000000  [deg]",
+        "-- row 2 of 2 ----------", "name  bc", "ra    -  [deg]",
+    ]  # fmt: skip
+    empty = io.BytesIO()
+    text_forms.write_table(table.slice(0, 0), (), empty, width=3)
+    assert empty.getvalue() == b"name, ra\n(no rows)\n"

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from dvo.shell.display import Display, Field, Layer, Style
 from dvo.shell.figures import Values, finder_figure, histogram_figure, points_figure
@@ -86,3 +87,16 @@ def test_a_histogram_of_nothing_and_of_one_value():
         values = Values("x", np.array(numbers, float))
         assert any("number" in line for line in shown(histogram_figure(values)))
         assert shown(points_figure(values, values))
+
+
+def test_many_lines_are_still_lines():
+    """More ink than ground: what is dark stays what is drawn."""
+    figure = Figure()
+    axes = figure.subplots()
+    for k in range(40):
+        axes.plot([0, 0.7], [k / 40, k / 40], color="blue", lw=1)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    body = [line.partition("│")[2] for line in shown(figure, 30, 10) if "│" in line]
+    assert any(line.strip() for line in body)
+    assert all(len(line.rstrip()) <= 0.75 * 28 for line in body)
