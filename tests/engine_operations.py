@@ -120,7 +120,8 @@ def write(operation, change, regions, request):
 
     `full` names processes whose disk is full. Who finds `dying` is killed in the middle of its
     first file. `sweep` has a number and a mode: that call fails; `swept` then has a line more,
-    with the number of calls. Where `wait` is, leave a mark with the work done and untold, and wait for `go`.
+    with the number of calls. Where `wait` is, leave a mark with the work done and untold, and
+    wait for `go`.
     """
     folder = change.base.catdir.parent
     with suppress(FileNotFoundError):
