@@ -51,6 +51,7 @@ fmt: $(STAMP)  ## format, mend what ruff can, write the reference pages
 	$(BIN)/python tools/docs_tables.py
 	$(BIN)/python tools/docs_surveys.py
 	$(BIN)/python tools/docs_faults.py
+	$(BIN)/python tools/docs_public_tables.py
 
 lint: lint-ruff lint-types lint-layers lint-docs  ## ruff, mypy, import-linter, numpydoc, reference pages
 
@@ -70,6 +71,7 @@ lint-docs: $(STAMP)
 	$(BIN)/python tools/docs_tables.py --check
 	$(BIN)/python tools/docs_surveys.py --check
 	$(BIN)/python tools/docs_faults.py --check
+	$(BIN)/python tools/docs_public_tables.py --check
 
 test: $(STAMP)  ## all fast tests
 	$(BIN)/python -m pytest $(XDIST) -m 'not slow' --doctest-modules dvo ipp_pipeline \

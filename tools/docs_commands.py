@@ -24,6 +24,8 @@ PROGRAMS = {
     "ubercal": "dvo.cli.ubercal",
     "setphot": "dvo.cli.setphot",
     "uniphot": "dvo.cli.uniphot",
+    "ipptopsps": "dvo.cli.ipptopsps",
+    "psps": "dvo.cli.psps",
     "ipp-sim": "ipp_pipeline.cli",
 }
 INTRODUCTION = """\

@@ -54,7 +54,10 @@ _COMMANDS = {
     "variability": "dvo.cli.variability",
 }
 
-_PROGRAMS = ("addstar", "dvomerge", "relphot", "setphot", "uniphot", "ipp-sim")
+_PROGRAMS = (
+    "addstar", "dvomerge", "relphot", "ubercal", "setphot", "uniphot", "ipptopsps", "psps",
+    "ipp-sim",
+)  # fmt: skip
 
 
 class _LazyGroup(CommandGroup):

@@ -18,6 +18,8 @@ PROGRAMS = {
     "setphot": "dvo.cli.setphot",
     "ubercal": "dvo.cli.ubercal",
     "uniphot": "dvo.cli.uniphot",
+    "ipptopsps": "dvo.cli.ipptopsps",
+    "psps": "dvo.cli.psps",
     "ipp-sim": "ipp_pipeline.cli",
 }
 PRESENT = {name: module for name, module in PROGRAMS.items() if module in MODULES}

@@ -14,7 +14,7 @@ BANNED_NAMES = {"common", "core", "helpers", "manager", "misc", "util", "utils"}
 # Modules (with all below them) that may import a third party.
 HOMES = {
     "click": ("dvo.cli", "ipp_pipeline.cli"),
-    "duckdb": ("dvo.query.evaluator", "dvo.database.convert"),
+    "duckdb": ("dvo.query.evaluator", "dvo.database.convert", "dvo.psps.loading"),
     "fitsio": ("dvo.tables.fits", "dvo.ingest", "ipp_pipeline"),
     "lark": ("dvo.shell.expression",),
     "numba": ("dvo.jit",),
@@ -24,7 +24,7 @@ HOMES = {
     "prompt_toolkit": ("dvo.shell.prompt",),
     "pygments": ("dvo.shell.prompt",),
     "sqlglot": ("dvo.query",),
-    "sqlite3": ("dvo.partition.manifest",),
+    "sqlite3": ("dvo.partition.manifest", "dvo.psps.batch_states"),
     "zmq": ("dvo.partition.hosts",),
 }
 

@@ -60,6 +60,7 @@ def test_quickstart(after_quickstart):
         "docs/fits.md",
         "docs/merging.md",
         "docs/calibration.md",
+        "docs/publishing.md",
         "docs/variability.md",
         "docs/reshaping.md",
         "docs/satellites.md",

@@ -138,8 +138,12 @@ def report_residuals(
         Heading of the page.
     facts : mapping
         What was done, for JSON.
-    view, filters, images, points, limits, flats, progress
-        As of `tally_residuals`.
+    view : View
+        The snapshot.
+    filters, images, points, limits, flats : object
+        As `tally_residuals` takes them.
+    progress : callable, optional
+        As `tally_residuals` takes it.
 
     Raises
     ------

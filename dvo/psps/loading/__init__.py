@@ -1,0 +1,1 @@
+"""The public database: batches are loaded, checked, merged and published."""

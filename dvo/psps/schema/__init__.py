@@ -1,0 +1,1 @@
+"""The public schema: tables, columns, types, units and defaults, said once."""
