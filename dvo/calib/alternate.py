@@ -23,9 +23,6 @@ __all__ = ["solve_alternately"]
 
 F64 = NDArray[np.float64]
 
-_PLAIN_LOOPS = 3
-"""Loops with plain weights, before robust ones, as in the original."""
-
 
 def solve_alternately(
     parameters: Parameters,
@@ -33,6 +30,8 @@ def solve_alternately(
     *,
     loops: int = 8,
     is_robust: bool = True,
+    most_chi2: float = np.inf,
+    plain_loops: int = 3,
     progress: Callable[[int, int], None] | None = None,
 ) -> JointResult:
     """Set blocks of parameters in turn, a number of loops.
@@ -46,7 +45,11 @@ def solve_alternately(
     loops : int
         How many loops; the original's default is 8, and it was used with 20.
     is_robust : bool
-        Whether weights fall with the residual from the fourth loop on.
+        Whether weights fall with the residual, after the plain loops.
+    most_chi2 : float
+        Reduced chi-square above which a star does not count.
+    plain_loops : int
+        Loops before that, with weights by errors alone, as in the original.
     progress : callable, optional
         Called after each loop with its number, from 1, and how many there will be.
 
@@ -59,7 +62,7 @@ def solve_alternately(
     """
     rounds: list[Round] = []
     for loop in range(loops):
-        weighing = Weighing(is_robust=is_robust and loop >= _PLAIN_LOOPS)
+        weighing = Weighing(is_robust and loop >= plain_loops, most_chi2)
         moved, of_sigma = 0.0, 0.0
         _rationalize(parameters)
         for block, where in parameters.places():
@@ -71,7 +74,7 @@ def solve_alternately(
         rounds.append(Round(int(seen[0]), int(seen[1]), float(seen[2]) / freedom, moved, of_sigma))
         if progress is not None:
             progress(loop + 1, loops)
-    return _result(parameters, batches, Weighing(is_robust=is_robust), rounds)
+    return _result(parameters, batches, Weighing(is_robust, most_chi2), rounds)
 
 
 def _rationalize(parameters: Parameters) -> None:

@@ -76,6 +76,14 @@ __all__ = ["main", "relphot"]
     help="All together, or stars and images in turn as in the original.",
 )
 @click.option(
+    "--scheme",
+    type=click.Choice(["levels", "classic"]),
+    default="levels",
+    show_default=True,
+    help="Levels as --solve says, or with --solver alternate as in the original: nights, exposures "
+    "of poor nights, images of poor exposures.",
+)
+@click.option(
     "--loops",
     type=click.IntRange(1),
     default=20,
@@ -102,6 +110,7 @@ def relphot(
     averages: bool,
     since: int | str | datetime | None,
     solver: str,
+    scheme: str,
     loops: int,
     rounds: int,
     report: Path | None,
@@ -138,6 +147,8 @@ def relphot(
         return
     if since is not None:
         raise click.UsageError("--since goes with --averages: zero points need all measures")
+    if scheme == "classic" and solver != "alternate":
+        raise click.UsageError("--scheme classic goes with --solver alternate")
     from dvo.calib.joint import JointOptions  # noqa: PLC0415 - keeps --help quick
     from dvo.calib.photometry.measures import StarLimits  # noqa: PLC0415
     from dvo.calib.photometry.relphot import RelphotOptions  # noqa: PLC0415
@@ -150,6 +161,7 @@ def relphot(
         spread,
         image_selection_of(area),
         loops if solver == "alternate" else 0,
+        scheme == "classic",
         StarLimits(most_error=most_error, least_measures=star_measures),
         JointOptions(most_rounds=rounds),
         dry_run=dry_run,

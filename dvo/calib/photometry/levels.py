@@ -28,7 +28,14 @@ from dvo.calib.photometry.terms import (
     over_airmass,
 )
 
-__all__ = ["Level", "LevelModel", "SolvedImages"]
+__all__ = [
+    "Level",
+    "LevelModel",
+    "SolvedImages",
+    "known_term",
+    "numbers_of",
+    "slope_term",
+]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -116,10 +123,9 @@ class LevelModel:
             block = Block("images", start, frozen=~images.is_free, is_level=True, level=before)
             return cls(images, order, PhotModel([image_term(block)]))
         rows, everything = np.arange(n, dtype=np.int32), np.ones(n, np.bool_)
-        known = Block("known", np.nan_to_num(before), frozen=everything, is_level=True)
-        terms = [Term(known, np.where(images.is_frozen, rows, np.int32(-1)))]
+        terms = [known_term(images)]
         for level in order:
-            of_image = _numbers(images, level)
+            of_image = numbers_of(images, level)
             m = n if level is Level.IMAGE else int(of_image.max(initial=-1)) + 1
             if level is order[0]:
                 block = Block(level.value, np.zeros(m), is_level=True,
@@ -128,8 +134,7 @@ class LevelModel:
                 block = Block(level.value, np.zeros(m), prior=np.full(m, spread))
             terms.append(Term(block, of_image))
             if level is Level.NIGHT:
-                slopes = Block("slopes", np.zeros(m), prior=np.full(m, SLOPE_PRIOR))
-                terms.append(Term(slopes, of_image, over_airmass(images.table)))
+                terms.append(slope_term(images, of_image, m))
         if Level.IMAGE not in order:  # of no effect, but tells which images share stars
             terms.append(Term(Block("images", np.zeros(n), frozen=everything),
                               np.where(images.is_free, rows, np.int32(-1))))  # fmt: skip
@@ -179,8 +184,61 @@ class LevelModel:
         )
 
 
-def _numbers(images: PhotImages, level: Level) -> I32:
-    """Number of each image's night or exposure, or its row; -1 for those not solved for."""
+def known_term(images: PhotImages) -> Term:
+    """Make the term of images whose zero points are known.
+
+    Parameters
+    ----------
+    images : PhotImages
+        The images.
+
+    Returns
+    -------
+    Term
+        A frozen parameter a row of Image.
+    """
+    n = len(images)
+    before = np.nan_to_num(images.table["mcal_psf"].astype(np.float64))
+    block = Block("known", before, frozen=np.ones(n, np.bool_), is_level=True)
+    return Term(block, np.where(images.is_frozen, np.arange(n, dtype=np.int32), np.int32(-1)))
+
+
+def slope_term(images: PhotImages, night: I32, n: int) -> Term:
+    """Make the term of airmass slopes of nights.
+
+    Parameters
+    ----------
+    images : PhotImages
+        The images.
+    night : ndarray of int32, shape (n_images,)
+        Night of each; -1 for none.
+    n : int
+        Number of nights.
+
+    Returns
+    -------
+    Term
+        Slopes beyond the nominal ones [mag/airmass].
+    """
+    block = Block("slopes", np.zeros(n), prior=np.full(n, SLOPE_PRIOR))
+    return Term(block, night, over_airmass(images.table))
+
+
+def numbers_of(images: PhotImages, level: Level) -> I32:
+    """Number the nights or exposures of images.
+
+    Parameters
+    ----------
+    images : PhotImages
+        The images.
+    level : Level
+        What is numbered.
+
+    Returns
+    -------
+    ndarray of int32, shape (n_images,)
+        Night or exposure of each, or its row; -1 for those not solved for.
+    """
     free = images.is_free
     if level is Level.IMAGE:
         return np.where(free, np.arange(len(images), dtype=np.int32), np.int32(-1))

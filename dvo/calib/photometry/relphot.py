@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dvo.calib.alternate import solve_alternately
 from dvo.calib.joint import JointOptions, JointResult, Round, solve_jointly
 from dvo.calib.json_values import with_nulls
 from dvo.calib.photometry.apply import write_catalogs, write_images
+from dvo.calib.photometry.classic import reading_model, solve_classic
 from dvo.calib.photometry.images import ImageSelection, PhotImages, filters_by_name
 from dvo.calib.photometry.levels import Level, LevelModel, SolvedImages
 from dvo.calib.photometry.measures import StarLimits, StarMeasures
@@ -45,6 +47,9 @@ class RelphotOptions:
         Which images of the filters; those that stars connect with others take their level.
     loops : int
         Loops of the original's alternating solver, in place of the joint one; 0 for that.
+    is_classic : bool
+        Whether these loops go by the scheme of the original, each image at one level, in place
+        of `levels` and `spread`.
     stars : StarLimits
         Which measures count for zero points.
     solve : JointOptions
@@ -64,6 +69,7 @@ class RelphotOptions:
     spread: float = 0.02
     selection: ImageSelection = field(default_factory=ImageSelection)
     loops: int = 0
+    is_classic: bool = False
     stars: StarLimits = field(default_factory=StarLimits)
     solve: JointOptions = field(default_factory=JointOptions)
     least_measures: int = 10
@@ -184,12 +190,11 @@ def relphot(
     filters = filters_by_name(view.photcodes, options.filters)
     images = PhotImages.read(view, filters, options.selection)
     regions = images.regions(view)
-    model = LevelModel.of(images, options.levels, options.spread)
     reading = StarReading(tuple(filters), options.stars)
     stars = reading.read(view, regions, engine=engine, say=say)
-    result = _solve(stars, model, options, say)
+    result, model, flag = _solve(stars, images, options, say)
     found = model.read_off(result)
-    points = ZeroPoints.of(images, found, _FLAGS[model.levels[-1]],
+    points = ZeroPoints.of(images, found, flag,
                            least_measures=options.least_measures,
                            most_error=options.most_error)  # fmt: skip
     n_means = 0
@@ -215,20 +220,30 @@ _FLAGS = {Level.NIGHT: ImageFlag.TGROUP_PHOTCAL, Level.EXPOSURE: ImageFlag.MOSAI
 
 def _solve(
     found: Iterable[StarMeasures],
-    model: LevelModel,
+    images: PhotImages,
     options: RelphotOptions,
     say: Callable[[str], None],
-) -> JointResult:
-    parameters = model.model.parameters()
+) -> tuple[JointResult, LevelModel, NDArray[np.uint32]]:
+    """Solve; gives what was solved for, too, and the flag of each image that tells its level."""
+    model = LevelModel.of(images, options.levels, options.spread)
+    flag = np.full(len(images), _FLAGS[model.levels[-1]], np.uint32)
+    by_image = reading_model(images)
     with StarSpool() as stars:
         for some in found:
-            stars.add(some.batch(model.model))
+            stars.add(some.batch(by_image if options.is_classic else model.model))
+        if options.is_classic:
+            result, model, owner = solve_classic(images, lambda: stars, loops=options.loops,
+                                                 options=options.solve, say=say)  # fmt: skip
+            return result, model, np.array([_FLAGS[v] for v in model.levels], np.uint32)[owner]
+        parameters = model.model.parameters()
         if options.loops:
-            return solve_alternately(parameters, lambda: stars, loops=options.loops,
-                                     is_robust=options.solve.is_robust,
-                                     progress=lambda k, _: say(f"loop {k} done"))  # fmt: skip
-        return solve_jointly(parameters, lambda: stars, options.solve,
-                             progress=lambda k, _: say(f"round {k} solved"))  # fmt: skip
+            result = solve_alternately(parameters, lambda: stars, loops=options.loops,
+                                       is_robust=options.solve.is_robust,
+                                       progress=lambda k, _: say(f"loop {k} done"))  # fmt: skip
+        else:
+            result = solve_jointly(parameters, lambda: stars, options.solve,
+                                   progress=lambda k, _: say(f"round {k} solved"))  # fmt: skip
+    return result, model, flag
 
 
 def _report(

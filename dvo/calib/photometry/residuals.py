@@ -139,11 +139,19 @@ def report_residuals(
     facts : mapping
         What was done, for JSON.
     view : View
-        The snapshot.
-    filters, images, points, limits, flats : object
-        As `tally_residuals` takes them.
+        This and the others are as of `tally_residuals`.
+    filters : sequence of int
+        Filters of SecFilt, ascending.
+    images : PhotImages
+        The images.
+    points : ZeroPoints
+        What has been found of them.
+    limits : StarLimits
+        Which measures count.
+    flats : FlatFields, optional
+        Flat fields that were found.
     progress : callable, optional
-        As `tally_residuals` takes it.
+        Called with what is being done.
 
     Raises
     ------

@@ -124,7 +124,7 @@ class ZeroPoints:
 
     @classmethod
     def of(
-        cls, images: PhotImages, found: SolvedImages, flag: ImageFlag, *, least_measures: int,
+        cls, images: PhotImages, found: SolvedImages, flag: U32, *, least_measures: int,
         most_error: float,
     ) -> ZeroPoints:  # fmt: skip
         """Take those of a solve.
@@ -135,8 +135,8 @@ class ZeroPoints:
             The images.
         found : SolvedImages
             What the solve says of them.
-        flag : ImageFlag
-            What says how they came by it: IMAGE_PHOTCAL, MOSAIC_PHOTCAL or TGROUP_PHOTCAL.
+        flag : ndarray of uint32, shape (n_images,)
+            What says how each came by it: IMAGE_PHOTCAL, MOSAIC_PHOTCAL or TGROUP_PHOTCAL.
         least_measures : int
             Measures below which an image is flagged PHOTOM_FEW.
         most_error : float
@@ -156,7 +156,7 @@ class ZeroPoints:
         error = np.where(solved, found.error, table["dmcal"])
         flags = table["flags"].copy()
         flags[free] &= ~_OF_SOLVES
-        flags[solved] |= np.uint32(flag)
+        flags[solved] |= flag[solved]
         flags[free & (found.n_fit < least_measures)] |= np.uint32(ImageFlag.PHOTOM_FEW)
         if solved.any():
             limit = max(most_error, 2.0 * float(np.median(error[solved])))
