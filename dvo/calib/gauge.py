@@ -222,7 +222,48 @@ class Gauge:
             Diagonal of ``P C P^T`` with ``P = 1 - Z (A Z)^-1 A``, C the inverse with 0 at the
             pins, Z the directions and A the anchors.
         """
-        out = self.cut(pinned)
+        one = sparse.eye_array(len(pinned), format="csr")
+        return self.variance_of(one, self.cut(pinned), inverse)
+
+    def cut_columns(self, sums: sparse.csr_array) -> sparse.csr_array:
+        """Leave the pins out of sums of parameters.
+
+        Parameters
+        ----------
+        sums : sparse array, shape (m, n_free)
+            Coefficients.
+
+        Returns
+        -------
+        sparse array, shape (m, n_free)
+            The same without those of pins.
+        """
+        keep = np.ones(sums.shape[1])
+        keep[self.pins] = 0.0
+        out = sparse.csr_array(sums @ sparse.diags_array(keep))
+        out.eliminate_zeros()
+        return out
+
+    def variance_of(
+        self, sums: sparse.csr_array, pinned: F64, inverse: Callable[[F64], F64]
+    ) -> F64:
+        """Variances of sums of parameters when the means are held and not the pins.
+
+        Parameters
+        ----------
+        sums : sparse array, shape (m, n_free)
+            Coefficients of each sum.
+        pinned : ndarray of float64, shape (m,)
+            ``s C s^T`` of each, with C as in `variance`.
+        inverse : callable
+            Multiplies columns, shape (n_free, k), by the inverse of the matrix that `held` gave.
+
+        Returns
+        -------
+        ndarray of float64, shape (m,)
+            ``s P C P^T s^T``, as in `variance`.
+        """
+        out = pinned.copy()
         if not len(self):
             return out
         right = self.anchors.T.tocsc()
@@ -233,8 +274,9 @@ class Gauge:
         spread = self._inverse()
         with_means = sparse.hstack(parts, format="csc")
         among = spread @ (self.anchors @ with_means) @ spread.T
-        out -= 2.0 * (with_means @ spread.T).multiply(self.directions).sum(axis=1)
-        out += (self.directions @ among).multiply(self.directions).sum(axis=1)
+        along = sums @ self.directions
+        out -= 2.0 * (sums @ (with_means @ spread.T)).multiply(along).sum(axis=1)
+        out += (along @ among).multiply(along).sum(axis=1)
         return out
 
     def covariance(self, columns: F64, inverse: Callable[[F64], F64]) -> F64:

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from dvo.jit import kernel, kernel_part
 
-__all__ = ["CAUCHY", "MASK_SHARE", "eliminate_stars", "subtract_terms", "weigh_measures"]
+__all__ = [
+    "CAUCHY",
+    "MASK_SHARE",
+    "count_factor",
+    "eliminate_stars",
+    "factorise",
+    "invert_selected",
+    "quadratic_forms",
+    "subtract_terms",
+    "weigh_measures",
+]
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -143,7 +153,7 @@ def weigh_measures(
             psi += u * u * t
             slope += u * u * (1.0 - t / CAUCHY**2) if is_robust else 1.0
             share += u
-        mean[star], chi2[star] = centre, robust / (n - 1)
+        mean[star], chi2[star] = centre, robust / share * n / (n - 1)
         if chi2[star] > most_chi2:
             for i in range(first, last):
                 out[i] = 0.0
@@ -255,3 +265,170 @@ def eliminate_stars(
         if k > 1:  # nights and cells come again in the measures of a star, images do not
             n = _joined(n, number, share, place)
         _add_products(0, n, number, share, -1.0 / total, matrix)
+
+
+@kernel
+def count_factor(starts: I64, rows: I64, parent: I64, counts: I64) -> None:
+    """Find the elimination tree of a symmetric matrix, and how many entries its factor has.
+
+    Parameters
+    ----------
+    starts : ndarray of int64, shape (n + 1,)
+        Where each column begins in `rows`, and where the last one ends.
+    rows : ndarray of int64, shape (m,)
+        Rows of the entries above the diagonal and on it, any order.
+    parent : ndarray of int64, shape (n,)
+        Receives the parent of each column; -1 for roots.
+    counts : ndarray of int64, shape (n,)
+        Receives the entries of each column of the factor, below the diagonal.
+    """
+    n = parent.size
+    seen = np.empty(n, np.int64)
+    for k in range(n):
+        parent[k], counts[k], seen[k] = -1, 0, k
+        for at in range(starts[k], starts[k + 1]):
+            i = rows[at]
+            while i < k and seen[i] != k:
+                if parent[i] < 0:
+                    parent[i] = k
+                counts[i] += 1
+                seen[i] = k
+                i = parent[i]
+
+
+@kernel
+def factorise(
+    starts: I64, rows: I64, values: F64, parent: I64, begins: I64, row: I64, factor: F64, pivot: F64
+) -> None:
+    """Factorise a symmetric matrix, ``A = L D L^T`` (the algorithm LDL of Davis 2005, TOMS 31).
+
+    Parameters
+    ----------
+    starts, rows : ndarray of int64
+        As of `count_factor`.
+    values : ndarray of float64, shape (m,)
+        The entries.
+    parent : ndarray of int64, shape (n,)
+        The elimination tree.
+    begins : ndarray of int64, shape (n + 1,)
+        Where each column of L begins, and where the last one ends.
+    row, factor : ndarray, shape (begins[-1],)
+        Receive the rows of the entries of L below the diagonal, ascending, and the entries.
+    pivot : ndarray of float64, shape (n,)
+        Receives D.
+    """
+    n = parent.size
+    filled = begins[:-1].copy()
+    seen, pattern, path = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+    work = np.zeros(n)
+    for k in range(n):
+        top = n
+        seen[k] = k
+        for at in range(starts[k], starts[k + 1]):
+            i = rows[at]
+            if i > k:
+                continue
+            work[i] += values[at]
+            length = 0
+            while seen[i] != k:
+                path[length] = i
+                length += 1
+                seen[i] = k
+                i = parent[i]
+            while length > 0:
+                length -= 1
+                top -= 1
+                pattern[top] = path[length]
+        pivot[k] = work[k]
+        work[k] = 0.0
+        for at in range(top, n):
+            i = pattern[at]
+            value = work[i]
+            work[i] = 0.0
+            for e in range(begins[i], filled[i]):
+                work[row[e]] -= factor[e] * value
+            share = value / pivot[i]
+            pivot[k] -= share * value
+            row[filled[i]] = k
+            factor[filled[i]] = share
+            filled[i] += 1
+
+
+@kernel
+def invert_selected(
+    begins: I64, row: I64, factor: F64, pivot: F64, inverse: F64, diagonal: F64
+) -> None:
+    """Entries of the inverse where the factor has entries (Takahashi et al. 1973).
+
+    Parameters
+    ----------
+    begins, row, factor, pivot : ndarray
+        As of `factorise`.
+    inverse : ndarray of float64, shape (begins[-1],)
+        Receives the entries of the inverse at the places of those of the factor.
+    diagonal : ndarray of float64, shape (n,)
+        Receives its diagonal.
+    """
+    n = pivot.size
+    place = np.full(n, -1, np.int64)
+    sums = np.empty(n)
+    for back in range(n):
+        j = n - 1 - back
+        first, last = begins[j], begins[j + 1]
+        for e in range(first, last):
+            place[row[e]] = e - first
+            sums[e - first] = 0.0
+        for e in range(first, last):
+            i = row[e]
+            sums[e - first] += diagonal[i] * factor[e]
+            for other in range(begins[i], begins[i + 1]):
+                at = place[row[other]]
+                if at >= 0:
+                    sums[e - first] += inverse[other] * factor[first + at]
+                    sums[at] += inverse[other] * factor[e]
+        total = 1.0 / pivot[j]
+        for e in range(first, last):
+            inverse[e] = -sums[e - first]
+            total += factor[e] * sums[e - first]
+            place[row[e]] = -1
+        diagonal[j] = total
+
+
+@kernel
+def quadratic_forms(
+    edges: I64,
+    column: I64,
+    value: F64,
+    begins: I64,
+    row: I64,
+    inverse: F64,
+    diagonal: F64,
+    out: F64,
+) -> None:
+    """Take ``s C s^T`` of sparse rows s, C being an inverse of which some entries are known.
+
+    Parameters
+    ----------
+    edges : ndarray of int64, shape (n_rows + 1,)
+        Where each s begins, and where the last one ends.
+    column : ndarray of int64, shape (m,)
+        Columns of its entries.
+    value : ndarray of float64, shape (m,)
+        The entries.
+    begins, row, inverse, diagonal : ndarray
+        As of `invert_selected`.
+    out : ndarray of float64, shape (n_rows,)
+        Receives the forms; NaN where an entry is wanted that is not known.
+    """
+    for r in range(out.size):
+        total = 0.0
+        for a in range(edges[r], edges[r + 1]):
+            total += value[a] ** 2 * diagonal[column[a]]
+            for b in range(edges[r], a):
+                low, high = min(column[a], column[b]), max(column[a], column[b])
+                at = begins[low] + np.searchsorted(row[begins[low] : begins[low + 1]], high)
+                if at < begins[low + 1] and row[at] == high:
+                    total += 2.0 * value[a] * value[b] * inverse[at]
+                else:
+                    total = np.nan
+        out[r] = total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from scipy.sparse.linalg import splu
 from dvo.calib.blocks import Parameters
 from dvo.calib.gauge import Gauge, connected_levels
 from dvo.calib.normal import NormalEquations
+from dvo.calib.selected_inverse import SelectedInverse
 
 __all__ = ["Solution", "solve"]
 
@@ -25,10 +27,7 @@ _ROUNDING = 1e-12
 """Share of what its measures might say that is nothing but rounding."""
 
 _DENSE = 6000
-"""Free parameters up to which all errors are made exactly, from a dense inverse."""
-
-_PROBES = 512
-"""Random vectors that errors of more parameters are estimated from: to 3 % each."""
+"""Free parameters up to which errors come from a dense inverse; beyond it from a selected one."""
 
 _AT_ONCE = 64
 
@@ -103,15 +102,25 @@ def solve(equations: NormalEquations, parameters: Parameters) -> Solution:
     step = np.zeros(len(parameters))
     step[free] = gauge.levelled(factor.solve(gauge.cut(right[free])), parameters.values[free])
 
+    @cache
+    def selected() -> SelectedInverse:
+        return SelectedInverse.of(matrix, factor.perm_c)
+
     def variance() -> F64:
         out = np.full(len(parameters), np.nan)
-        diagonal = _dense_diagonal(matrix) if len(free) <= _DENSE else \
-            _probed_diagonal(len(free), factor.solve)  # fmt: skip
+        diagonal = _dense_diagonal(matrix) if len(free) <= _DENSE else selected().diagonal
         out[free] = gauge.variance(diagonal, factor.solve)
         return out
 
     def variance_of(sums: sparse.csr_array) -> F64:
-        return _variance_of(sums[:, free].tocsr(), lambda c: gauge.covariance(c, factor.solve))
+        some = sums[:, free].tocsr()
+        if some.shape[0] <= _DENSE:
+            return _variance_of(some, lambda c: gauge.covariance(c, factor.solve))
+        forms = selected().quadratic(gauge.cut_columns(some))
+        out = gauge.variance_of(some, forms, factor.solve)
+        rest = np.flatnonzero(np.isnan(forms))
+        out[rest] = _variance_of(some[rest], lambda c: gauge.covariance(c, factor.solve))
+        return out
 
     return Solution(step, is_free, component, gauge.n_floating, len(gauge), variance, variance_of)
 
@@ -130,33 +139,15 @@ def _told(equations: NormalEquations, parameters: Parameters) -> NDArray[np.bool
 
 
 def _variance_of(sums: sparse.csr_array, covariance: Callable[[F64], F64]) -> F64:
-    """Diagonal of ``S C S^T``: exact for few different rows, else from random signs."""
-    n = sums.shape[0]
-    out = np.zeros(n)
-    if n <= _DENSE:
-        for first in range(0, n, _AT_ONCE):
-            some = sums[first : first + _AT_ONCE]
-            columns = covariance(some.toarray().T)
-            out[first : first + _AT_ONCE] = some.multiply(columns.T).sum(axis=1)
-        return out
-    rng = np.random.default_rng(n)
-    for _ in range(_PROBES // _AT_ONCE):
-        signs: F64 = rng.choice([-1.0, 1.0], (n, _AT_ONCE))
-        out += (signs * (sums @ covariance(sums.T @ signs))).sum(axis=1)
-    return np.maximum(out / (_PROBES // _AT_ONCE * _AT_ONCE), 0.0)
+    """Diagonal of ``S C S^T``, a solve a row."""
+    out = np.zeros(sums.shape[0])
+    for first in range(0, len(out), _AT_ONCE):
+        some = sums[first : first + _AT_ONCE]
+        out[first : first + _AT_ONCE] = some.multiply(covariance(some.toarray().T).T).sum(axis=1)
+    return out
 
 
 def _dense_diagonal(matrix: sparse.csc_array) -> F64:
     factor = cho_factor(matrix.toarray(), lower=True, overwrite_a=True, check_finite=False)
     whole = cho_solve(factor, np.eye(matrix.shape[0]), overwrite_b=True, check_finite=False)
     return np.asarray(whole.diagonal().copy())
-
-
-def _probed_diagonal(n: int, inverse: Callable[[F64], F64]) -> F64:
-    """Diagonal of an inverse from random signs (Hutchinson 1990); the same each time."""
-    rng = np.random.default_rng(n)
-    total = np.zeros(n)
-    for _ in range(_PROBES // _AT_ONCE):
-        signs: F64 = rng.choice([-1.0, 1.0], (n, _AT_ONCE))
-        total += (signs * inverse(signs)).sum(axis=1)
-    return total / (_PROBES // _AT_ONCE * _AT_ONCE)

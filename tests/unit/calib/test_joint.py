@@ -213,3 +213,17 @@ def test_blocks_that_do_not_fit_are_refused():
         Block("image", np.zeros(3), prior=np.array([1.0, 0.0, 1.0]))
     with pytest.raises(ShapeError, match="one name"):
         Parameters([Block("image", np.zeros(3)), Block("image", np.zeros(3))])
+
+
+def test_stars_that_vary_are_left_out_and_those_with_an_outlier_are_not(rng):
+    survey = Survey(rng)
+    noise, star = survey.noise.copy(), survey.star
+    n = np.bincount(star, minlength=len(survey.x))
+    many = np.flatnonzero(n >= 8)
+    varies, hit = many[::2][:20], many[1::2][:20]
+    noise[np.isin(star, varies)] += rng.normal(0, 0.4, np.isin(star, varies).sum())
+    noise[survey.edges[hit]] += 3.0
+    parameters = Parameters([Block("image", np.zeros(30), is_level=True)])
+    batches = survey.batches(with_images(survey, noise), [(survey.image, 1.0)])
+    result = solve_jointly(parameters, batches)
+    assert result.rounds[-1].n_stars == (n >= 2).sum() - len(varies)
