@@ -31,9 +31,9 @@ _ROWS_AT_PROMPT = 1000
 @click.argument("catdir", type=click.Path(path_type=Path))
 @click.option("-c", "--command", "commands", multiple=True, metavar="TEXT",
               help="Carry this out and end; repeatable, in order.")  # fmt: skip
-@click.option("-i", "--file", "files", multiple=True, type=click.Path(path_type=Path),
+@click.option("-f", "-i", "--file", "files", multiple=True, type=click.Path(path_type=Path),
               help="Carry out a script and end; repeatable, after -c.")  # fmt: skip
-@click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="table",
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table",
               show_default=True, help="Form of results, as .mode sets it.")  # fmt: skip
 @click.option("--engine", type=click.Choice(["inline", "processes", "hosts", "parsl"]),
               default="inline", show_default=True, help="Where queries are worked on.")  # fmt: skip
@@ -49,7 +49,7 @@ def shell(
 ) -> None:
     """Ask the database CATDIR in SQL, or in the words of the original DVO shell.
 
-    Without -c and -i, a prompt at a terminal, and else what comes on stdin. A script ends at
+    Without -c and -f, a prompt at a terminal, and else what comes on stdin. A script ends at
     its first error, with exit code 1. Nothing is changed in the database.
 
     \b
@@ -57,7 +57,7 @@ def shell(
       dvo shell sky
       dvo shell sky -c "SELECT COUNT(*) AS n FROM average"
       dvo shell sky -c "skyregion 56 57 24 25; avextract ra,dec,g where (g < 18); vstat g"
-      dvo shell sky -i script.dvo
+      dvo shell sky -f script.dvo
     """
     from dvo.partition.layout import MANIFEST  # noqa: PLC0415 - keeps `dvo --help` quick
     from dvo.shell.background import Background  # noqa: PLC0415
@@ -95,6 +95,8 @@ def _carry_out(made: Shell, commands: tuple[str, ...], files: tuple[Path, ...]) 
         for text in commands:
             made.run(text, "-c" if len(commands) > 1 or files else "")
         for path in files:
+            if str(path) in FORMATS and not path.exists():
+                raise click.UsageError(f"-f {path}: -f is a script here; say --format {path}")
             made.interpreter.run_file(path)
         if not commands and not files:
             made.run(_stdin())

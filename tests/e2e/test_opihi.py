@@ -40,7 +40,7 @@ def run(sky, tmp_path):
 
     def go(name):
         done = subprocess.run(
-            [PROGRAMS / "dvo", "shell", sky, "-i", f"{name}.dvo"],
+            [PROGRAMS / "dvo", "shell", sky, "-f", f"{name}.dvo"],
             cwd=tmp_path, capture_output=True, text=True, timeout=100,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

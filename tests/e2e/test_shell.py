@@ -197,7 +197,7 @@ def shell(catdir, *words, stdin="", **options):
 def test_scripts_from_options_files_and_stdin(catdir, tmp_path):
     script = tmp_path / "a.dvo"
     script.write_text("echo from $where\nSELECT COUNT(*) AS n\nFROM image")
-    done = shell(catdir, "-c", "$where = here", "-i", script, "-f", "csv")
+    done = shell(catdir, "-c", "$where = here", "-f", script, "--format", "csv")
     assert done.stdout.splitlines() == ["from here", '"n"', "4"]
     assert done.returncode == 0
     done = shell(catdir, stdin="SELECT COUNT(*) AS n FROM average\n\necho done")
@@ -231,7 +231,7 @@ def test_misuse(catdir):
     [("csv", '"n"'), ("json", "[{"), ("table", "n\n4")],
 )
 def test_forms(catdir, form, start):
-    done = shell(catdir, "-f", form, "-c", "SELECT COUNT(*) AS n FROM image")
+    done = shell(catdir, "--format", form, "-c", "SELECT COUNT(*) AS n FROM image")
     assert done.stdout.startswith(start)
 
 
@@ -240,7 +240,7 @@ def test_binary_forms_need_a_file(catdir, tmp_path):
                  "SELECT dec FROM average")  # fmt: skip
     assert "holds one answer" in done.stderr
     assert (tmp_path / "a.fits").read_bytes().startswith(b"SIMPLE")
-    assert "not for the screen" in shell(catdir, "-f", "fits", "-c", "SELECT 1 AS a").stderr
+    assert "not for the screen" in shell(catdir, "--format", "fits", "-c", "SELECT 1 AS a").stderr
 
 
 def test_csv_is_written_piece_by_piece_with_one_line_of_names(catdir, tmp_path):
