@@ -34,6 +34,8 @@ class Sheet:
         The table.
     """
 
+    fd = -1  # also of one that Ctrl-C kept from being made
+
     def __init__(self, table: pa.Table) -> None:
         self.fd = os.memfd_create("dvo")
         try:

@@ -18,6 +18,7 @@ from dvo.errors import HostLostError, JobTimeoutError, QueryCancelledError, Quer
 from dvo.partition.operations import MODULES
 from dvo.query import operations, run
 from dvo.query.run import MISSING
+from dvo.query.watch import Watch
 from tests.hosts import Hosts
 from tests.synth import filled_database
 
@@ -39,9 +40,9 @@ ENDLESS_REST = (
     "measure d"
 )
 UPLOADS = {name: {"x": [0.001 * k for k in range(3000)]} for name in "uvw"}
-PROMPTLY_S = 45.0
 
-pytestmark = pytest.mark.timeout(100)
+# What is not ended takes hours; how soon it ends depends on what else the machine does.
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -68,44 +69,55 @@ def asking(request, catdir):
 
 
 def expect_usable(db, options):
-    begun = time.monotonic()
     assert db.sql(COUNT, **options).to_pylist() == [{"n": db.snapshot.counts["measures"]}]
-    assert time.monotonic() - begun < PROMPTLY_S
 
 
-def begun_query(db):
-    """Wait until a query is under way."""
-    while not db._running:
-        time.sleep(0.01)
-    time.sleep(0.3)
+@pytest.fixture
+def begun(monkeypatch):
+    """Events: groups are handed out; what is left is evaluated here."""
+    events = {ENDLESS_GROUP: threading.Event(), ENDLESS_REST: threading.Event()}
+    expect, evaluate = Watch.expect, run.Running.evaluate
+
+    def expected(watch, groups):
+        expect(watch, groups)
+        events[ENDLESS_GROUP].set()
+
+    def evaluated(running, tree, tables):
+        events[ENDLESS_REST].set()
+        return evaluate(running, tree, tables)
+
+    monkeypatch.setattr(Watch, "expect", expected)
+    monkeypatch.setattr(run.Running, "evaluate", evaluated)
+    return events
 
 
 @pytest.mark.parametrize("text", [ENDLESS_GROUP, ENDLESS_REST], ids=["group", "rest"])
-def test_a_query_can_be_cancelled(asking, text):
+def test_a_query_can_be_cancelled(asking, begun, text):
     db, options = asking
     expect_usable(db, options)
+    begun[text].clear()
 
     def cancel():
-        begun_query(db)
+        begun[text].wait()
         db.cancel()
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    begun = time.monotonic()
     with pytest.raises(QueryCancelledError):
         db.sql(text, uploads=UPLOADS, **options)
-    assert time.monotonic() - begun < PROMPTLY_S
     thread.join()
     assert not db._running
     expect_usable(db, options)
 
 
-def test_ctrl_c_ends_the_query_and_not_the_session(asking):
+def test_ctrl_c_ends_the_query_and_not_the_session(asking, begun):
     db, options = asking
     expect_usable(db, options)
+    begun[ENDLESS_GROUP].clear()
 
     def interrupt():
-        begun_query(db)
+        begun[ENDLESS_GROUP].wait()
+        time.sleep(0.3)  # no engine tells when the evaluator is in the middle of a group
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
@@ -121,10 +133,8 @@ def test_ctrl_c_ends_the_query_and_not_the_session(asking):
 def test_a_time_limit_is_for_all_steps(asking, text):
     db, options = asking
     expect_usable(db, options)
-    begun = time.monotonic()
     with pytest.raises(JobTimeoutError, match=r"^query: was not done in 0\.5 s"):
         db.sql(text, uploads=UPLOADS, timeout_s=0.5, **options)
-    assert time.monotonic() - begun < PROMPTLY_S
     expect_usable(db, options)
 
 
