@@ -16,10 +16,11 @@ import numpy as np
 from mocpy import MOC
 from numpy.typing import NDArray
 
+from dvo.astrometry.image_rows import image_coords
+from dvo.astrometry.solution import outline
 from dvo.errors import ConfigError
 from dvo.exchange.extract import Extract
 from dvo.exchange.hats.tiling import ORDER, healpix_29
-from dvo.exchange.image_coords import image_coords, outline
 from dvo.exchange.new_path import new_file
 from dvo.exchange.report import ExportReport, Progress
 from dvo.partition.view import View

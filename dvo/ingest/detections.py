@@ -19,8 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dvo.astrometry.coords import AstromCoords
 from dvo.errors import BadCatalogError, ShapeError
-from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.satellite_input import SatelliteRows
 from dvo.tables.measure import MEASURE
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.astrometry.image_rows import coords_columns
 from dvo.ingest.as_matched import split_time
-from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.batch import BatchImage
 from dvo.ingest.detections import Detections, ImageMeta
 from dvo.ingest.kernels import circle
@@ -27,9 +27,6 @@ from dvo.tables.magnitudes import image_offset
 __all__ = ["ImageNames", "add_to_nstar", "image_rows"]
 
 Array = NDArray[Any]
-
-_COORD_COLUMNS = ("crval1", "crval2", "crpix1", "crpix2", "cdelt1", "cdelt2",
-                  "pc1_1", "pc1_2", "pc2_1", "pc2_2")  # fmt: skip
 
 
 class ImageNames:
@@ -116,18 +113,7 @@ def _row(image_id: int, meta: ImageMeta) -> dict[str, Any]:
         "content": meta.content.encode(),
         "n_fit_astrom": meta.n_astrom or 0,
     }
-    return row | (_coord_columns(meta.coords) if meta.coords is not None else {})
-
-
-def _coord_columns(coords: AstromCoords) -> dict[str, Any]:
-    numbers = (*coords.crval, *coords.crpix, *coords.cdelt, *coords.pc)
-    row: dict[str, Any] = dict(zip(_COORD_COLUMNS, numbers, strict=True))
-    row |= {
-        "ctype": coords.ctype.encode(),
-        "npolyterms": coords.npolyterms,
-        "polyterms": np.array(coords.polyterms, np.float64),
-    }
-    return row
+    return row | (coords_columns(meta.coords) if meta.coords is not None else {})
 
 
 def _extent(detections: Detections) -> dict[str, float]:

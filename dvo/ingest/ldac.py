@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.astrometry.header import read_solution
+from dvo.astrometry.solution import Solution, errors_on_sky
 from dvo.errors import BadCatalogError
-from dvo.ingest.astrometry import Solution, errors_on_sky, read_solution
 from dvo.ingest.detection_numbers import check_det_ids, det_ids_of
 from dvo.ingest.detections import (
     INSTRUMENT_ZERO_POINT,

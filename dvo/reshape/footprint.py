@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.exchange.image_coords import outline
-from dvo.ingest.astrometry import AstromCoords, pixel_to_sky, sky_to_pixel
+from dvo.astrometry.coords import AstromCoords
+from dvo.astrometry.solution import outline, pixel_to_sky, sky_to_pixel
 from dvo.partition.bounds import Cone
 from dvo.proper_motion import mjd_to_epoch, move_to_epoch
 from dvo.sphere import in_cone, separation

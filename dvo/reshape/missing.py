@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.astrometry.image_rows import image_coords
 from dvo.errors import QueryError
-from dvo.exchange.image_coords import image_coords
 from dvo.ingest.satellite_rows import add_satellites
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.store import Store

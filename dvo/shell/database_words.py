@@ -86,8 +86,8 @@ def _gimages(call: Call) -> None:
 
 def _images_at(database: Database, ra: float, dec: float) -> pa.Table:
     """Images that a place is on, with its pixels, by their astrometry."""
-    from dvo.exchange.image_coords import image_coords  # noqa: PLC0415 - keeps the start quick
-    from dvo.ingest.astrometry import sky_to_pixel  # noqa: PLC0415
+    from dvo.astrometry.image_rows import image_coords  # noqa: PLC0415 - keeps the start quick
+    from dvo.astrometry.solution import sky_to_pixel  # noqa: PLC0415
 
     near = database.images(ra, dec, columns=list(_IMAGE_COLUMNS))
     wanted = set(near["image_id"].to_pylist())

@@ -156,7 +156,8 @@ def _outlines(
     database: Database, here: Field, codes: list[int] | None, name: str | None
 ) -> list[Array]:
     """Outlines of images that touch a field, each ended by NaN."""
-    from dvo.exchange.image_coords import image_coords, outline  # noqa: PLC0415 - starts quick
+    from dvo.astrometry.image_rows import image_coords  # noqa: PLC0415 - starts quick
+    from dvo.astrometry.solution import outline  # noqa: PLC0415
 
     near = database.images(
         here.ra, here.dec, min(180.0, 1.45 * here.radius_deg) * 3600.0, columns=["image_id"]

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dvo.astrometry.coords import AstromCoords
 from dvo.calib.photometry.colour_terms import ColourFitOptions, fit_colour_terms
 from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.reference_points import TableReference
@@ -34,7 +35,6 @@ from dvo.calib.photometry.setphot import setphot
 from dvo.calib.photometry.ubercal import UbercalOptions, ubercal
 from dvo.calib.photometry.uniphot import UniphotOptions, uniphot
 from dvo.errors import StorageError
-from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.detections import ImageMeta, InputImage
 from dvo.ingest.photcodes import put_photcodes
 from dvo.ingest.satellites.load import LoadOptions, load_rows

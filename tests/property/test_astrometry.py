@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvo.ingest.astrometry import AstromCoords, pixel_to_sky, sky_to_pixel
+from dvo.astrometry.coords import AstromCoords
+from dvo.astrometry.solution import pixel_to_sky, sky_to_pixel
 
 SMALL = st.floats(-1, 1)
 

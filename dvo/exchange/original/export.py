@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.astrometry.image_rows import image_coords
+from dvo.astrometry.solution import pixel_scale
 from dvo.errors import ConfigError
-from dvo.exchange.image_coords import image_coords, pixel_scale
 from dvo.exchange.new_path import folder_bytes, new_folder
 from dvo.exchange.original.encode import old_table
 from dvo.exchange.original.formats import (

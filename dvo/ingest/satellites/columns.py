@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvo.astrometry.solution import Solution
 from dvo.errors import BadCatalogError
-from dvo.ingest.astrometry import Solution
 from dvo.ingest.detection_numbers import det_ids_of
 from dvo.ingest.detections import INSTRUMENT_ZERO_POINT, ImageMeta
 from dvo.ingest.hdus import PackedTable, PlainTable

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dvo.astrometry.solution import Solution
 from dvo.errors import BadCatalogError
-from dvo.ingest.astrometry import Solution
 from dvo.ingest.detections import ImageMeta
 from dvo.ingest.hdus import HduFile
 from dvo.ingest.satellite_input import SatelliteRows

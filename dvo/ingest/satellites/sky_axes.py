@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest.astrometry import Solution
+from dvo.astrometry.solution import Solution
 from dvo.sphere import unit_vectors
 
 __all__ = ["sky_axes"]

@@ -10,9 +10,10 @@ import pytest
 from astropy import units
 from mocpy import MOC
 
+from dvo.astrometry.image_rows import image_coords
+from dvo.astrometry.solution import outline, pixel_scale
 from dvo.errors import ConfigError, StorageError
 from dvo.exchange.coverage import cover_images, cover_rows, save_moc
-from dvo.exchange.image_coords import image_coords, outline, pixel_scale
 from dvo.exchange.selection import select
 from dvo.ingest.addstar import addstar
 from dvo.ingest.photcode_text import read_photcodes

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from dvo.astrometry.solution import pixel_to_sky
 from dvo.errors import BadCatalogError
-from dvo.ingest.astrometry import pixel_to_sky
 from dvo.ingest.detections import ImageMeta, InputImage, content_digest
 from dvo.ingest.smf import read_smf
 from dvo.tables.fits.field import Field

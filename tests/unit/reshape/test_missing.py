@@ -12,9 +12,9 @@ import pytest
 from astropy.wcs import WCS
 from click.testing import CliRunner
 
+from dvo.astrometry.coords import AstromCoords
 from dvo.cli.main import dvo_command
 from dvo.errors import QueryError
-from dvo.ingest.astrometry import AstromCoords
 from dvo.ingest.detections import Detections, InputImage, RefSource
 from dvo.ingest.photcodes import put_photcodes
 from dvo.partition.check import check

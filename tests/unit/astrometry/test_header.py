@@ -7,14 +7,10 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from dvo.astrometry.coords import AstromCoords
+from dvo.astrometry.header import read_solution
+from dvo.astrometry.solution import pixel_to_sky, scale_matrix, sky_to_pixel
 from dvo.errors import BadCatalogError
-from dvo.ingest.astrometry import (
-    AstromCoords,
-    pixel_to_sky,
-    read_solution,
-    scale_matrix,
-    sky_to_pixel,
-)
 from dvo.tables.fits.header import Header, format_cards
 
 MOSAIC = AstromCoords(
