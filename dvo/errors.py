@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AstrometryError",
     "BadCatalogError",
     "CatdirExistsError",
     "CatdirLockedError",
@@ -144,6 +145,12 @@ class BadCatalogError(IngestError):
     """An input catalog is malformed or lacks what is needed."""
 
     code = "bad-catalog"
+
+
+class AstrometryError(DvoError):
+    """An astrometric solution cannot be written or applied in the form that was asked for."""
+
+    code = "astrometry"
 
 
 class DuplicateImageError(IngestError):

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.astrometry.coords import NO_TERMS, AstromCoords
+from dvo.astrometry.fit import fit_image
 from dvo.astrometry.polynomials import MAX_ORDER, POWERS
-from dvo.astrometry.solution import Solution, mosaic_of, pixel_to_sky
-from dvo.errors import BadCatalogError
-from dvo.projection import tan_deproject, tan_project
+from dvo.astrometry.solution import Solution, mosaic_of
+from dvo.errors import AstrometryError, BadCatalogError
 from dvo.tables.fits.header import Header
 
 __all__ = ["read_solution"]
@@ -165,32 +165,10 @@ def _with_matrix(coords: AstromCoords, matrix: tuple[float, ...]) -> AstromCoord
 def _fit(header: Header, nx: int, ny: int) -> Solution:
     """Take any celestial WCS that astropy reads, and fit the terms that a row can hold."""
     exact = _astropy_solution(header)
-    grid = np.linspace(0.0, 1.0, 12)
-    x, y = (a.ravel() for a in np.meshgrid(grid * max(nx, 1), grid * max(ny, 1)))
-    ra, dec = exact(x, y)
-    centre = exact(np.array([nx / 2]), np.array([ny / 2]))
-    if not (np.all(np.isfinite(ra)) and np.all(np.isfinite(centre))):
-        raise BadCatalogError(f"{header.where}: the astrometry gives no position on the chip")
-    crval = (float(centre[0][0]), float(centre[1][0]))
-    xi, eta = tan_project(ra, dec, *crval)
-    # Unit scale for the normal equations: pixels to the third power would ruin them.
-    size = max(nx, ny, 1) / 2
-    u, v = (x - nx / 2) / size, (y - ny / 2) / size
-    design = np.stack([np.ones_like(u), u, v, *(u**i * v**j for i, j in _CURVED)], axis=1)
-    fit, *_ = np.linalg.lstsq(design, np.stack([xi, eta], axis=1), rcond=None)
-    power = np.array([0, 1, 1, *(i + j for i, j in _CURVED)])
-    terms = fit / size ** power[:, None]
-    coords = AstromCoords(
-        ctype="RA---TAN",
-        crval=tuple(float(a[0]) for a in tan_deproject(fit[0, :1], fit[0, 1:], *crval)),  # type: ignore[arg-type]  # two values
-        crpix=(nx / 2, ny / 2),
-        pc=(terms[1, 0], terms[2, 0], terms[1, 1], terms[2, 1]),
-        npolyterms=MAX_ORDER,
-        polyterms=tuple(float(t) for t in terms[3:].T.ravel()),
-    )
-    got_ra, got_dec = pixel_to_sky(coords, x, y)
-    off1, off2 = tan_project(got_ra, got_dec, *crval)
-    error = 3600.0 * float(np.max(np.hypot(off1 - xi, off2 - eta)))
+    try:
+        coords, error = fit_image(exact, nx, ny)
+    except AstrometryError as problem:
+        raise BadCatalogError(f"{header.where}: {problem}") from problem
     return Solution(coords, exact, error)
 
 
