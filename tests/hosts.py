@@ -33,6 +33,7 @@ WRITERS = (
     "dvo.partition.deal",
     "dvo.ingest.add_elsewhere",
     "dvo.merge.add_elsewhere",
+    "dvo.calib.astrometry.objects",
     "dvo.calib.photometry.apply",
     "dvo.calib.photometry.star_reading",
     "dvo.calib.photometry.uniphot",

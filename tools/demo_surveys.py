@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from dvo.errors import DvoError
-from dvo.ingest.position_error import position_error, unknown_error
 from dvo.ingest.surveys.read import read_survey
 from dvo.ingest.surveys.registry import SURVEYS, photcode_of
 from dvo.proper_motion import mjd_to_epoch
+from dvo.tables.position_error import position_error, unknown_error
 from tools.brute_merge import Catalog, make_catalog, merge_by_force
 from tools.demo_session import Session, empty_folder
 from tools.survey_data import find_tycho1, find_tycho2

@@ -21,6 +21,7 @@ PROGRAMS = {
     "addstar": "dvo.cli.addstar",
     "dvomerge": "dvo.cli.dvomerge",
     "relphot": "dvo.cli.relphot",
+    "relastro": "dvo.cli.relastro",
     "ubercal": "dvo.cli.ubercal",
     "setphot": "dvo.cli.setphot",
     "uniphot": "dvo.cli.uniphot",

@@ -55,8 +55,8 @@ _COMMANDS = {
 }
 
 _PROGRAMS = (
-    "addstar", "dvomerge", "relphot", "ubercal", "setphot", "uniphot", "ipptopsps", "psps",
-    "ipp-sim",
+    "addstar", "dvomerge", "relphot", "relastro", "ubercal", "setphot", "uniphot", "ipptopsps",
+    "psps", "ipp-sim",
 )  # fmt: skip
 
 

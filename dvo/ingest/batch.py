@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from dvo.ingest.as_matched import matched_positions, stored_motion, stored_times
 from dvo.ingest.detections import MOTION_COLUMNS, ImageMeta, InputImage, RefSource
 from dvo.ingest.kernels import sky_order
-from dvo.ingest.position_error import motion_error2, position_error, unknown_error
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import Photcode
+from dvo.tables.position_error import motion_error2, position_error, unknown_error
 
 __all__ = ["Batch", "BatchImage", "matching_positions"]
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from dvo.ingest.objects import ObjectSet
 from dvo.partition.manifest import Reach
 from dvo.partition.writing import Writing
-from dvo.tables.column_table import ColumnTable
 
-__all__ = ["motion_reach", "moving_reach", "widen_motion", "widen_pad"]
+__all__ = ["motion_reach", "widen_motion", "widen_pad"]
 
 Array = NDArray[Any]
 
@@ -70,24 +69,3 @@ def motion_reach(objects: ObjectSet, moving: Array, times: Array) -> Reach:
     epochs = np.concatenate([objects.time[moving], times])
     fastest = float(speed.max(initial=0.0))
     return Reach(0.0, fastest, float(epochs.min()), float(epochs.max()))
-
-
-def moving_reach(average: ColumnTable) -> Reach:
-    """Find how fast objects move, and between which times their positions are.
-
-    Parameters
-    ----------
-    average : ColumnTable
-        Rows of Average.
-
-    Returns
-    -------
-    Reach
-        What the snapshot has to say of them at least.
-    """
-    speed = np.hypot(average["u_ra"].astype(np.float64), average["u_dec"])
-    moving = np.flatnonzero(speed > 0)
-    if len(moving) == 0:
-        return Reach()
-    epochs = average["mean_epoch"][moving]
-    return Reach(0.0, float(speed[moving].max()), float(epochs.min()), float(epochs.max()))

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from dvo.ingest.growing import grown
 from dvo.ingest.kernels import group_rows
 from dvo.ingest.mean_set import MeanSet
-from dvo.ingest.position_error import DEFAULT_POS_ERR_ARCSEC
 from dvo.ingest.sky_index import SkyIndex
 from dvo.partition.manifest import CatalogRow
 from dvo.partition.view import View
 from dvo.tables.average import AVERAGE
 from dvo.tables.column_table import ColumnTable
+from dvo.tables.position_error import DEFAULT_POS_ERR_ARCSEC
 from dvo.tables.secfilt import SECFILT
 
 __all__ = ["Grouped", "ObjectSet"]

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.ids import pack_id
-from dvo.ingest.limits import moving_reach
 from dvo.ingest.remaking import without
 from dvo.ingest.replay import Replay
 from dvo.ingest.satellite_removal import Gone
 from dvo.ingest.whole_catalogs import WholeCatalogs, read_catalogs, write_catalogs
 from dvo.partition.bounds import Cone
 from dvo.partition.manifest import ALL_SKY, CatalogRow
+from dvo.partition.moving import moving_reach
 from dvo.partition.region_batches import region_batches
 from dvo.partition.transaction import Transaction
 from dvo.partition.view import View

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from dvo.ingest import kernels
 from dvo.ingest.as_matched import matched_positions, stored_times
-from dvo.ingest.stored import measured_times, weights
 from dvo.partition.manifest import ALL_SKY, ImageRow
 from dvo.partition.view import View
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.image import IMAGE
 from dvo.tables.photcode import PhotcodeTable
+from dvo.tables.position_weights import measured_times, weights
 
 __all__ = ["Replay"]
 

@@ -13,8 +13,6 @@ from dvo.ingest.associate import Associated, greatest_overhang_deg, unique_ext_i
 from dvo.ingest.measures import changed_catalogs
 from dvo.ingest.object_rows import write_objects
 from dvo.ingest.objects import Grouped, ObjectSet
-from dvo.ingest.position_error import DEFAULT_POS_ERR_ARCSEC
-from dvo.ingest.stored import measured_times, weights
 from dvo.merge.images import ImageMap
 from dvo.merge.photcodes import PhotcodeMap
 from dvo.merge.satellites import add_coming
@@ -26,6 +24,8 @@ from dvo.tables.average import AVERAGE
 from dvo.tables.averages import STORED_MAGS, averaged_filters, mean_magnitudes
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.measure import MEASURE
+from dvo.tables.position_error import DEFAULT_POS_ERR_ARCSEC
+from dvo.tables.position_weights import measured_times, weights
 from dvo.tables.satellites import SATELLITES
 
 __all__ = ["Added", "Translation", "add_batch", "coming_measures", "kinds_of"]

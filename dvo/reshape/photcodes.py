@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dvo.errors import PhotcodeError
-from dvo.ingest.limits import moving_reach
 from dvo.ingest.photcode_text import changed_photcode
 from dvo.ingest.remaking import redo_magnitudes, redo_positions
 from dvo.ingest.replay import Replay
 from dvo.ingest.satellite_removal import with_new_means
 from dvo.ingest.whole_catalogs import WholeCatalogs, fresh, read_catalogs, write_catalogs
 from dvo.partition.manifest import ALL_SKY
+from dvo.partition.moving import moving_reach
 from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
 from dvo.partition.transaction import Transaction

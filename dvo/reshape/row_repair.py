@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from dvo.errors import StorageError
 from dvo.ids import pack_id
 from dvo.ingest.image_rows import add_to_nstar
-from dvo.ingest.limits import moving_reach
 from dvo.ingest.replay import Replay
 from dvo.ingest.whole_catalogs import (
     WholeCatalogs,
@@ -24,6 +23,7 @@ from dvo.partition.catalog_batch import read_batch
 from dvo.partition.faults import Fault, FaultKind
 from dvo.partition.image_rules import ImageRules
 from dvo.partition.manifest import ALL_SKY, CatalogRow
+from dvo.partition.moving import moving_reach
 from dvo.partition.part_rules import count_rows, find_part_faults
 from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store

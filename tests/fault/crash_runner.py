@@ -27,6 +27,9 @@ from pathlib import Path
 import numpy as np
 
 from dvo.astrometry.coords import AstromCoords
+from dvo.calib.astrometry.motions import MotionLimits, MotionModel
+from dvo.calib.astrometry.objects import ObjectOptions
+from dvo.calib.astrometry.relastro import RelastroOptions, relastro
 from dvo.calib.photometry.colour_terms import ColourFitOptions, fit_colour_terms
 from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.reference_points import TableReference
@@ -172,6 +175,13 @@ def run_relphot(catdir: Path) -> None:
         relphot(store, RelphotOptions(("g", "r")))
 
 
+def run_relastro(catdir: Path) -> None:
+    """Places and motions of objects: patches of Average, overlays of measures."""
+    limits = MotionLimits(motion_measures=3, motion_years=0.001, most_motion=90.0)
+    with Store(catdir, writable=True) as store:
+        relastro(store, RelastroOptions(ObjectOptions(MotionModel.MOTION, limits)))
+
+
 def run_setphot(catdir: Path) -> None:
     """Zero points and a flat field: overlays, patches, and tables without regions."""
     points = {"image_id": np.array([1, 2]), "mcal": np.array([0.1, -0.2])}
@@ -244,6 +254,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "split": run_split,
     "relevel": run_relevel,
     "relphot": run_relphot,
+    "relastro": run_relastro,
     "setphot": run_setphot,
     "ubercal": run_ubercal,
     "uniphot": run_uniphot,
@@ -267,7 +278,7 @@ def prepare(catdir: Path, scenario: str) -> None:
     assert [p.name for p in photcodes()][-1] == "SYNTH.r.C00"
     with Store(catdir, writable=True) as store:
         images = IMAGES[:1] if scenario in ("addstar", "staged") else IMAGES[:2]
-        if scenario == "relphot":
+        if scenario in ("relphot", "relastro"):
             images = IMAGES
         if scenario == "ubercal":
             images = [on_chips(image) for image in IMAGES]

@@ -29,6 +29,7 @@ TURNS = [
     ("satellites", "eio"),
     ("missing", "kill"),
     ("relphot", "kill"),
+    ("relastro", "kill"),
     ("setphot", "kill"),
     ("ubercal", "kill"),
     ("uniphot", "kill"),

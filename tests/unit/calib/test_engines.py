@@ -9,6 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dvo.calib.astrometry.motions import MotionLimits, MotionModel
+from dvo.calib.astrometry.objects import ObjectOptions
+from dvo.calib.astrometry.relastro import RelastroOptions, relastro
 from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.levels import Level
 from dvo.calib.photometry.reaverage import reaverage
@@ -101,6 +104,9 @@ def work(store, folder, engine=None):
     said.append(uniphot(store, reference(), limits, engine=engine))
     said.append(uniphot(store, reference(), UniphotOptions(least_stars=5),
                         engine=engine))  # fmt: skip
+    any_motion = MotionLimits(3, 3, 0.001, 0.001, 1e-6, 90.0, 2.0)
+    fits = ObjectOptions(MotionModel.PARALLAX, any_motion, 20)
+    said.append(relastro(store, RelastroOptions(fits), engine=engine))
     said.append(reaverage(store, ("g",), engine=engine))
     reports = [report.as_dict() for report in said]
     for report in reports:
@@ -135,7 +141,8 @@ def test_an_engine_calibrates_as_this_process_does(name, sky, expected, tmp_path
         engine = stack.enter_context(open_engine(kind, store, workers=workers, modules=MODULES))
         reports = work(store, tmp_path, engine)
         found = everything(store.view())
-    ubercal_said, _, relphot_said, setphot_said, uniphot_said, _, _ = reports
+    ubercal_said, _, relphot_said, setphot_said, uniphot_said, _, relastro_said, _ = reports
+    assert relastro_said["n_pm"] > 10
     assert ubercal_said["n_photometric"] == 1
     assert ubercal_said["n_flats"] == 1
     assert relphot_said["n_frozen"] == 12

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvo.ingest.position_error import (
+from dvo.tables.column_table import ColumnTable
+from dvo.tables.flags import MeasureFlag
+from dvo.tables.photcode import PhotcodeTable
+from dvo.tables.position_error import (
     DEFAULT_POS_ERR_ARCSEC,
     motion_error2,
     position_error,
     unknown_error,
 )
-from dvo.tables.column_table import ColumnTable
-from dvo.tables.flags import MeasureFlag
-from dvo.tables.photcode import PhotcodeTable
 
 __all__ = ["measured_times", "weights"]
 

@@ -1,0 +1,1 @@
+"""Astrometric calibration: places and motions of objects."""
