@@ -9,7 +9,7 @@ or else by the highest, and refused if that is worse than a limit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from dvo.errors import AstrometryError
 from dvo.projection import tan_deproject, tan_project
 from dvo.sphere import separation
 
-__all__ = ["FORMS", "FitsWcs", "dvo_cards", "fits_wcs"]
+__all__ = ["FORMS", "Card", "FitsWcs", "dvo_cards", "fits_wcs"]
 
 F64 = NDArray[np.float64]
 Card = tuple[str, tuple[float | int | str, str]]
@@ -145,7 +145,10 @@ def fits_wcs(
             f"mas, more than the limit of {limit_mas:g} mas; allow more, or write it as DVO's own "
             "keywords"
         )
-    return _write(form, order, error, found, frame, fit)
+    made = _write(form, order, error, found, frame, fit)
+    size: list[Card] = [("IMAGEW", (nx, "[pix] width of the image")),
+                        ("IMAGEH", (ny, "[pix] height of the image"))]  # fmt: skip
+    return replace(made, cards=(*made.cards, *size))
 
 
 def _is_identity(model: AstromModel, image: int) -> bool:

@@ -19,7 +19,6 @@ __all__ = [
     "Solution",
     "errors_on_sky",
     "mosaic_of",
-    "outline",
     "pixel_scale",
     "pixel_to_sky",
     "scale_matrix",
@@ -27,8 +26,6 @@ __all__ = [
 ]
 
 F64 = NDArray[np.float64]
-
-_POINTS = 5  # on each side of an outline
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,27 +193,6 @@ def mosaic_of(coords: AstromCoords) -> AstromCoords:
             "CTYPE1 ending in -DIS; add the mosaic file the chip came from"
         )
     return coords.mosaic
-
-
-def outline(coords: AstromCoords, nx: int, ny: int) -> F64:
-    """Corners of an image on the sky, and points between them.
-
-    Parameters
-    ----------
-    coords : AstromCoords
-        Its astrometry.
-    nx, ny : int
-        Its size [pix].
-
-    Returns
-    -------
-    ndarray of float64, shape (n, 2)
-        ra and dec, ICRS [deg], once around the image; NaN where the astrometry ends.
-    """
-    step = np.linspace(0.0, 1.0, _POINTS)[:-1]
-    x = np.concatenate([step, np.ones_like(step), 1.0 - step, np.zeros_like(step)]) * nx + 0.5
-    y = np.concatenate([np.zeros_like(step), step, np.ones_like(step), 1.0 - step]) * ny + 0.5
-    return np.column_stack(pixel_to_sky(coords, x, y))
 
 
 def pixel_scale(coords: AstromCoords, nx: int, ny: int) -> float:

@@ -39,6 +39,7 @@ _COMMANDS = {
     "log": "dvo.cli.log",
     "match": "dvo.cli.match",
     "missing": "dvo.cli.missing",
+    "overlaps": "dvo.cli.overlaps",
     "photcode": "dvo.cli.photcode",
     "query": "dvo.cli.query",
     "regions": "dvo.cli.regions",
@@ -52,6 +53,7 @@ _COMMANDS = {
     "tag": "dvo.cli.tag",
     "vacuum": "dvo.cli.vacuum",
     "variability": "dvo.cli.variability",
+    "wcs": "dvo.cli.wcs",
 }
 
 _PROGRAMS = (

@@ -17,6 +17,7 @@ from dvo.database.brightness import BrightnessQueries
 from dvo.database.changes import diff_table, table_name
 from dvo.database.fields import resolve
 from dvo.database.given_table import as_given
+from dvo.database.images import ImageQueries
 from dvo.database.match import MatchRule, collect, find_matches
 from dvo.database.match_sides import ObjectSide, Side, TableSide
 from dvo.database.quantities import area_of, cone_of, mjd_of, number_in, whole_number
@@ -53,7 +54,7 @@ _MJD_1970 = 40587.0
 _MATCH_COLUMNS = ("cat_id", "obj_id", "ext_id", "ra", "dec")
 
 
-class Database(BrightnessQueries):
+class Database(BrightnessQueries, ImageQueries):
     """A snapshot of a database, open for reading.
 
     Parameters

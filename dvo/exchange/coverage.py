@@ -17,7 +17,7 @@ from mocpy import MOC
 from numpy.typing import NDArray
 
 from dvo.astrometry.image_rows import image_coords
-from dvo.astrometry.solution import outline
+from dvo.astrometry.outlines import outline
 from dvo.errors import ConfigError
 from dvo.exchange.extract import Extract
 from dvo.exchange.hats.tiling import ORDER, healpix_29

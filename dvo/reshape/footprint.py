@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvo.astrometry.coords import AstromCoords
-from dvo.astrometry.solution import outline, pixel_to_sky, sky_to_pixel
+from dvo.astrometry.outlines import outline
+from dvo.astrometry.solution import pixel_to_sky, sky_to_pixel
 from dvo.partition.bounds import Cone
 from dvo.proper_motion import mjd_to_epoch, move_to_epoch
 from dvo.sphere import in_cone, separation

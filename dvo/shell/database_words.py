@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from dvo.errors import DvoError
-from dvo.partition.manifest import ALL_SKY
 from dvo.shell.call import Call, Word
 from dvo.shell.extract_words import vector_of
-from dvo.tables.image import IMAGE
 
 if TYPE_CHECKING:
     from dvo.query.session import Database
@@ -71,47 +70,17 @@ def _gimages(call: Call) -> None:
     ra, dec = (call.number(part) for part in call.need(2))
 
     def work(database: Database, _watch: Watch) -> pa.Table:
-        return _images_at(database, ra, dec)
+        return database.overlaps((ra, dec, 0.0), [*_IMAGE_COLUMNS, "x", "y"])
 
     found = call.shell.background.run(work)
     scope = call.shell.scope
     for k, row in enumerate(found.to_pylist()):
         scope.variables[f"IMAGEname:{k}"] = row["name"]
-        scope.set_number(f"IMAGEx:{k}", row["x"])
-        scope.set_number(f"IMAGEy:{k}", row["y"])
+        for name in ("x", "y"):  # without astrometry there are none
+            scope.set_number(f"IMAGE{name}:{k}", math.nan if row[name] is None else row[name])
     for name in ("name", "x", "y"):
         scope.set_number(f"IMAGE{name}:n", len(found))
     call.shell.show(found)
-
-
-def _images_at(database: Database, ra: float, dec: float) -> pa.Table:
-    """Images that a place is on, with its pixels, by their astrometry."""
-    from dvo.astrometry.image_rows import image_coords  # noqa: PLC0415 - keeps the start quick
-    from dvo.astrometry.solution import sky_to_pixel  # noqa: PLC0415
-
-    near = database.images(ra, dec, columns=list(_IMAGE_COLUMNS))
-    wanted = set(near["image_id"].to_pylist())
-    images = database.view.read(IMAGE, ALL_SKY, list(IMAGE.names))
-    rows = [k for k, number in enumerate(images["image_id"].tolist()) if number in wanted]
-    all_coords = image_coords(images)
-    on: dict[int, tuple[float, float]] = {}
-    for k in rows:
-        coords = all_coords[k]
-        if coords is None:  # counts as the circle that holds its measures
-            on[int(images["image_id"][k])] = (np.nan, np.nan)
-            continue
-        x, y = sky_to_pixel(coords, np.array([ra]), np.array([dec]))
-        nx, ny = int(images["nx"][k]), int(images["ny"][k])
-        if 0.5 <= x[0] <= nx + 0.5 and 0.5 <= y[0] <= ny + 0.5:
-            on[int(images["image_id"][k])] = (float(x[0]), float(y[0]))
-    kept = near.filter(pa.array([n in on for n in near["image_id"].to_pylist()], pa.bool_()))
-    numbers: list[Any] = kept["image_id"].to_pylist()
-    for i, name in enumerate(("x", "y")):
-        kept = kept.append_column(
-            pa.field(name, pa.float64(), metadata={"unit": "pixel"}),
-            pa.array([on[n][i] for n in numbers], pa.float64()),
-        )
-    return kept
 
 
 def _gcat(call: Call) -> None:

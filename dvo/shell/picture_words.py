@@ -157,7 +157,7 @@ def _outlines(
 ) -> list[Array]:
     """Outlines of images that touch a field, each ended by NaN."""
     from dvo.astrometry.image_rows import image_coords  # noqa: PLC0415 - starts quick
-    from dvo.astrometry.solution import outline  # noqa: PLC0415
+    from dvo.astrometry.outlines import outline  # noqa: PLC0415
 
     near = database.images(
         here.ra, here.dec, min(180.0, 1.45 * here.radius_deg) * 3600.0, columns=["image_id"]

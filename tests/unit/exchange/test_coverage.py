@@ -11,7 +11,8 @@ from astropy import units
 from mocpy import MOC
 
 from dvo.astrometry.image_rows import image_coords
-from dvo.astrometry.solution import outline, pixel_scale
+from dvo.astrometry.outlines import outline
+from dvo.astrometry.solution import pixel_scale
 from dvo.errors import ConfigError, StorageError
 from dvo.exchange.coverage import cover_images, cover_rows, save_moc
 from dvo.exchange.selection import select
