@@ -23,6 +23,7 @@ PROGRAMS = {
     "relphot": "dvo.cli.relphot",
     "relastro": "dvo.cli.relastro",
     "ubercal": "dvo.cli.ubercal",
+    "setastrom": "dvo.cli.setastrom",
     "setphot": "dvo.cli.setphot",
     "uniphot": "dvo.cli.uniphot",
     "ipptopsps": "dvo.cli.ipptopsps",

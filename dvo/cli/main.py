@@ -57,8 +57,8 @@ _COMMANDS = {
 }
 
 _PROGRAMS = (
-    "addstar", "dvomerge", "relphot", "relastro", "ubercal", "setphot", "uniphot", "ipptopsps",
-    "psps", "ipp-sim",
+    "addstar", "dvomerge", "relphot", "relastro", "ubercal", "setastrom", "setphot", "uniphot",
+    "ipptopsps", "psps", "ipp-sim",
 )  # fmt: skip
 
 

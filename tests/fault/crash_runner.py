@@ -27,9 +27,11 @@ from pathlib import Path
 import numpy as np
 
 from dvo.astrometry.coords import AstromCoords
+from dvo.calib.astrometry.given_solutions import solutions_of_table
 from dvo.calib.astrometry.motions import MotionLimits, MotionModel
 from dvo.calib.astrometry.objects import ObjectOptions
 from dvo.calib.astrometry.relastro import RelastroOptions, relastro
+from dvo.calib.astrometry.setastrom import setastrom
 from dvo.calib.photometry.colour_terms import ColourFitOptions, fit_colour_terms
 from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.calib.photometry.reference_points import TableReference
@@ -182,6 +184,14 @@ def run_relastro(catdir: Path) -> None:
         relastro(store, RelastroOptions(ObjectOptions(MotionModel.MOTION, limits)))
 
 
+def run_setastrom(catdir: Path) -> None:
+    """Other places on the sky: overlays of images and measures, patches of objects."""
+    moved = {"image_id": np.array([1, 2]), "crval1": FIELDS["edge"][0] + np.array([1e-3, -1e-3])}
+    with Store(catdir, writable=True) as store:
+        images = store.view().images
+        setastrom(store, solutions_of_table(GivenColumns("solutions", moved), images))
+
+
 def run_setphot(catdir: Path) -> None:
     """Zero points and a flat field: overlays, patches, and tables without regions."""
     points = {"image_id": np.array([1, 2]), "mcal": np.array([0.1, -0.2])}
@@ -255,6 +265,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "relevel": run_relevel,
     "relphot": run_relphot,
     "relastro": run_relastro,
+    "setastrom": run_setastrom,
     "setphot": run_setphot,
     "ubercal": run_ubercal,
     "uniphot": run_uniphot,
@@ -284,7 +295,7 @@ def prepare(catdir: Path, scenario: str) -> None:
             images = [on_chips(image) for image in IMAGES]
             nights = [f"{band} 2000-01-01 2030-01-01 yes\n" for band in "gr"]
             (catdir.parent / "nights.txt").write_text("".join(nights))
-        if scenario == "missing":
+        if scenario in ("missing", "setastrom"):
             images = [with_astrometry(image) for image in images]
         if scenario == "satellites":
             images = [with_satellites(IMAGES[0], 0)]

@@ -30,6 +30,7 @@ TURNS = [
     ("missing", "kill"),
     ("relphot", "kill"),
     ("relastro", "kill"),
+    ("setastrom", "kill"),
     ("setphot", "kill"),
     ("ubercal", "kill"),
     ("uniphot", "kill"),

@@ -33,10 +33,12 @@ from dvo.tables.photsource import PhotSource, source_of
 from dvo.tables.position_weights import measured_times, weights
 
 __all__ = [
+    "FIT_COLUMNS",
     "OBJECT_OPERATION",
     "ObjectOptions",
     "ObjectSums",
     "RegionFits",
+    "fit_measures",
     "fit_regions",
     "write_fits",
 ]
@@ -48,8 +50,10 @@ U32 = NDArray[np.uint32]
 
 OBJECT_OPERATION = "fit-objects"
 
-_MEASURE_COLUMNS = ("ra", "dec", "ra_err", "dec_err", "mag_err", "time", "time_msec", "ave_ref",
-                    "image_id", "ref_id", "photcode", "phot_flags", "db_flags")  # fmt: skip
+FIT_COLUMNS = ("ra", "dec", "ra_err", "dec_err", "mag_err", "time", "time_msec", "ave_ref",
+               "image_id", "ref_id", "photcode", "phot_flags", "db_flags")  # fmt: skip
+"""Columns of Measure that a fit needs."""
+
 _AVERAGE_COLUMNS = ("ra", "dec", "u_ra", "u_dec", "u_ra_err", "u_dec_err", "par", "par_err",
                     "mean_epoch", "flags", "ext_id")  # fmt: skip
 _OUTSIDE = np.uint32(MeasureFlag.AREA | MeasureFlag.POOR_ASTROM | MeasureFlag.ARTIFACT)
@@ -220,7 +224,33 @@ def fit_regions(view: View, regions: Sequence[int], options: ObjectOptions) -> R
     RegionFits
         The fits of all objects of the regions.
     """
-    measure, runs = view.read_many(MEASURE, regions, _MEASURE_COLUMNS, once=True)
+    measure, runs = view.read_many(MEASURE, regions, FIT_COLUMNS, once=True)
+    return fit_measures(view, regions, measure, runs, options)
+
+
+def fit_measures(
+    view: View, regions: Sequence[int], measure: ColumnTable, runs: I64, options: ObjectOptions
+) -> RegionFits:
+    """Fit the objects of some regions to measures that may have changed.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    regions : sequence of int
+        Which regions, ascending.
+    measure : ColumnTable
+        All their measures, with `FIT_COLUMNS`.
+    runs : ndarray of int64, shape (n_regions + 1,)
+        Where those of each region begin, and where the last ones end.
+    options : ObjectOptions
+        How.
+
+    Returns
+    -------
+    RegionFits
+        The fits of all objects of the regions.
+    """
     average, edges = view.read_many(AVERAGE, regions, _AVERAGE_COLUMNS, once=True)
     objects = np.repeat(edges[:-1], np.diff(runs)) + measure["ave_ref"].astype(np.int64)
     counts = np.bincount(objects, minlength=len(average))
