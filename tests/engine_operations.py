@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from dvo.calib.photometry import apply
 from dvo.errors import UnknownColumnError
 from dvo.ingest import add_elsewhere
 from dvo.merge import add_elsewhere as merge_elsewhere
@@ -157,3 +158,4 @@ register_write("test-write", partial(write, compact._compact))
 register_write("test-overlay", overlay)
 register_write("test-add", partial(write, add_elsewhere._add))
 register_write("test-merge", partial(write, merge_elsewhere._merge))
+register_write("test-calibrate", partial(write, apply._write_group))

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from dvo.ingest.addstar import addstar
 from dvo.ingest.detections import Detections, ImageMeta, InputImage
 from dvo.ingest.report import AddstarOptions, AddstarReport
+from dvo.partition.manifest import ALL_SKY
 from dvo.partition.store import Store, create_store
 from dvo.partition.view import View
 from dvo.partition.write_operations import Runner
 from dvo.tables.average import AVERAGE
+from dvo.tables.flatcorr import FLAT_CORRECTION, FLAT_CORRECTION_IMAGE
 from dvo.tables.image import IMAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass, PhotcodeTable
@@ -182,15 +184,18 @@ def write_exposure_files(folder: Path, images: Sequence[InputImage]) -> list[str
 
 
 def contents(view: View) -> dict[str, Any]:
-    """All that a snapshot says, in a form that can be compared: catalogs, images, photcodes."""
+    """All that a snapshot says, in a form that can be compared: catalogs, images, flat fields, photcodes."""
     tables: dict[str, Any] = {}
     for region in view.regions():
         for schema in TABLES:
             table = view.read(schema, region)
             tables[f"{region} {schema.name}"] = {n: table[n] for n in schema.names}
-    images = view.read(IMAGE, -1)
+    images = view.read(IMAGE, ALL_SKY)
     order = np.argsort(images["image_id"])
     tables["images"] = {n: images[n][order] for n in IMAGE.names}
+    for schema in (FLAT_CORRECTION_IMAGE, FLAT_CORRECTION):
+        table = view.read(schema, ALL_SKY)
+        tables[schema.name] = {n: table[n] for n in schema.names}
     tables["photcodes"] = [p.name for p in view.photcodes]
     return tables
 

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from dvo.calib.photometry import apply
+from dvo.calib.photometry.relphot import RelphotOptions, relphot
 from dvo.ingest import add_elsewhere
 from dvo.merge import add_elsewhere as merge_elsewhere
 from dvo.merge.merge import MergeOptions, merge
-from dvo.partition import compact
+from dvo.partition import compact, region_batches
 from dvo.partition.engines.hosts import HostEngine
 from dvo.partition.store import Store
 from dvo.partition.write_operations import Runner
@@ -29,6 +31,8 @@ SETTINGS = (
     (add_elsewhere, "GROUP_ROWS", 1),
     (merge_elsewhere, "_OPERATION", "test-merge"),
     (merge_elsewhere, "GROUP_ROWS", 1),
+    (apply, "_OPERATION", "test-calibrate"),
+    (region_batches, "_MOST_ROWS", 1),
 )
 """What makes small groups, and hosts do what tests tell."""
 
@@ -53,10 +57,16 @@ def run_merge(store: Store, engine: Runner | None) -> None:
         assert merge(store, source, MergeOptions(), engine=engine).n_commits == 1
 
 
+def run_relphot(store: Store, engine: Runner | None) -> None:
+    """Zero points of all images, read by hosts and written by them, in one commit."""
+    assert relphot(store, RelphotOptions(("g", "r")), engine=engine).n_images > 1
+
+
 COMMANDS: dict[str, Callable[[Store, Runner | None], None]] = {
     "resort": run_resort,
     "addstar": run_addstar,
     "dvomerge": run_merge,
+    "relphot": run_relphot,
 }
 
 

@@ -30,7 +30,6 @@ from dvo.partition.layout import STAGED
 from dvo.partition.manifest import ALL_SKY
 from dvo.partition.partition import Partition
 from dvo.partition.store import Store
-from dvo.tables.flatcorr import FLAT_CORRECTION, FLAT_CORRECTION_IMAGE
 from dvo.tables.image import IMAGE
 from dvo.tables.photcode import PhotClass
 from tests.hosts import MODULES, Hosts
@@ -114,12 +113,6 @@ def work(store, folder, engine=None):
     return reports
 
 
-def everything(view):
-    flats = {s.name: {n: view.read(s, ALL_SKY)[n] for n in s.names}
-             for s in (FLAT_CORRECTION, FLAT_CORRECTION_IMAGE)}  # fmt: skip
-    return contents(view) | flats
-
-
 @pytest.fixture(scope="module")
 def expected(sky, tmp_path_factory):
     folder = tmp_path_factory.mktemp("expected")
@@ -127,7 +120,7 @@ def expected(sky, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, Store(catdir, writable=True) as store:
         patch.setattr(region_batches, "_MOST_ROWS", 100)
         assert len(list(region_batches.region_batches(store.view(), store.view().regions()))) > 5
-        return work(store, folder), everything(store.view())
+        return work(store, folder), contents(store.view())
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -140,7 +133,7 @@ def test_an_engine_calibrates_as_this_process_does(name, sky, expected, tmp_path
         store = stack.enter_context(Store(catdir, writable=True))
         engine = stack.enter_context(open_engine(kind, store, workers=workers, modules=MODULES))
         reports = work(store, tmp_path, engine)
-        found = everything(store.view())
+        found = contents(store.view())
     ubercal_said, _, relphot_said, setphot_said, uniphot_said, _, relastro_said, _ = reports
     assert relastro_said["n_pm"] > 10
     assert ubercal_said["n_photometric"] == 1
