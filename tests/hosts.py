@@ -34,6 +34,7 @@ WRITERS = (
     "dvo.ingest.add_elsewhere",
     "dvo.merge.add_elsewhere",
     "dvo.calib.astrometry.objects",
+    "dvo.calib.astrometry.offsets",
     "dvo.calib.astrometry.apply",
     "dvo.calib.photometry.apply",
     "dvo.calib.photometry.star_reading",

@@ -64,6 +64,7 @@ MODULES: tuple[str, ...] = (
 CALIBRATION_MODULES: tuple[str, ...] = (
     *MODULES,
     "dvo.calib.astrometry.objects",
+    "dvo.calib.astrometry.offsets",
     "dvo.calib.astrometry.apply",
     "dvo.calib.photometry.apply",
     "dvo.calib.photometry.star_reading",

@@ -27,9 +27,12 @@ from pathlib import Path
 import numpy as np
 
 from dvo.astrometry.coords import AstromCoords
+from dvo.astrometry.solution import sky_to_pixel
+from dvo.calib.astrometry.effects import Effects, MagnitudeShifts
 from dvo.calib.astrometry.given_solutions import solutions_of_table
 from dvo.calib.astrometry.motions import MotionLimits, MotionModel
 from dvo.calib.astrometry.objects import ObjectOptions
+from dvo.calib.astrometry.offsets import write_offsets
 from dvo.calib.astrometry.relastro import RelastroOptions, relastro
 from dvo.calib.astrometry.setastrom import setastrom
 from dvo.calib.photometry.colour_terms import ColourFitOptions, fit_colour_terms
@@ -192,6 +195,14 @@ def run_setastrom(catdir: Path) -> None:
         setastrom(store, solutions_of_table(GivenColumns("solutions", moved), images))
 
 
+def run_offsets(catdir: Path) -> None:
+    """Corrected pixels: overlays of measures, patches of objects."""
+    shift = np.full((1, 2, 2), 0.3)
+    kh = MagnitudeShifts(np.array([0]), np.array([np.inf]), np.array([-12.0, -6.0]), shift)
+    with Store(catdir, writable=True) as store:
+        write_offsets(store, Effects(kh))
+
+
 def run_setphot(catdir: Path) -> None:
     """Zero points and a flat field: overlays, patches, and tables without regions."""
     points = {"image_id": np.array([1, 2]), "mcal": np.array([0.1, -0.2])}
@@ -247,6 +258,15 @@ def with_astrometry(image: InputImage) -> InputImage:
     return replace(image, meta=replace(image.meta, coords=coords, nx=1000, ny=1000))
 
 
+def with_pixels(image: InputImage) -> InputImage:
+    """The same, with the pixels of its detections."""
+    found, coords = image.detections, image.meta.coords
+    assert coords is not None
+    x, y = sky_to_pixel(coords, found.ra, found.dec)
+    pixels = {"x_ccd": x.astype(np.float32), "y_ccd": y.astype(np.float32)}
+    return replace(image, detections=replace(found, columns={**found.columns, **pixels}))
+
+
 SCENARIOS: dict[str, Callable[[Path], None]] = {
     "addstar": run_addstar,
     "replace": run_replace,
@@ -266,6 +286,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "relphot": run_relphot,
     "relastro": run_relastro,
     "setastrom": run_setastrom,
+    "offsets": run_offsets,
     "setphot": run_setphot,
     "ubercal": run_ubercal,
     "uniphot": run_uniphot,
@@ -295,6 +316,8 @@ def prepare(catdir: Path, scenario: str) -> None:
             images = [on_chips(image) for image in IMAGES]
             nights = [f"{band} 2000-01-01 2030-01-01 yes\n" for band in "gr"]
             (catdir.parent / "nights.txt").write_text("".join(nights))
+        if scenario == "offsets":
+            images = [with_pixels(with_astrometry(image)) for image in images]
         if scenario in ("missing", "setastrom"):
             images = [with_astrometry(image) for image in images]
         if scenario == "satellites":

@@ -31,6 +31,7 @@ TURNS = [
     ("relphot", "kill"),
     ("relastro", "kill"),
     ("setastrom", "kill"),
+    ("offsets", "kill"),
     ("setphot", "kill"),
     ("ubercal", "kill"),
     ("uniphot", "kill"),

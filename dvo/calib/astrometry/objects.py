@@ -19,6 +19,7 @@ from dvo.calib.astrometry.motions import (
 from dvo.partition.manifest import ALL_SKY, Reach
 from dvo.partition.moving import moving_reach
 from dvo.partition.partition import overhang_deg
+from dvo.partition.region_batches import region_batches
 from dvo.partition.view import View
 from dvo.partition.write_operations import register_write
 from dvo.partition.writing import Writing
@@ -40,6 +41,7 @@ __all__ = [
     "RegionFits",
     "fit_measures",
     "fit_regions",
+    "fitted_before",
     "write_fits",
 ]
 
@@ -266,6 +268,30 @@ def fit_measures(
         known=_known_motions(average), n_resamples=options.n_resamples, seeds=average["ext_id"],
     )  # fmt: skip
     return RegionFits(fits, rows, measure, runs, average, edges)
+
+
+def fitted_before(view: View, regions: Sequence[int]) -> MotionModel:
+    """Find the highest model that an earlier fit kept for any object of some regions.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    regions : sequence of int
+        Which regions, ascending.
+
+    Returns
+    -------
+    MotionModel
+        A mean place if there was no fit.
+    """
+    used = np.uint32(0)
+    for some in region_batches(view, regions):
+        average, _ = view.read_many(AVERAGE, some, ["flags"], once=True)
+        used |= np.bitwise_or.reduce(average["flags"], initial=np.uint32(0))
+    if used & np.uint32(AverageFlag.USE_PAR):
+        return MotionModel.PARALLAX
+    return MotionModel.MOTION if used & np.uint32(AverageFlag.USE_PM) else MotionModel.MEAN
 
 
 def _counting(view: View, measure: ColumnTable, objects: I64) -> Bool:

@@ -12,16 +12,12 @@ import numpy as np
 
 from dvo.calib.astrometry.apply import MovedSums, write_solutions
 from dvo.calib.astrometry.given_solutions import GivenSolutions
-from dvo.calib.astrometry.motions import MotionModel
 from dvo.calib.astrometry.new_solutions import NewSolutions
-from dvo.calib.astrometry.objects import ObjectOptions
+from dvo.calib.astrometry.objects import ObjectOptions, fitted_before
 from dvo.calib.json_values import with_nulls
-from dvo.partition.region_batches import region_batches
 from dvo.partition.store import Store
 from dvo.partition.view import View
 from dvo.partition.write_operations import Runner
-from dvo.tables.average import AVERAGE
-from dvo.tables.flags import AverageFlag
 
 __all__ = ["SetastromReport", "setastrom"]
 
@@ -146,7 +142,7 @@ def _write(
     say: Callable[[str], None],
 ) -> SetastromReport:  # fmt: skip
     regions = new.regions(view)
-    highest = _fitted_before(view, regions)
+    highest = fitted_before(view, regions)
     params = {"n_images": report.n_images, "model": highest.name.lower()}
     with store.begin("setastrom", params, view) as change:
         sums: MovedSums = write_solutions(change, view, regions, new, ObjectOptions(highest),
@@ -158,14 +154,3 @@ def _write(
         most_shift_mas=1e3 * sums.most, model=highest.name.lower(), n_objects=sums.n_objects,
         n_regions=len(regions), snapshot=store.view().snapshot.id,
     )  # fmt: skip
-
-
-def _fitted_before(view: View, regions: list[int]) -> MotionModel:
-    """Find the highest model that an earlier fit kept for any object of the regions."""
-    used = np.uint32(0)
-    for some in region_batches(view, regions):
-        average, _ = view.read_many(AVERAGE, some, ["flags"], once=True)
-        used |= np.bitwise_or.reduce(average["flags"], initial=np.uint32(0))
-    if used & np.uint32(AverageFlag.USE_PAR):
-        return MotionModel.PARALLAX
-    return MotionModel.MOTION if used & np.uint32(AverageFlag.USE_PM) else MotionModel.MEAN
