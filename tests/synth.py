@@ -184,7 +184,7 @@ def write_exposure_files(folder: Path, images: Sequence[InputImage]) -> list[str
 
 
 def contents(view: View) -> dict[str, Any]:
-    """All that a snapshot says, in a form that can be compared: catalogs, images, flat fields, photcodes."""
+    """All that a snapshot says, as can be compared: catalogs, images, flat fields, photcodes."""
     tables: dict[str, Any] = {}
     for region in view.regions():
         for schema in TABLES:

@@ -1,11 +1,12 @@
-"""``setastrom``: astrometric solutions from tables and headers."""
+"""``setastrom``: astrometric solutions from tables and headers, and effects of cameras."""
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -39,6 +40,14 @@ _path = click.Path(path_type=Path, exists=True, dir_okay=False)
     metavar="MAS",
     help="Greatest error of a fit of a header's solution to the terms that an image has.",
 )
+@click.option(
+    "--effects", type=_path, metavar="FILE",
+    help="Correct pixels for the systematic effects of a file (JSON).",
+)  # fmt: skip
+@click.option(
+    "--measure", type=click.Path(path_type=Path), metavar="OUT",
+    help="Measure the effects of --effects, and write them to a file; change nothing.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse solutions for images that are not there.")
 @click.option("--dry-run", is_flag=True, help="Report what would be done; change nothing.")
 @engine_option
@@ -50,6 +59,8 @@ def setastrom(
     *,
     headers: tuple[tuple[str, Path], ...],
     limit: float,
+    effects: Path | None,
+    measure: Path | None,
     strict: bool,
     dry_run: bool,
     engine: str,
@@ -67,9 +78,15 @@ def setastrom(
     Measures of these images move to where their pixels are now, and objects in their regions are
     fitted anew, in one commit: `dvo rollback` takes it back.
 
+    With --effects pixels of measures are corrected instead: for their brightness (kh), refraction
+    by colour (dcr) and the camera (cam), see the documentation. --measure finds these corrections
+    from the residuals of the measures.
+
     \b
     Examples:
       setastrom sky solutions.parquet --dry-run
+      setastrom sky --effects chips.json --measure measured.json
+      setastrom sky --effects measured.json
       setastrom sky --header o5512g0017o.XY33 chip.head --limit 2
     """
     from dvo.calib.astrometry.new_solutions import IMAGE_COLUMNS  # noqa: PLC0415 - quick --help
@@ -79,8 +96,16 @@ def setastrom(
     from dvo.partition.store import Store  # noqa: PLC0415
     from dvo.tables.image import IMAGE  # noqa: PLC0415
 
-    if (table is None) == (not headers):
-        raise click.UsageError("give a TABLE of solutions, or one --header or more")
+    if (table is not None) + bool(headers) + (effects is not None) != 1:
+        raise click.UsageError("give a TABLE of solutions, or one --header or more, or --effects")
+    if effects is not None:
+        if dry_run or strict:
+            raise click.UsageError("--dry-run and --strict are of solutions; see --measure")
+        facts = _effects(catdir, effects, measure, engine, workers)
+        click.echo(json.dumps(facts) if as_json else f"{catdir}: {_in_words(facts)}")
+        return
+    if measure is not None:
+        raise click.UsageError("--measure goes with --effects")
     show = progress_line()
     with (
         Store(catdir, writable=not dry_run, command="setastrom") as store,
@@ -97,6 +122,50 @@ def setastrom(
         click.echo(json.dumps(done.as_dict()))
         return
     _print(catdir, done, dry_run=dry_run)
+
+
+def _effects(
+    catdir: Path, path: Path, target: Path | None, engine: str, workers: int | None
+) -> dict[str, Any]:
+    """Measure the effects of a file, or correct for them; returns the report."""
+    from dvo.calib.astrometry.effect_files import read_effects, write_effects  # noqa: PLC0415
+    from dvo.calib.astrometry.effect_fit import fit_effects  # noqa: PLC0415 - takes a while
+    from dvo.calib.astrometry.effect_measures import EffectImages  # noqa: PLC0415
+    from dvo.calib.astrometry.offsets import write_offsets  # noqa: PLC0415
+    from dvo.calib.json_values import with_nulls  # noqa: PLC0415
+    from dvo.errors import StorageError  # noqa: PLC0415
+    from dvo.partition.store import Store  # noqa: PLC0415
+
+    if target is not None and target.exists():
+        raise StorageError(f"{target} exists; give another name")  # before any work is done
+    show = progress_line()
+    with (
+        Store(catdir, writable=target is None, command="setastrom") as store,
+        open_calibration_engine(engine, store, workers) as opened,
+    ):
+        view = store.view()
+        given = read_effects(path, view.photcodes, EffectImages.read(view))
+        if target is None:
+            facts = asdict(write_offsets(store, given, engine=opened, progress=show))
+        else:
+            found = fit_effects(view, given, progress=show)
+            write_effects(target, found.effects, view.photcodes)
+            facts = {
+                "n_values": len(found.error), "n_measures": found.n_measures,
+                "rms_before_mas": found.rms_before_mas, "rms_after_mas": found.rms_after_mas,
+            }  # fmt: skip
+    show("")
+    out: dict[str, Any] = with_nulls(facts)
+    return out
+
+
+def _in_words(facts: dict[str, Any]) -> str:
+    if "rms_pix" in facts:
+        by = f", by {facts['rms_pix']:.4f} pixels rms" if facts["rms_pix"] is not None else ""
+        return f"{counted(facts['n_measures'], 'measures')} corrected{by}"
+    before, after = (f"{facts[n] or math.nan:.2f} mas" for n in ("rms_before_mas", "rms_after_mas"))
+    return (f"{counted(facts['n_values'], 'shifts')} measured from "
+            f"{counted(facts['n_measures'], 'measures')}; rms {before}, {after} after")  # fmt: skip
 
 
 def _read(

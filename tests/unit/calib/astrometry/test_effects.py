@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+import dvo.cli.setastrom
 from dvo.astrometry.coords import AstromCoords
 from dvo.astrometry.image_rows import read_model
 from dvo.astrometry.solution import pixel_to_sky, sky_to_pixel
+from dvo.calib.astrometry.effect_files import read_effects
 from dvo.calib.astrometry.effect_fit import EffectFit, fit_effects
+from dvo.calib.astrometry.effect_measures import EffectImages
 from dvo.calib.astrometry.effects import (
     CameraMaps,
     Effects,
@@ -21,7 +27,7 @@ from dvo.calib.astrometry.effects import (
     hat_weights,
 )
 from dvo.calib.astrometry.offsets import corrected_pixels, write_offsets
-from dvo.errors import ShapeError
+from dvo.errors import BadCatalogError, PhotcodeError, ShapeError
 from dvo.ingest.detections import Detections, ImageMeta, InputImage
 from dvo.partition.store import Store, create_store
 from dvo.sphere import separation
@@ -303,3 +309,82 @@ def test_tables_that_do_not_fit_together() -> None:
         MagnitudeShifts(np.array([1]), np.array([0.0]), np.array([0.0, 1.0]), np.zeros((1, 3, 2)))
     with pytest.raises(ShapeError, match="2 maps"):
         CameraMaps(np.array([1, 2]), np.zeros((1, 2), int), np.zeros((2, 3, 3, 2)))
+
+
+SHAPE = {
+    "kh": {"ccdnum": [KH_CHIP], "until_mjd": [FIRST_MJD + KH_END - 0.5],
+           "mag": np.arange(-14.0, -5.9, 0.5).tolist()},
+    "dcr": {"filters": ["r", "g"], "colour": ["g-r", "g-r"], "reference": [0.8, 0.8],
+            "term": np.linspace(-2.4, 2.4, 7).tolist()},
+    "cam": {"photcodes": ["CAM.*"], "cells": [8, 8]},
+}  # fmt: skip
+
+REFRACTION = {"filters": ["g"], "colour": ["g-r"], "reference": [0.0], "term": [0.0]}
+
+
+def run(*words: object, code: int = 0) -> str:
+    done = CliRunner().invoke(dvo.cli.setastrom.setastrom, [str(w) for w in words])
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.stdout
+
+
+def test_command_measures_and_corrects(survey: tuple, tmp_path: Path) -> None:
+    """What is measured is the same again from a corrected database, for raw pixels are used."""
+    path, _, fit, _ = survey
+    catdir = Path(shutil.copytree(path, tmp_path / "sky"))
+    shape, measured = tmp_path / "shape.json", tmp_path / "measured.json"
+    shape.write_text(json.dumps(SHAPE))
+    facts = json.loads(run(catdir, "--effects", shape, "--measure", measured, "--json"))
+    assert facts["rms_after_mas"] < 0.75 * facts["rms_before_mas"]
+    with Store(catdir) as store:
+        view = store.view()
+        again = read_effects(measured, view.photcodes, EffectImages.read(view))
+        before = rows(store)
+    assert again.sizes == fit.effects.sizes
+    assert np.max(np.abs(again.values - fit.effects.values)) < 1e-3  # pixels, or arcsec
+    assert "exists" in str(CliRunner().invoke(
+        dvo.cli.setastrom.setastrom, [str(catdir), "--effects", str(shape), "--measure",
+                                      str(measured)]).exception)  # fmt: skip
+    run(catdir, "--effects", measured)
+    with Store(catdir) as store:
+        after = rows(store)
+    assert np.array_equal(before["x_ccd"], after["x_ccd"])
+    assert np.nanmax(np.abs(before["x_fix"] - after["x_fix"])) < 2e-3
+    zero = tmp_path / "zero.json"
+    zero.write_text(json.dumps(SHAPE))
+    run(catdir, "--effects", zero)
+    with Store(catdir) as store:
+        assert np.isnan(rows(store)["x_fix"]).all(), "corrections of 0 are none"
+    run(catdir, "--effects", zero, "--dry-run", code=2)
+    run(catdir, "--measure", tmp_path / "out.json", code=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("[]", "give an object with any of the keys"),
+        ("{", "cannot be read as JSON"),
+        ({"kh": {"mag": [0]}}, "'?ccdnum'? is missing"),
+        ({"kh": {"ccdnum": [1], "mag": [1, 0]}}, "ascend"),
+        ({"kh": {"ccdnum": [1], "magnitudes": [1, 0]}}, "kh has magnitudes; known are"),
+        (
+            {"dcr": {"filters": ["q"], "colour": ["g-r"], "reference": [0], "term": [0]}},
+            "'q' is no",
+        ),
+        (
+            {"dcr": {"filters": ["g"], "colour": ["gr"], "reference": [0], "term": [0]}},
+            "such as g-i",
+        ),
+        ({"cam": {"photcodes": ["X*"], "cells": [2, 2]}}, "no photcode of a detector"),
+        ({"cam": {"photcodes": ["CAM.g.C00"], "cells": [2, 2], "shift_pix": [[0.0]]}}, "shape"),
+    ],
+)
+def test_files_that_are_refused(
+    survey: tuple, tmp_path: Path, given: dict | str, message: str
+) -> None:
+    path = tmp_path / "effects.json"
+    path.write_text(given if isinstance(given, str) else json.dumps(given))
+    with Store(survey[0]) as store:
+        view = store.view()
+        with pytest.raises((BadCatalogError, PhotcodeError), match=message):
+            read_effects(path, view.photcodes, EffectImages.read(view))
