@@ -61,6 +61,14 @@ __all__ = ["main", "relphot"]
     metavar="MAG",
     help="How large these deviations are.",
 )
+@click.option(
+    "--flat-cells",
+    type=click.IntRange(0, 1000),
+    default=0,
+    show_default=True,
+    help="Cells of a chip's flat field in each direction, found with the zero points, such as 40; "
+    "0 takes flat fields as they are.",
+)
 @click.option("--averages", is_flag=True, help="Solve for nothing; make mean magnitudes anew only.")
 @click.option(
     "--since",
@@ -107,6 +115,7 @@ def relphot(
     star_measures: int,
     levels: str,
     spread: float,
+    flat_cells: int,
     averages: bool,
     since: int | str | datetime | None,
     solver: str,
@@ -137,6 +146,7 @@ def relphot(
       relphot sky --filters g --dry-run --json
       relphot sky --filters g --dry-run --report zero_points
       relphot sky --filters g --solve nights,images
+      relphot sky --filters g --flat-cells 40
       relphot sky --filters g,r --averages --since 12
     """
     names = names_in(filters)
@@ -162,6 +172,7 @@ def relphot(
         image_selection_of(area),
         loops if solver == "alternate" else 0,
         scheme == "classic",
+        flat_cells,
         StarLimits(most_error=most_error, least_measures=star_measures),
         JointOptions(most_rounds=rounds),
         dry_run=dry_run,
@@ -241,6 +252,11 @@ def _print(catdir: Path, done: RelphotReport, *, dry_run: bool) -> None:
         f"{done.rounds} rounds{'' if done.is_converged else ', NOT converged'}; reduced "
         f"chi-square {done.chi2_dof:.3f}; median error {1e3 * done.median_error:.2f} mmag"
     )
+    if done.n_flats:
+        turns = counted(done.flat_turns, "turns")
+        click.echo(f"{counted(done.n_flats, 'flat fields')}: {done.n_flat_cells} cells have moved "
+                   f"by {1e3 * done.flat_change:.2f} mmag in {turns}"
+                   f"{'' if done.is_flat_converged else ', NOT converged'}")  # fmt: skip
     for n, words in (
         (done.n_frozen, "images keep the zero point that they have"),
         (done.n_unsolved, "images share no star with another, and stay as they are"),

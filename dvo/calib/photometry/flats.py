@@ -308,6 +308,23 @@ class FlatFields:
         out[some] = self._values[self._starts[of] + j * table["nx"][of] + i]
         return out
 
+    def numbers(self, images: ColumnTable) -> NDArray[np.uint32]:
+        """Give the numbers of the flat fields of images, which Image has as photom_map_id.
+
+        Parameters
+        ----------
+        images : ColumnTable
+            Rows of Image, with ``photcode`` and ``time``.
+
+        Returns
+        -------
+        ndarray of uint32, shape (n_images,)
+            Number of each; 0 where there is none.
+        """
+        row = self.rows(images["photcode"], images["time"].astype(np.int64))
+        ids = np.append(self.corrections["id"], 0).astype(np.uint32)
+        return np.asarray(ids[row])  # row -1 is the last one
+
     def has_photcode(self, photcode: NDArray[np.uint16]) -> NDArray[np.bool_]:
         """Tell which photcodes have a flat field in some season.
 

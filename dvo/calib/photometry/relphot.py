@@ -16,14 +16,18 @@ from dvo.calib.joint import JointOptions, JointResult, Round, solve_jointly
 from dvo.calib.json_values import with_nulls
 from dvo.calib.photometry.apply import write_catalogs, write_images
 from dvo.calib.photometry.classic import reading_model, solve_classic
+from dvo.calib.photometry.flat_grid import FlatGrid, solve_with_flats
+from dvo.calib.photometry.flats import FlatFields
 from dvo.calib.photometry.images import ImageSelection, PhotImages, filters_by_name
 from dvo.calib.photometry.levels import Level, LevelModel, SolvedImages
 from dvo.calib.photometry.measures import StarLimits, StarMeasures
 from dvo.calib.photometry.residuals import report_residuals
 from dvo.calib.photometry.spool import StarSpool
 from dvo.calib.photometry.star_reading import StarReading
+from dvo.calib.photometry.terms import PhotModel
 from dvo.calib.photometry.zero_points import ZeroPoints
 from dvo.calib.report.page import check_report_folder
+from dvo.errors import ConfigError
 from dvo.partition.store import Store
 from dvo.partition.write_operations import Runner
 from dvo.tables.flags import ImageFlag
@@ -50,6 +54,9 @@ class RelphotOptions:
     is_classic : bool
         Whether these loops go by the scheme of the original, each image at one level, in place
         of `levels` and `spread`.
+    flat_cells : int
+        Cells of flat fields that are solved for, of a chip in each direction; 0 to take flat
+        fields as they are.
     stars : StarLimits
         Which measures count for zero points.
     solve : JointOptions
@@ -70,12 +77,20 @@ class RelphotOptions:
     selection: ImageSelection = field(default_factory=ImageSelection)
     loops: int = 0
     is_classic: bool = False
+    flat_cells: int = 0
     stars: StarLimits = field(default_factory=StarLimits)
     solve: JointOptions = field(default_factory=JointOptions)
     least_measures: int = 10
     most_error: float = 0.075
     dry_run: bool = False
     report: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.flat_cells and (self.loops or not self.selection.is_all):
+            raise ConfigError(
+                "flat fields are solved for from all images of their filters, jointly: no "
+                "region, cone or time can be given, nor the alternating solver"
+            )
 
 
 @dataclass(frozen=True)
@@ -106,6 +121,14 @@ class RelphotReport:
         Median error of the zero points [mag].
     n_poor, n_few : int
         Images flagged PHOTOM_POOR and PHOTOM_FEW.
+    n_flats, n_flat_cells : int
+        Flat fields that were solved for, and their cells that have measures enough.
+    flat_change : float
+        Root mean square of what these cells changed by [mag]; NaN if there are none.
+    flat_turns : int
+        Turns of zero points and cells until the cells stood still.
+    is_flat_converged : bool
+        Whether they did.
     n_means : int
         Mean magnitudes made anew.
     snapshot : int
@@ -129,6 +152,11 @@ class RelphotReport:
     median_error: float
     n_poor: int
     n_few: int
+    n_flats: int = 0
+    n_flat_cells: int = 0
+    flat_change: float = np.nan
+    flat_turns: int = 0
+    is_flat_converged: bool = True
     n_means: int = 0
     snapshot: int = 0
     seconds: float = 0.0
@@ -159,7 +187,8 @@ def relphot(
     so clouds make them positive. Stars do not tell the level of images that are not connected
     with any of ubercal: there the mean of the offsets that were known stays (0 if none was).
     Offset and error go to Image, the offset to all measures of the image, and mean magnitudes of
-    the filters are made anew; one commit.
+    the filters are made anew; one commit. Where flat fields are solved for, they take the places
+    of those of the same photcodes and seasons, and measures get what they say.
 
     Parameters
     ----------
@@ -190,9 +219,14 @@ def relphot(
     filters = filters_by_name(view.photcodes, options.filters)
     images = PhotImages.read(view, filters, options.selection)
     regions = images.regions(view)
-    reading = StarReading(tuple(filters), options.stars)
+    reading = StarReading(tuple(filters), options.stars, flat_cells=options.flat_cells)
     stars = reading.read(view, regions, engine=engine, say=say)
-    result, model, flag = _solve(stars, images, options, say)
+    old = FlatFields.read(view)
+    if options.flat_cells:
+        result, model, flag, of_flats = _solve_with_flats(stars, images, old, options, say)
+    else:
+        result, model, flag = _solve(stars, images, options, say)
+        of_flats = _Flats()
     found = model.read_off(result)
     points = ZeroPoints.of(images, found, flag,
                            least_measures=options.least_measures,
@@ -201,15 +235,21 @@ def relphot(
     if not options.dry_run and images.is_selected.any():
         params = {"filters": list(options.filters), "n_images": int(found.is_solved.sum())}
         with store.begin("relphot", params, view) as change:
-            write_images(change, images, points)
-            n_means = write_catalogs(change, view, regions, images, points, engine=engine, say=say)
+            flats = None if of_flats.new is None else old.with_new(of_flats.new)
+            write_images(change, images, points,
+                         None if flats is None else flats.numbers(images.table))  # fmt: skip
+            if flats is not None:
+                flats.write(change)
+            n_means = write_catalogs(change, view, regions, images, points, flats, engine=engine,
+                                     say=say)  # fmt: skip
             change.commit(n_means=n_means)
     report = _report(images, result, found, points)
-    report = replace(report, n_means=n_means, snapshot=store.view().snapshot.id,
+    report = replace(report, **of_flats.facts, n_means=n_means, snapshot=store.view().snapshot.id,
                      seconds=time.monotonic() - begun)  # fmt: skip
     if options.report is not None:
         report_residuals(options.report, "Zero points by relphot", report.as_dict(), view, filters,
-                         images, points, options.stars, progress=say)  # fmt: skip
+                         images, points, options.stars, flats=of_flats.new,
+                         progress=say)  # fmt: skip
     return report
 
 
@@ -244,6 +284,40 @@ def _solve(
             result = solve_jointly(parameters, lambda: stars, options.solve,
                                    progress=lambda k, _: say(f"round {k} solved"))  # fmt: skip
     return result, model, flag
+
+
+@dataclass(frozen=True, eq=False)
+class _Flats:
+    """Flat fields that were found, None if there are none; and what the report says of them."""
+
+    new: FlatFields | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def _solve_with_flats(
+    found: Iterable[StarMeasures], images: PhotImages, old: FlatFields, options: RelphotOptions,
+    say: Callable[[str], None],
+) -> tuple[JointResult, LevelModel, NDArray[np.uint32], _Flats]:  # fmt: skip
+    """Solve for flat fields, too."""
+    model = LevelModel.of(images, options.levels, options.spread)
+    flag = np.full(len(images), _FLAGS[model.levels[-1]], np.uint32)
+    grid = FlatGrid.of(images, options.flat_cells, old)
+    with_cells = PhotModel([*model.model.terms, grid.term])
+    with StarSpool() as stars:
+        for some in found:
+            stars.add(some.batch(with_cells))
+        done = solve_with_flats(
+            model.model.parameters(), lambda: stars, grid, options.solve,
+            progress=lambda k, step: say(f"turn {k}: flat fields moved by {step:.2g} sigma"),
+        )  # fmt: skip
+    change = (done.values - grid.term.block.start)[done.is_told]
+    facts = {
+        "n_flats": len(grid.photcode), "n_flat_cells": len(change),
+        "flat_change": float(np.sqrt(np.mean(change**2))) if len(change) else np.nan,
+        "flat_turns": done.n_turns, "is_flat_converged": done.is_still,
+    }  # fmt: skip
+    new = grid.flats(done.values) if len(grid.photcode) else None
+    return done.joint, model, flag, _Flats(new, facts)
 
 
 def _report(

@@ -279,9 +279,7 @@ class _Change:
         if new is not None:
             flats = FlatFields.read(view).with_new(new)
             has = new.has_photcode(table["photcode"])
-            row = flats.rows(table["photcode"], table["time"])
-            ids = flats.corrections["id"].astype(np.uint32)
-            map_id = np.where(row >= 0, ids[row], np.uint32(0))
+            map_id = flats.numbers(table)
             touched |= has
         images = PhotImages.read(view, sorted(set(k[touched & (k >= 0)].tolist())))
         before = images.table["mcal_psf"].copy()

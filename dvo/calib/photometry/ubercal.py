@@ -392,7 +392,7 @@ def _write(
     old = FlatFields.read(view)
     new = old.without(flats.corrections["photcode"], options.times or ALWAYS).with_new(flats)
     with store.begin("ubercal", params, view) as change:
-        write_images(change, images, points)
+        write_images(change, images, points, new.numbers(images.table) if len(flats) else None)
         if len(flats):
             new.write(change)
         n_means = write_catalogs(change, view, view.regions(), images, points,
