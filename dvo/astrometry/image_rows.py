@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from dvo.astrometry.coords import AstromCoords
 from dvo.astrometry.model import AstromModel
 from dvo.astrometry.polynomials import N_TERMS, Polynomials
-from dvo.astrometry.residual_maps import ResidualMaps
+from dvo.astrometry.residual_maps import MAX_CELLS, ResidualMaps
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.image import N_POLYTERMS
+from dvo.tables.image import N_MAP_VALUES, N_POLYTERMS
 
 __all__ = ["COORD_COLUMNS", "coords_columns", "image_coords", "model_columns", "read_model"]
 
@@ -22,7 +22,9 @@ F64 = NDArray[np.float64]
 _NUMBERS = ("crval1", "crval2", "crpix1", "crpix2", "cdelt1", "cdelt2",
             "pc1_1", "pc1_2", "pc2_1", "pc2_2")  # fmt: skip
 
-COORD_COLUMNS = (*_NUMBERS, "polyterms", "npolyterms", "ctype")
+_MAPS = ("astrom_map_nx", "astrom_map_ny", "astrom_map")
+
+COORD_COLUMNS = (*_NUMBERS, "polyterms", "npolyterms", "ctype", *_MAPS)
 """Columns of Image that hold the astrometry of a row."""
 
 
@@ -98,6 +100,9 @@ def coords_columns(coords: AstromCoords) -> dict[str, Any]:
         "ctype": coords.ctype.encode(),
         "npolyterms": coords.npolyterms,
         "polyterms": np.array(coords.polyterms, np.float64),
+        "astrom_map_nx": 0,
+        "astrom_map_ny": 0,
+        "astrom_map": np.full(N_MAP_VALUES, np.nan),
     }
     return row
 
@@ -108,8 +113,8 @@ def read_model(images: ColumnTable) -> AstromModel:
     Parameters
     ----------
     images : ColumnTable
-        Rows of Image with image_id, parent_id and `COORD_COLUMNS`; those of focal planes are
-        among them.
+        Rows of Image with image_id, parent_id, nx, ny and `COORD_COLUMNS`; those of focal planes
+        are among them.
 
     Returns
     -------
@@ -132,10 +137,21 @@ def read_model(images: ColumnTable) -> AstromModel:
     parent = _row_of_parent(images)
     plane = np.where(is_chip, np.where(parent >= 0, number[parent], -1), number)
     plane[~is_there] = -1
-    return AstromModel(
-        chips, own.take(plane_rows), numbers[plane_rows, :2], plane, ResidualMaps.none(),
-        np.full(len(images), -1, np.int64),
-    )  # fmt: skip
+    maps, of_image = _maps(images)
+    return AstromModel(chips, own.take(plane_rows), numbers[plane_rows, :2], plane, maps, of_image)
+
+
+def _maps(images: ColumnTable) -> tuple[ResidualMaps, NDArray[np.int64]]:
+    """Return the residual maps of rows that have one, and the number of each row's; -1 for none."""
+    cells = np.stack([images["astrom_map_nx"], images["astrom_map_ny"]], axis=1).astype(np.int64)
+    rows = np.flatnonzero((cells > 0).all(axis=1))
+    of_image = np.full(len(images), -1, np.int64)
+    if len(rows) == 0:
+        return ResidualMaps.none(), of_image
+    of_image[rows] = np.arange(len(rows))
+    values = np.nan_to_num(images["astrom_map"][rows]).reshape(-1, 2, MAX_CELLS, MAX_CELLS)
+    size = np.stack([images["nx"][rows], images["ny"][rows]], axis=1).astype(np.float64)
+    return ResidualMaps(values, cells[rows], cells[rows] / np.maximum(size, 1.0)), of_image
 
 
 def model_columns(model: AstromModel, images: ColumnTable) -> dict[str, NDArray[Any]]:
@@ -170,7 +186,18 @@ def model_columns(model: AstromModel, images: ColumnTable) -> dict[str, NDArray[
     numbers[chips, :2] = model.chips.terms[chips, :, 0]
     numbers[own, :2] = model.tangent[model.plane[own]]
     found: dict[str, NDArray[Any]] = dict(zip(_NUMBERS, numbers.T, strict=True))
-    return found | {"polyterms": polyterms, "npolyterms": order}
+    return found | {"polyterms": polyterms, "npolyterms": order} | _map_columns(model)
+
+
+def _map_columns(model: AstromModel) -> dict[str, NDArray[Any]]:
+    n = len(model)
+    cells, values = np.zeros((n, 2), np.int32), np.full((n, 2, MAX_CELLS, MAX_CELLS), np.nan)
+    for row in np.flatnonzero(model.map >= 0).tolist():
+        kx, ky = model.maps.shape[model.map[row]].tolist()
+        cells[row] = kx, ky
+        values[row, :, :ky, :kx] = model.maps.values[model.map[row], :, :ky, :kx]
+    columns = (cells[:, 0].copy(), cells[:, 1].copy(), values.reshape(n, N_MAP_VALUES))
+    return dict(zip(_MAPS, columns, strict=True))
 
 
 def _is_chip(images: ColumnTable) -> NDArray[np.bool_]:

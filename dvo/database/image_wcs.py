@@ -134,8 +134,13 @@ def image_keywords(found: FoundImage) -> tuple[tuple[Card, ...], tuple[Card, ...
     Raises
     ------
     AstrometryError
-        If the image has no astrometry.
+        If the image has no astrometry, or a residual map.
     """
+    if found.images["astrom_map_nx"][found.row] > 0:
+        raise AstrometryError(
+            f"image {found.image_id} ({found.name}): it has a residual map, which psastro's "
+            "keywords cannot hold; write it as SIP or TPV, with the --limit that it needs"
+        )
     coords = image_coords(found.images)[found.row]
     if coords is None:
         raise AstrometryError(f"image {found.image_id} ({found.name}): it has no astrometry")

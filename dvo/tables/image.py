@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from dvo.tables.schema import Column, TableSchema
 
-__all__ = ["IMAGE", "N_POLYTERMS"]
+__all__ = ["IMAGE", "N_MAP_VALUES", "N_POLYTERMS"]
 
 N_POLYTERMS = 14
 """Seven polynomial terms of second and third order (xx xy yy xxx xxy xyy yyy) for each axis."""
+
+N_MAP_VALUES = 72
+"""Shifts of x and of y in 6 by 6 cells; those that a map does not have are null."""
 
 IMAGE = TableSchema(
     name="Image",
@@ -165,6 +168,23 @@ IMAGE = TableSchema(
         Column(
             "photom_map_id", "u4", "its flat-field correction; 0 if none", "", "meta.id", null=0
         ),
-        Column("astrom_map_id", "u4", "its astrometric map; 0 if none", "", "meta.id", null=0),
+        Column(
+            "astrom_map_id",
+            "u4",
+            "number of its astrometric map in the original; 0 if none",
+            "",
+            "meta.id",
+            null=0,
+        ),
+        Column("astrom_map_nx", "i4", "cells of its residual map in x; 0: no map", null=0),
+        Column("astrom_map_ny", "i4", "cells of its residual map in y; 0: no map", null=0),
+        Column(
+            "astrom_map",
+            "f8",
+            "residual map: shifts of x, then of y, in 6 rows of 6 cells each",
+            "pixel",
+            "pos.wcs",
+            shape=N_MAP_VALUES,
+        ),
     ),
 )

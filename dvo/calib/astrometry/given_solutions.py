@@ -15,12 +15,13 @@ from dvo.astrometry.fit import fit_chip
 from dvo.astrometry.header import read_solution
 from dvo.astrometry.image_rows import COORD_COLUMNS, coords_columns, image_coords
 from dvo.astrometry.polynomials import MAX_ORDER, POWERS
+from dvo.astrometry.residual_maps import MAX_CELLS
 from dvo.calib.photometry.given_columns import GivenColumns
 from dvo.errors import AstrometryError, BadCatalogError
 from dvo.tables.column_table import ColumnTable
 from dvo.tables.fits.hdu import FitsFile
 from dvo.tables.fits.header import Header
-from dvo.tables.image import N_POLYTERMS
+from dvo.tables.image import N_MAP_VALUES, N_POLYTERMS
 
 __all__ = ["SOLUTION_COLUMNS", "GivenSolutions", "read_header", "solutions_of_headers",
            "solutions_of_table"]  # fmt: skip
@@ -37,6 +38,7 @@ SOLUTION_COLUMNS = {
     "name": ("name",),
     "npolyterms": ("npolyterms", "nplyterm"),
     "polyterms": ("polyterms",),
+    **{name: (name,) for name in ("astrom_map_nx", "astrom_map_ny", "astrom_map")},
     **{name: (name,) for name in (*_NUMBERS, *_TERMS)},
 }
 """What a table of solutions may have, and how its columns may be called."""
@@ -103,14 +105,41 @@ def solutions_of_table(given: GivenColumns, images: ColumnTable) -> GivenSolutio
     terms = _terms(given)
     if terms is not None:
         columns["polyterms"] = terms[known]
-    if not columns:
+    if not columns and given.find(("astrom_map",)) is None:
         raise BadCatalogError(f"{given.source}: no column of a solution (crval1, crpix1, pc1_1, "
                               "polyterms, …); give some")  # fmt: skip
     if (order is None) != (terms is None):
         raise BadCatalogError(f"{given.source}: npolyterms and the terms of polynomials "
                               "(polyterms, or pca1x2y0 …) go together; give both")  # fmt: skip
     _refuse_singular(given, images, rows, known, columns)
+    columns |= {name: values[known] for name, values in _maps(given).items()}
     return GivenSolutions(rows, columns, unmatched)
+
+
+def _maps(given: GivenColumns) -> dict[str, Array]:
+    """Residual maps: their cells, and the shifts in them."""
+    found: dict[str, Array] = {}
+    for name in ("astrom_map_nx", "astrom_map_ny"):
+        cells = given.integers((name,), 0, MAX_CELLS)
+        if cells is not None:
+            found[name] = cells.astype(np.int32)
+    values = given.find(("astrom_map",))
+    if values is not None:
+        found["astrom_map"] = values
+    if found and (len(found) < 3 or found["astrom_map"].shape != (len(given), N_MAP_VALUES)):
+        raise BadCatalogError(
+            f"{given.source}: a residual map has astrom_map_nx, astrom_map_ny and astrom_map "
+            f"({N_MAP_VALUES} numbers a row); give all"
+        )
+    if found:
+        nx, ny = found["astrom_map_nx"], found["astrom_map_ny"]
+        own = np.arange(MAX_CELLS) < np.stack([nx, ny], axis=1)[:, :, None]
+        has = np.isfinite(found["astrom_map"]).reshape(-1, 2, MAX_CELLS, MAX_CELLS)
+        lacks = (own[:, 1, :, None] & own[:, 0, None, :])[:, None] & ~has
+        is_bad = lacks.any(axis=(1, 2, 3)) | ((nx > 0) != (ny > 0))
+        given.refuse(np.asarray(is_bad), lambda _: "a cell of astrom_map is no number, or it has "
+                     "cells in one direction only")  # fmt: skip
+    return found
 
 
 def _rows(given: GivenColumns, images: ColumnTable) -> tuple[I64, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from dvo.partition.transaction import Transaction
 from dvo.partition.view import View
 from dvo.sphere import separation
 from dvo.tables.column_table import ColumnTable
-from dvo.tables.image import IMAGE, N_POLYTERMS
+from dvo.tables.image import IMAGE, N_MAP_VALUES, N_POLYTERMS
 
 __all__ = ["IMAGE_COLUMNS", "NewSolutions"]
 
@@ -31,6 +31,7 @@ IMAGE_COLUMNS = ("image_id", "parent_id", "name", "photcode", "nx", "ny", "ra_ce
 """Columns of Image that solutions are about."""
 
 _WRITTEN = (*COORD_COLUMNS, "ra_center", "dec_center", "radius")
+_WIDE = {"polyterms": N_POLYTERMS, "astrom_map": N_MAP_VALUES}
 _GRID = 25
 _PAD_DEG = 0.01  # how far measures may lie outside the circle of their image
 
@@ -199,9 +200,10 @@ class NewSolutions:
     def lendable(self) -> dict[str, Array]:
         """Columns that say all that a worker has to know, of one dimension each."""
         rows = np.flatnonzero(self.is_touched)
-        found = {n: self.after[n][rows] for n in COORD_COLUMNS if n not in ("ctype", "polyterms")}
-        terms = self.after["polyterms"][rows].reshape(-1, N_POLYTERMS)
-        found |= {f"term{k}": np.ascontiguousarray(terms[:, k]) for k in range(N_POLYTERMS)}
+        found = {n: self.after[n][rows] for n in COORD_COLUMNS if n not in ("ctype", *_WIDE)}
+        for name in _WIDE:
+            values = self.after[name][rows]
+            found |= {f"{name} {k}": values[:, k].copy() for k in range(values.shape[1])}
         # A kind of astrometry is told by its last letters.
         kinds, number = np.unique(self.after["ctype"][rows], return_inverse=True)
         named = {f"ctype {kind.decode('ascii')}": number == k for k, kind in enumerate(kinds)}
@@ -223,8 +225,9 @@ class NewSolutions:
         NewSolutions
             The same solutions.
         """
-        columns = {n: lent[n] for n in COORD_COLUMNS if n not in ("ctype", "polyterms")}
-        columns["polyterms"] = np.stack([lent[f"term{k}"] for k in range(N_POLYTERMS)], axis=1)
+        columns = {n: lent[n] for n in COORD_COLUMNS if n not in ("ctype", *_WIDE)}
+        for name, width in _WIDE.items():
+            columns[name] = np.stack([lent[f"{name} {k}"] for k in range(width)], axis=1)
         columns["ctype"] = np.zeros(len(lent["rows"]), "S16")
         for name, values in lent.items():
             if name.startswith("ctype "):

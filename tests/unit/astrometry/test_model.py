@@ -204,7 +204,8 @@ def image_table(coords: list[AstromCoords | None]) -> ColumnTable:
     planes = list({id(c.mosaic): c.mosaic for c in coords if c and c.mosaic}.values())
     number = {id(p): len(coords) + 1 + i for i, p in enumerate(planes)}
     rows = [*coords, *planes]
-    blank = {c: IMAGE[c].nulls(1)[0] for c in COORD_COLUMNS} | {"polyterms": np.zeros(14)}
+    wide = {"polyterms": np.zeros(14), "astrom_map": np.full(72, np.nan)}
+    blank = {c: IMAGE[c].nulls(1)[0] for c in COORD_COLUMNS} | wide
     values = [blank | (coords_columns(c) if c else {}) for c in rows]
     columns = {
         c: np.array([v[c] for v in values], dtype=IMAGE[c].numpy_dtype) for c in COORD_COLUMNS
@@ -212,6 +213,8 @@ def image_table(coords: list[AstromCoords | None]) -> ColumnTable:
     parents = [number[id(c.mosaic)] if c and c.mosaic else 0 for c in rows]
     columns["image_id"] = np.arange(1, len(rows) + 1, dtype=np.uint32)
     columns["parent_id"] = np.array(parents, np.uint32)
+    columns["nx"] = np.full(len(rows), NX, np.uint32)
+    columns["ny"] = np.full(len(rows), NY, np.uint32)
     return ColumnTable(IMAGE, columns, len(rows))
 
 
@@ -244,3 +247,16 @@ def test_constants_of_planes_go_into_the_reference_pixel(rng: np.random.Generato
     image, x, y = places(rng)
     off = separation(*again.to_sky(image, x, y), *model.to_sky(image, x, y))
     assert np.max(off) * 3600e6 < 0.01  # microarcsec
+
+
+def test_maps_come_from_rows_and_go_back(mapped: AstromModel, rng: np.random.Generator) -> None:
+    table = image_table(camera(np.random.default_rng(1)))
+    own = read_model(table)
+    of_image = np.full(len(own), -1)
+    of_image[:15] = rng.integers(-1, 10, 15)
+    model = own.with_maps(mapped.maps, of_image)
+    columns = {n: table[n] for n in table.schema.names if n in table} | model_columns(model, table)
+    again = read_model(ColumnTable(IMAGE, columns, len(table)))
+    image, x, y = places(rng)
+    assert np.array_equal(again.to_sky(image, x, y), model.to_sky(image, x, y))
+    assert (again.map >= 0).tolist() == (of_image >= 0).tolist()

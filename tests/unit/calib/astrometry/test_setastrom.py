@@ -13,6 +13,7 @@ import dvo.cli.setastrom
 from dvo.astrometry.fits_wcs import fits_wcs
 from dvo.astrometry.image_rows import COORD_COLUMNS, read_model
 from dvo.astrometry.outlines import Outlines
+from dvo.astrometry.residual_maps import ResidualMaps
 from dvo.calib.astrometry.given_solutions import (
     read_header,
     solutions_of_headers,
@@ -21,6 +22,7 @@ from dvo.calib.astrometry.given_solutions import (
 from dvo.calib.astrometry.relastro import relastro
 from dvo.calib.astrometry.setastrom import setastrom
 from dvo.calib.photometry.given_columns import GivenColumns
+from dvo.database.image_wcs import find_image, image_keywords, image_wcs
 from dvo.errors import AstrometryError, BadCatalogError
 from dvo.ingest.addstar import addstar
 from dvo.ingest.photcode_text import read_photcodes
@@ -273,3 +275,39 @@ def test_another_process_writes_the_same(catdir: Path, made: Path, tmp_path: Pat
             found.append((contents(one.view()), replace(done, seconds=0.0)))
     assert_same(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
+
+
+def test_residual_maps(catdir: Path) -> None:
+    """A map moves measures of its chip, is in all models, and is refused where it cannot be."""
+    with Store(catdir, writable=True) as store:
+        images, _, chips = planes_and_chips(store)
+        one = chips[2:3]
+        values = np.full((1, 2, 6, 6), np.nan)
+        values[:, :, :2, :3] = np.random.default_rng(1).normal(size=(1, 2, 2, 3)) * 0.3
+        cells = {"astrom_map_nx": np.array([3]), "astrom_map_ny": np.array([2])}
+        given = table(images, one, astrom_map=values.reshape(1, 72), **cells)
+        before = measures(store)
+        done = setastrom(store, solutions_of_table(given, images))
+        assert done.n_images == 1
+        assert 50.0 < done.rms_shift_mas < 500.0  # of 0.3 pixels
+        after, new_images = measures(store), store.view().images
+        own = after["image_id"] == images["image_id"][one[0]]
+        assert np.array_equal(after["ra"][~own], before["ra"][~own])
+        place = [after[n][own].astype(float) for n in ("x_ccd", "y_ccd")]
+        image = np.full(own.sum(), one[0])
+        size = [int(images[n][one[0]]) for n in ("nx", "ny")]
+        of_chip = np.full(len(images), -1)
+        of_chip[one] = 0
+        model = read_model(images).with_maps(ResidualMaps.of(values[:, :, :2, :3], *size), of_chip)
+        assert np.array_equal(after["ra"][own], model.to_sky(image, *place)[0])
+        found = find_image(store.view(), int(images["image_id"][one[0]]))
+        with pytest.raises(AstrometryError, match="residual map"):
+            image_keywords(found)
+        assert image_wcs(found, limit_mas=1000.0).error_mas > 0.1
+        for wrong, message in (
+            ({"astrom_map": values.reshape(1, 72)}, "give all"),
+            (cells | {"astrom_map": np.full((1, 72), np.nan)}, "no number"),
+            (cells | {"astrom_map": np.zeros((1, 5))}, "72 numbers a row"),
+        ):
+            with pytest.raises(BadCatalogError, match=message):
+                solutions_of_table(table(images, one, **wrong), new_images)
