@@ -29,11 +29,14 @@ from dvo.calib.astrometry.effects import (
 from dvo.calib.astrometry.offsets import corrected_pixels, write_offsets
 from dvo.errors import BadCatalogError, PhotcodeError, ShapeError
 from dvo.ingest.detections import Detections, ImageMeta, InputImage
+from dvo.partition import region_batches
+from dvo.partition.engines import open_engine
 from dvo.partition.store import Store, create_store
 from dvo.sphere import separation
 from dvo.tables.average import AVERAGE
 from dvo.tables.measure import MEASURE
 from dvo.tables.photcode import PhotClass, PhotcodeTable
+from tests.hosts import MODULES
 from tests.synth import add_images, make_stars
 
 SIZE, SCALE = 1000, 0.5  # of chips [pix], of pixels [arcsec]
@@ -267,6 +270,29 @@ def test_errors_are_those_of_the_scatter(survey: tuple) -> None:
     known = error[0, :, 0] < 0.1
     off = (kh.shift[0] + kh_shift(kh.mag))[known] / (error[0][known] * NOISE_MAS / 100.0)
     assert 0.5 < np.sqrt(np.mean(off**2)) < 2.0
+
+
+def test_partition_groups_and_engine_change_nothing(
+    survey: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other regions, in other groups, written by another process."""
+    path, _, fit, _ = survey
+    other = tmp_path / "sky"
+    create_store(other, level=5, photcodes=photcodes())
+    with Store(other, writable=True) as store:
+        add_images(store, exposures(5)[0], batch_rows=20_000)
+        monkeypatch.setattr(region_batches, "_MOST_ROWS", 500)
+        assert len(store.view().regions()) > 5
+        found = fit_effects(store.view(), shapes(store.view().photcodes))
+        assert np.max(np.abs(found.effects.values - fit.effects.values)) < 1e-9
+        with open_engine("processes", store, workers=1, modules=MODULES) as engine:
+            write_offsets(store, fit.effects, engine=engine)
+        got = rows(store)
+    with Store(path) as store:
+        want = rows(store)
+    order = [np.lexsort((t["det_id"], t["image_id"])) for t in (got, want)]
+    for name in ("ra", "dec", "x_fix", "y_fix", "x_off_kh", "y_off_dcr", "x_off_cam"):
+        assert np.array_equal(got[name][order[0]], want[name][order[1]], equal_nan=True), name
 
 
 def test_hats_are_straight_lines(rng: np.random.Generator) -> None:
