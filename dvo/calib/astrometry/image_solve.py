@@ -1,0 +1,329 @@
+"""The joint solve for the astrometry of images, their stars' places and motions in it.
+
+Each round fits all stars to their measures, weighs these, and makes one step of the corrections by
+conjugate gradients on what is left when the stars are eliminated. Nothing is ever assembled: the
+memory is that of the measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from dvo.calib.astrometry.image_kernels import (
+    N_BASIS,
+    add_blocks,
+    add_chi2,
+    add_products,
+    fit_stars,
+    moved_places,
+)
+from dvo.calib.astrometry.image_terms import CorrectionTerms
+
+__all__ = ["AstromBatch", "ImageOptions", "ImageResult", "ImageRound", "solve_images"]
+
+Bool = NDArray[np.bool_]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+_THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class AstromBatch:
+    """Measures of some stars, those of a star together.
+
+    Parameters
+    ----------
+    edges : ndarray of int64, shape (n_stars + 1,)
+        Where the measures of each star begin, and where the last ones end.
+    image : ndarray of int32, shape (n,)
+        Image of each measure; -1 for those of reference catalogs.
+    s, t : ndarray of float64, shape (n,)
+        Places on the chip, -1 to 1.
+    x, y : ndarray of float64, shape (n,)
+        Places on the sky as they are, on a plane of the star [arcsec].
+    sigma : ndarray of float64, shape (n,)
+        Their errors in each direction [arcsec].
+    jacobian : ndarray of float64, shape (n, 2, 2)
+        What a pixel is on that plane: east and north, by x and y [arcsec].
+    years, fx, fy : ndarray of float64, shape (n,)
+        Times since the epoch of the star [yr], parallax factors.
+    prior, expected : ndarray of float64, shape (n_stars, 5)
+        What is known of place, motion and parallax: 1 / sigma**2, and the middle.
+    is_held : ndarray of bool, shape (n_stars,)
+        Stars that are kept from the solve, and judge it.
+    """
+
+    edges: I64
+    image: I32
+    s: F64
+    t: F64
+    x: F64
+    y: F64
+    sigma: F64
+    jacobian: F64
+    years: F64
+    fx: F64
+    fy: F64
+    prior: F64
+    expected: F64
+    is_held: Bool
+
+    @property
+    def of_held(self) -> Bool:
+        """Which measures are of stars that are kept from the solve, shape (n,)."""
+        return np.repeat(self.is_held, np.diff(self.edges))
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How the solve goes.
+
+    Parameters
+    ----------
+    most_rounds : int
+        Rounds after which it ends, converged or not.
+    still_arcsec : float
+        It has converged when no correction moves a place by more than this, in the mean of an
+        image.
+    most_products : int
+        Products with the normal matrix in a round.
+    close : float
+        Residual of the linear equations at which a round ends, as a share of what it was.
+    star_chi2 : float
+        Reduced chi-square above which a star is left out.
+    """
+
+    most_rounds: int = 12
+    still_arcsec: float = 2e-5
+    most_products: int = 300
+    close: float = 1e-3
+    star_chi2: float = 25.0
+
+
+@dataclass(frozen=True)
+class ImageRound:
+    """What one round did.
+
+    Parameters
+    ----------
+    n_measures, n_stars : int
+        Measures and stars that counted.
+    chi2_dof : float
+        Chi-square of the measures not masked, by their number and two axes.
+    rms_arcsec : float
+        Root mean square residual of these in one direction [arcsec].
+    n_products : int
+        Products with the normal matrix.
+    step_arcsec : float
+        Greatest mean change of an image [arcsec].
+    """
+
+    n_measures: int
+    n_stars: int
+    chi2_dof: float
+    rms_arcsec: float
+    n_products: int
+    step_arcsec: float
+
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """A solve that has ended.
+
+    Parameters
+    ----------
+    corrections : ndarray of float64, shape (n_images, 2, 10)
+        Corrections of the images in Legendre form [pix].
+    parameters : ndarray of float64, shape (n_parameters,)
+        What they are made of [arcsec].
+    counts : ndarray of int64, shape (n_images,)
+        Measures that told of each.
+    before, after : ndarray of float64, shape (n_images,)
+        Mean robust chi-square of stars that were kept from the solve, without the corrections and
+        with them; NaN without such stars.
+    rounds : list of ImageRound
+        What was done.
+    is_converged : bool
+        Whether the corrections stood still at the end.
+    """
+
+    corrections: F64
+    parameters: F64
+    counts: I64
+    before: F64
+    after: F64
+    rounds: list[ImageRound] = field(default_factory=list)
+    is_converged: bool = False
+
+
+class _Work:
+    """A batch with what changes from round to round."""
+
+    def __init__(self, batch: AstromBatch) -> None:
+        self.batch = batch
+        with np.errstate(divide="ignore"):
+            self.base = np.where(batch.sigma < np.inf, batch.sigma**-2.0, 0.0)
+        self.own = np.where(batch.of_held, 0.0, self.base)
+        self.weight = self.own.copy()
+        n = len(batch.image)
+        self.x, self.y, self.rx, self.ry = (np.empty(n) for _ in range(4))
+
+    def fit(self, corrections: F64, most_chi2: float, *, robust: bool) -> F64:
+        """Fit and weigh the stars of the solve; gives the sums of `fit_stars`."""
+        b, sums = self.batch, np.zeros(5)
+        moved_places(b.image, b.s, b.t, b.jacobian, corrections, b.x, b.y, self.x, self.y)
+        if not robust:
+            self.weight[:] = self.own
+        chi2 = np.empty(len(b.edges) - 1)
+        fit_stars(b.edges, self.x, self.y, self.own, b.years, b.fx, b.fy, b.prior, b.expected,
+                  most_chi2, robust, self.weight, self.rx, self.ry, chi2, sums)  # fmt: skip
+        return sums
+
+    def blocks(self, n_images: int) -> tuple[F64, I64]:
+        b = self.batch
+        out = np.zeros((n_images, 2 * N_BASIS, 2 * N_BASIS))
+        counts = np.zeros(n_images, np.int64)
+        add_blocks(b.image, b.s, b.t, b.jacobian, self.weight, out, counts)
+        return out, counts
+
+    def product(self, given: F64, *, of_residuals: bool = False) -> F64:
+        b, out = self.batch, np.zeros_like(given)
+        add_products(b.edges, b.image, b.s, b.t, b.jacobian, self.weight, b.years, b.fx, b.fy,
+                     b.prior, given, self.rx, self.ry, of_residuals, out)  # fmt: skip
+        return out
+
+    def judge(self, corrections: F64) -> tuple[F64, I64]:
+        """Robust chi-square by image of stars kept from the solve."""
+        b = self.batch
+        n_images, held = len(corrections), b.of_held
+        out, counts = np.zeros(n_images), np.zeros(n_images, np.int64)
+        base = np.where(held, self.base, 0.0)
+        weight, sums, chi2 = base.copy(), np.zeros(5), np.empty(len(b.edges) - 1)
+        moved_places(b.image, b.s, b.t, b.jacobian, corrections, b.x, b.y, self.x, self.y)
+        fit_stars(b.edges, self.x, self.y, base, b.years, b.fx, b.fy, b.prior, b.expected,
+                  np.inf, True, weight, self.rx, self.ry, chi2, sums)  # fmt: skip
+        has = np.repeat(np.isfinite(chi2), np.diff(b.edges))
+        add_chi2(b.image, base, self.rx, self.ry, has, out, counts)
+        return out, counts
+
+
+def solve_images(
+    batches: Sequence[AstromBatch],
+    terms: CorrectionTerms,
+    options: ImageOptions = ImageOptions(),
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageResult:
+    """Solve for corrections of images, places, motions and parallaxes of stars eliminated.
+
+    Parameters
+    ----------
+    batches : sequence of AstromBatch
+        The measures; a star is in one batch.
+    terms : CorrectionTerms
+        What corrections are made of.
+    options : ImageOptions
+        How.
+    progress : callable, optional
+        Called after each round with its number, from 1, and the most there will be.
+
+    Returns
+    -------
+    ImageResult
+        The corrections, and what was done.
+    """
+    works = [_Work(batch) for batch in batches]
+    n_images = terms.matrix.shape[0] // (2 * N_BASIS)
+    values, rounds = np.zeros(len(terms)), list[ImageRound]()
+    counts, is_still = np.zeros(n_images, np.int64), False
+    with ThreadPoolExecutor(_THREADS) as pool:
+        while len(rounds) < options.most_rounds and not is_still:
+            given, is_robust = terms.corrections(values), len(rounds) > 0
+            most = options.star_chi2 if is_robust else np.inf
+            # Added up in the order of the batches: sums do not depend on threads.
+            sums = sum(pool.map(lambda w: w.fit(given, most, robust=is_robust), works),
+                       np.zeros(5))  # fmt: skip
+            blocks, counts = np.zeros((n_images, 2 * N_BASIS, 2 * N_BASIS)), counts * 0
+            for found, n in pool.map(lambda w: w.blocks(n_images), works):
+                blocks += found
+                counts += n
+            right = terms.gathered(_sum(pool, works, given, of_residuals=True))
+            right -= terms.weight * values
+            step, n_products = _conjugate_gradients(
+                lambda p: terms.gathered(_sum(pool, works, terms.corrections(p)))
+                + terms.weight * p,
+                right, terms.block_inverses(blocks), options,
+            )  # fmt: skip
+            values = values + step
+            moved = _mean_shift(terms, step, works)
+            rounds.append(_round(sums, n_products, moved))
+            is_still = is_robust and moved < options.still_arcsec
+            if progress is not None:
+                progress(len(rounds), options.most_rounds)
+        before, after = (_judged(pool, works, c) for c in
+                         (np.zeros((n_images, 2, N_BASIS)), terms.corrections(values)))  # fmt: skip
+    return ImageResult(terms.corrections(values), values, counts, before, after, rounds, is_still)
+
+
+def _sum(
+    pool: ThreadPoolExecutor, works: list[_Work], given: F64, *, of_residuals: bool = False
+) -> F64:
+    out = np.zeros_like(given)
+    for found in pool.map(lambda w: w.product(given, of_residuals=of_residuals), works):
+        out += found
+    return out
+
+
+def _conjugate_gradients(
+    product: Callable[[F64], F64], right: F64, inverse: sparse.csr_array, options: ImageOptions
+) -> tuple[F64, int]:
+    """Solve by preconditioned conjugate gradients from 0; what nothing tells stays 0."""
+    out, residual = np.zeros_like(right), right.copy()
+    z = inverse @ residual
+    direction, now = z.copy(), float(residual @ z)
+    goal = options.close**2 * now
+    n = 0
+    while n < options.most_products and now > goal and now > 0:
+        moved = product(direction)
+        n += 1
+        along = now / float(direction @ moved)
+        out += along * direction
+        residual -= along * moved
+        z = inverse @ residual
+        new = float(residual @ z)
+        direction = z + (new / now) * direction
+        now = new
+    return out, n
+
+
+def _mean_shift(terms: CorrectionTerms, step: F64, works: list[_Work]) -> float:
+    """Greatest root mean square change of an image [arcsec]."""
+    if not works or not len(step):
+        return 0.0
+    moved = terms.corrections(step)
+    scale = max(float(np.abs(w.batch.jacobian).max(initial=0.0)) for w in works)
+    # Legendre products have mean squares of 1, 1/3, 1/5, ...: those of the sum are bounded by it.
+    return float(np.sqrt((moved**2).sum(axis=(1, 2)).max(initial=0.0))) * scale
+
+
+def _round(sums: F64, n_products: int, moved: float) -> ImageRound:
+    n = max(1.0, float(sums[2]))
+    return ImageRound(int(sums[0]), int(sums[1]), float(sums[3]) / (2 * n),
+                      float(np.sqrt(sums[4] / (2 * n))), n_products, moved)  # fmt: skip
+
+
+def _judged(pool: ThreadPoolExecutor, works: list[_Work], corrections: F64) -> F64:
+    chi2, counts = np.zeros(len(corrections)), np.zeros(len(corrections), np.int64)
+    for found, n in pool.map(lambda w: w.judge(corrections), works):
+        chi2 += found
+        counts += n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(chi2 / counts)
