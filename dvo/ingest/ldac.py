@@ -184,6 +184,7 @@ def _read_chip(
             values = _read(table, theirs)
             if values is not None:
                 columns[ours] = np.asarray(np.sqrt(values), np.float32)
+        _add_ellipses(table, columns)
     notes = _add_photometry(table, header, meta, columns)
     columns["det_id"] = _read_det_ids(table)
     _add_flags(table, columns)
@@ -195,6 +196,22 @@ def _read_chip(
     if notes:
         report["notes"] = notes
     return InputImage(meta, detections.take(good) if dropped else detections, report)
+
+
+def _add_ellipses(table: _Table, columns: dict[str, NDArray[Any]]) -> None:
+    """Errors along the axes from ellipses, where variances are not given."""
+    for kind in ("WIN", "PSF", ""):
+        if "x_ccd_err" in columns and "y_ccd_err" in columns:
+            return
+        major, minor, angle = (_read(table, (f"ERR{name}{kind}_IMAGE",)) for name in
+                               ("A", "B", "THETA"))  # fmt: skip
+        if major is None or minor is None:
+            continue
+        theta = np.radians(np.zeros(table.n_rows) if angle is None else angle.astype(np.float64))
+        a2, b2 = np.square(major, dtype=np.float64), np.square(minor, dtype=np.float64)
+        cos2, sin2 = np.cos(theta) ** 2, np.sin(theta) ** 2
+        columns["x_ccd_err"] = np.asarray(np.sqrt(a2 * cos2 + b2 * sin2), np.float32)
+        columns["y_ccd_err"] = np.asarray(np.sqrt(a2 * sin2 + b2 * cos2), np.float32)
 
 
 def _missing(columns: dict[str, NDArray[Any]]) -> list[str]:

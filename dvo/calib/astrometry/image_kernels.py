@@ -5,9 +5,9 @@ A measure k of star j on image i lies at
     place_k = seen_k + J_k C_i b_k
 
 with b the ten Legendre products of its place on the chip, C (2 by 10) the correction of its image
-in pixels, and J what a pixel is on the sky [arcsec]. The star says that it is at Z_k theta_j: place,
-motion and parallax, with what is known of these beforehand. Every loop takes a star at a time: its
-unknowns are eliminated, so the sums over stars are exact however the sky is cut.
+in pixels, and J what a pixel is on the sky [arcsec]. The star says that it is at Z_k theta_j:
+place, motion and parallax, with what is known of these beforehand. Every loop takes a star at a
+time: its unknowns are eliminated, so the sums over stars are exact however the sky is cut.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def fit_stars(
             continue
         rounds = _INNER_ROUNDS if is_robust else 1
         is_told = True
-        for number in range(rounds):
+        for _ in range(rounds):
             is_told = _factorised(first, last, weight, years, fx, fy, prior, j, factor)
             if not is_told:
                 break
@@ -279,8 +279,8 @@ def fit_stars(
 
 @kernel
 def add_products(
-    edges: I64, image: I32, s: F64, t: F64, jacobian: F64, weight: F64, years: F64, fx: F64, fy: F64,
-    prior: F64, given: F64, rx: F64, ry: F64, use_residuals: bool, out: F64,
+    edges: I64, image: I32, s: F64, t: F64, jacobian: F64, weight: F64, years: F64, fx: F64,
+    fy: F64, prior: F64, given: F64, rx: F64, ry: F64, use_residuals: bool, out: F64,
 ) -> None:  # fmt: skip
     """Add ``A^T W (u - Z (Z^T W Z + P)^-1 Z^T W u)``, the stars eliminated.
 

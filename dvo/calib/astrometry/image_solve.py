@@ -147,8 +147,8 @@ class ImageResult:
     counts : ndarray of int64, shape (n_images,)
         Measures that told of each.
     before, after : ndarray of float64, shape (n_images,)
-        Mean robust chi-square of stars that were kept from the solve, without the corrections and
-        with them; NaN without such stars.
+        Mean robust chi-square of stars that were kept from the solve, without the correction of
+        this image and with it; NaN without such stars.
     rounds : list of ImageRound
         What was done.
     is_converged : bool
@@ -200,19 +200,24 @@ class _Work:
                      b.prior, given, self.rx, self.ry, of_residuals, out)  # fmt: skip
         return out
 
-    def judge(self, corrections: F64) -> tuple[F64, I64]:
-        """Robust chi-square by image of stars kept from the solve."""
-        b = self.batch
-        n_images, held = len(corrections), b.of_held
-        out, counts = np.zeros(n_images), np.zeros(n_images, np.int64)
-        base = np.where(held, self.base, 0.0)
+    def judge(self, corrections: F64) -> tuple[F64, F64, I64]:
+        """Robust chi-squares by image of stars kept from the solve: without and with corrections.
+
+        The stars are where all corrected images put them: without them few would have a place.
+        """
+        b, n_images = self.batch, len(corrections)
+        base = np.where(b.of_held, self.base, 0.0)
         weight, sums, chi2 = base.copy(), np.zeros(5), np.empty(len(b.edges) - 1)
         moved_places(b.image, b.s, b.t, b.jacobian, corrections, b.x, b.y, self.x, self.y)
         fit_stars(b.edges, self.x, self.y, base, b.years, b.fx, b.fy, b.prior, b.expected,
                   np.inf, True, weight, self.rx, self.ry, chi2, sums)  # fmt: skip
         has = np.repeat(np.isfinite(chi2), np.diff(b.edges))
-        add_chi2(b.image, base, self.rx, self.ry, has, out, counts)
-        return out, counts
+        before, after = np.zeros(n_images), np.zeros(n_images)
+        counts = np.zeros(n_images, np.int64)
+        add_chi2(b.image, base, self.rx, self.ry, has, after, counts)
+        old_x, old_y = self.rx + b.x - self.x, self.ry + b.y - self.y
+        add_chi2(b.image, base, old_x, old_y, has, before, counts * 0)
+        return before, after, counts
 
 
 def solve_images(
@@ -240,46 +245,91 @@ def solve_images(
     ImageResult
         The corrections, and what was done.
     """
-    works = [_Work(batch) for batch in batches]
-    n_images = terms.matrix.shape[0] // (2 * N_BASIS)
     values, rounds = np.zeros(len(terms)), list[ImageRound]()
-    counts, is_still = np.zeros(n_images, np.int64), False
     with ThreadPoolExecutor(_THREADS) as pool:
+        state = _State([_Work(batch) for batch in batches], terms, options, pool)
+        counts, is_still = np.zeros(state.n_images, np.int64), False
+        weight = terms.weight
         while len(rounds) < options.most_rounds and not is_still:
-            given, is_robust = terms.corrections(values), len(rounds) > 0
-            most = options.star_chi2 if is_robust else np.inf
-            # Added up in the order of the batches: sums do not depend on threads.
-            sums = sum(pool.map(lambda w: w.fit(given, most, robust=is_robust), works),
-                       np.zeros(5))  # fmt: skip
-            blocks, counts = np.zeros((n_images, 2 * N_BASIS, 2 * N_BASIS)), counts * 0
-            for found, n in pool.map(lambda w: w.blocks(n_images), works):
-                blocks += found
-                counts += n
-            right = terms.gathered(_sum(pool, works, given, of_residuals=True))
-            right -= terms.weight * values
-            step, n_products = _conjugate_gradients(
-                lambda p: terms.gathered(_sum(pool, works, terms.corrections(p)))
-                + terms.weight * p,
-                right, terms.block_inverses(blocks), options,
-            )  # fmt: skip
+            is_robust = len(rounds) > 0
+            step, counts, done, inverse = state.step(values, weight, is_robust=is_robust)
             values = values + step
-            moved = _mean_shift(terms, step, works)
-            rounds.append(_round(sums, n_products, moved))
-            is_still = is_robust and moved < options.still_arcsec
+            if is_robust:
+                weight = terms.found_weight(values, weight, inverse)
+            rounds.append(done)
+            is_still = is_robust and done.step_arcsec < options.still_arcsec
             if progress is not None:
                 progress(len(rounds), options.most_rounds)
-        before, after = (_judged(pool, works, c) for c in
-                         (np.zeros((n_images, 2, N_BASIS)), terms.corrections(values)))  # fmt: skip
+        before, after = state.judged(values)
     return ImageResult(terms.corrections(values), values, counts, before, after, rounds, is_still)
 
 
-def _sum(
-    pool: ThreadPoolExecutor, works: list[_Work], given: F64, *, of_residuals: bool = False
-) -> F64:
-    out = np.zeros_like(given)
-    for found in pool.map(lambda w: w.product(given, of_residuals=of_residuals), works):
-        out += found
-    return out
+@dataclass(frozen=True, eq=False)
+class _State:
+    """The batches of a solve and the threads that work on them; sums are in their order."""
+
+    works: list[_Work]
+    terms: CorrectionTerms
+    options: ImageOptions
+    pool: ThreadPoolExecutor
+
+    @property
+    def n_images(self) -> int:
+        return int(self.terms.matrix.shape[0]) // (2 * N_BASIS)
+
+    def step(
+        self, values: F64, weight: F64, *, is_robust: bool
+    ) -> tuple[F64, I64, ImageRound, sparse.csr_array]:
+        """One round from some values: the step, measures of each image, what was done, errors."""
+        given = self.terms.corrections(values)
+        most = self.options.star_chi2 if is_robust else np.inf
+        sums = np.zeros(5)
+        for found in self.pool.map(lambda w: w.fit(given, most, robust=is_robust), self.works):
+            sums += found
+        blocks = np.zeros((self.n_images, 2 * N_BASIS, 2 * N_BASIS))
+        counts = np.zeros(self.n_images, np.int64)
+        for found, n in self.pool.map(lambda w: w.blocks(self.n_images), self.works):
+            blocks += found
+            counts += n
+        right = self.terms.gathered(self.product(given, of_residuals=True))
+        right -= weight * values
+        inverse = self.terms.block_inverses(blocks, weight)
+        step, n_products = _conjugate_gradients(
+            lambda p: self.normal(p, weight), right, inverse, self.options
+        )
+        done = _round(sums, n_products, self._shift(step))
+        return step, counts, done, inverse
+
+    def normal(self, values: F64, weight: F64) -> F64:
+        """Product with the normal matrix of the parameters, stars eliminated."""
+        seen = self.terms.gathered(self.product(self.terms.corrections(values)))
+        return np.asarray(seen + weight * values)
+
+    def product(self, given: F64, *, of_residuals: bool = False) -> F64:
+        out = np.zeros_like(given)
+        for found in self.pool.map(lambda w: w.product(given, of_residuals=of_residuals),
+                                   self.works):  # fmt: skip
+            out += found
+        return out
+
+    def judged(self, values: F64) -> tuple[F64, F64]:
+        """Mean robust chi-squares by image of stars kept from the solve; NaN without such stars."""
+        corrections = self.terms.corrections(values)
+        before, after = np.zeros(self.n_images), np.zeros(self.n_images)
+        counts = np.zeros(self.n_images, np.int64)
+        for old, new, n in self.pool.map(lambda w: w.judge(corrections), self.works):
+            before += old
+            after += new
+            counts += n
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return before / counts, after / counts
+
+    def _shift(self, step: F64) -> float:
+        """Greatest root mean square change of an image, or a little more [arcsec]."""
+        moved = self.terms.corrections(step)
+        scale = max((float(np.abs(w.batch.jacobian).max(initial=0.0)) for w in self.works),
+                    default=0.0)  # fmt: skip
+        return float(np.sqrt((moved**2).sum(axis=(1, 2)).max(initial=0.0))) * scale
 
 
 def _conjugate_gradients(
@@ -304,26 +354,7 @@ def _conjugate_gradients(
     return out, n
 
 
-def _mean_shift(terms: CorrectionTerms, step: F64, works: list[_Work]) -> float:
-    """Greatest root mean square change of an image [arcsec]."""
-    if not works or not len(step):
-        return 0.0
-    moved = terms.corrections(step)
-    scale = max(float(np.abs(w.batch.jacobian).max(initial=0.0)) for w in works)
-    # Legendre products have mean squares of 1, 1/3, 1/5, ...: those of the sum are bounded by it.
-    return float(np.sqrt((moved**2).sum(axis=(1, 2)).max(initial=0.0))) * scale
-
-
 def _round(sums: F64, n_products: int, moved: float) -> ImageRound:
     n = max(1.0, float(sums[2]))
     return ImageRound(int(sums[0]), int(sums[1]), float(sums[3]) / (2 * n),
                       float(np.sqrt(sums[4] / (2 * n))), n_products, moved)  # fmt: skip
-
-
-def _judged(pool: ThreadPoolExecutor, works: list[_Work], corrections: F64) -> F64:
-    chi2, counts = np.zeros(len(corrections)), np.zeros(len(corrections), np.int64)
-    for found, n in pool.map(lambda w: w.judge(corrections), works):
-        chi2 += found
-        counts += n
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(chi2 / counts)

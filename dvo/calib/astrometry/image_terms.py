@@ -26,6 +26,8 @@ I64 = NDArray[np.int64]
 
 _ORDERS = np.array([0, 1, 1, 2, 2, 2, 3, 3, 3, 3])
 _OF_IMAGE = 2 * N_BASIS
+_LEAST_SPREAD = 1e-5
+"""Below which corrections of images are as good as none [arcsec]."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class TermPriors:
     exposure : float
         Terms of an exposure, at the edge of the field.
     image : float
-        Coefficients of an image's own cubic; 0 for none.
+        Coefficients of an image's own cubic, to begin with: the solve finds how large those of
+        each order are. 0 for none.
     """
 
     chip: float = 1.0
@@ -88,14 +91,17 @@ class CorrectionTerms:
     matrix : sparse array, shape (n_images * 20, n_parameters)
         T: coefficients of x, then those of y, of each image [pix].
     weight : ndarray of float64, shape (n_parameters,)
-        1 / sigma**2 of what is known of each beforehand, about 0.
+        1 / sigma**2 of what is known of each beforehand, about 0, to begin with.
     block : ndarray of int64, shape (n_parameters,)
         Which belong together: a chip, an exposure, an image.
+    spread : ndarray of int64, shape (n_parameters,)
+        Sets of parameters that are alike, from 0, how large they are to be found; -1 for none.
     """
 
     matrix: sparse.csr_array
     weight: F64
     block: I64
+    spread: I64
 
     def __len__(self) -> int:
         return len(self.weight)
@@ -119,18 +125,20 @@ class CorrectionTerms:
         free = np.flatnonzero(images.is_free)
         parts = [_of_chips(images, free), _of_exposures(images, free)]
         sigmas = [priors.chip, priors.exposure]
+        spread = [np.full(len(block), -1) for _, block in parts]
         if priors.image > 0:
-            parts.append(_of_images(images, free))
+            matrix, block, order = _of_images(images, free)
+            parts.append((matrix, block))
             sigmas.append(priors.image)
+            spread.append(order)
         blocks, start = [], 0
         for _, block in parts:
             numbers = np.unique(block, return_inverse=True)[1]
             blocks.append(numbers + start)
             start += int(numbers.max(initial=-1)) + 1
-        weight = np.concatenate([np.full(len(b), 1.0 / s**2) for b, s in zip(blocks, sigmas,
-                                                                           strict=True)])  # fmt: skip
+        weight = np.repeat(np.array(sigmas) ** -2.0, [len(block) for block in blocks])
         matrix = sparse.csr_array(sparse.hstack([m for m, _ in parts]))
-        return cls(matrix, weight, np.concatenate(blocks))
+        return cls(matrix, weight, np.concatenate(blocks), np.concatenate(spread))
 
     def corrections(self, values: F64) -> F64:
         """Give the corrections of all images.
@@ -162,13 +170,15 @@ class CorrectionTerms:
         """
         return np.asarray(self.matrix.T @ sums.ravel())
 
-    def block_inverses(self, blocks: F64) -> sparse.csr_array:
+    def block_inverses(self, blocks: F64, weight: F64) -> sparse.csr_array:
         """Invert what the measures of each image alone say of each block: the preconditioner.
 
         Parameters
         ----------
         blocks : ndarray of float64, shape (n_images, 20, 20)
             Normal matrices of the images by themselves.
+        weight : ndarray of float64, shape (n_parameters,)
+            1 / sigma**2 of what is known of each beforehand.
 
         Returns
         -------
@@ -185,7 +195,7 @@ class CorrectionTerms:
         order = np.argsort(self.block, kind="stable")
         for own in np.split(order, np.flatnonzero(np.diff(self.block[order])) + 1):
             some = matrix[:, own]
-            inner = (some.T @ (normal @ some)).toarray() + np.diag(self.weight[own])
+            inner = (some.T @ (normal @ some)).toarray() + np.diag(weight[own])
             inverse = np.linalg.inv(inner)
             rows.append(np.repeat(own, len(own)))
             columns.append(np.tile(own, len(own)))
@@ -193,6 +203,36 @@ class CorrectionTerms:
         where = (np.concatenate(rows), np.concatenate(columns))
         shape = (len(self), len(self))
         return sparse.csr_array((np.concatenate(values), where), shape=shape)
+
+    def found_weight(self, values: F64, weight: F64, inverse: sparse.csr_array) -> F64:
+        """Find from the values themselves how large the parameters of each set are.
+
+        Parameters
+        ----------
+        values : ndarray of float64, shape (n_parameters,)
+            Their values.
+        weight : ndarray of float64, shape (n_parameters,)
+            1 / sigma**2 with which they were found.
+        inverse : sparse array, shape (n_parameters, n_parameters)
+            Their covariance, or about.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_parameters,)
+            New 1 / sigma**2; those of no set stay.
+
+        Notes
+        -----
+        MacKay 1992, Neural Computation 4, 415, equation 2.16: the sum of the squares, over the
+        number of parameters that the measures tell.
+        """
+        out, variance = weight.copy(), inverse.diagonal()
+        for number in range(int(self.spread.max(initial=-1)) + 1):
+            own = self.spread == number
+            told = float((1.0 - weight[own] * variance[own]).sum())
+            square = float((values[own] ** 2).sum()) / max(told, 1.0)
+            out[own] = 1.0 / max(square, _LEAST_SPREAD**2)
+        return out
 
 
 def _entries(rows: I64, columns: I64, values: F64, shape: tuple[int, int]) -> sparse.csr_array:
@@ -230,11 +270,11 @@ def _of_exposures(images: ImagePlaces, free: I64) -> tuple[sparse.csr_array, I64
             np.repeat(np.arange(len(exposures)), 6))  # fmt: skip
 
 
-def _of_images(images: ImagePlaces, free: I64) -> tuple[sparse.csr_array, I64]:
-    """A cubic of each image, up to its order."""
+def _of_images(images: ImagePlaces, free: I64) -> tuple[sparse.csr_array, I64, I64]:
+    """A cubic of each image, up to its order; with the order of each term."""
     has = np.tile(_ORDERS, 2)[None, :] <= images.order[free][:, None]
     at, term = np.nonzero(has)
     rows = free[at] * _OF_IMAGE + term
     values = 1.0 / images.scale[free[at]]
     shape = (len(images.chip) * _OF_IMAGE, len(rows))
-    return _entries(rows, np.arange(len(rows)), values, shape), at
+    return _entries(rows, np.arange(len(rows)), values, shape), at, np.tile(_ORDERS, 2)[term]

@@ -39,6 +39,7 @@ __all__ = [
     "ObjectOptions",
     "ObjectSums",
     "RegionFits",
+    "counting_measures",
     "fit_measures",
     "fit_regions",
     "fitted_before",
@@ -260,7 +261,7 @@ def fit_measures(
     rows = rows_by_object(objects, measure["time"], of_object)
     some = measure.take(rows)
     sigma = weights(some, view.photcodes).astype(np.float64)
-    sigma[~_counting(view, some, objects[rows])] = np.inf
+    sigma[~counting_measures(view, some, objects[rows])] = np.inf
     measures = ObjectMeasures(of_object, some["ra"], some["dec"], sigma, measured_times(some),
                               (some["image_id"] != 0) & (some["ref_id"] == 0))  # fmt: skip
     fits = fit_motions(
@@ -294,11 +295,25 @@ def fitted_before(view: View, regions: Sequence[int]) -> MotionModel:
     return MotionModel.MOTION if used & np.uint32(AverageFlag.USE_PM) else MotionModel.MEAN
 
 
-def _counting(view: View, measure: ColumnTable, objects: I64) -> Bool:
-    """Tell which measures count: those with the best rank that their object has.
+def counting_measures(view: View, measure: ColumnTable, objects: I64) -> Bool:
+    """Tell which measures count for astrometry: those with the best rank that their object has.
 
     Good ones have rank 0; those with poor flags or on poor images 1; those with bad flags, and
     stacks and warps, which repeat what chips measured, 2.
+
+    Parameters
+    ----------
+    view : View
+        The snapshot.
+    measure : ColumnTable
+        All measures of some objects, with image_id, photcode and flags.
+    objects : ndarray of int64, shape (n,)
+        Object of each, from 0.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Whether it counts.
     """
     rank = _photcode_ranks(measure, view.photcodes)
     images = view.read(IMAGE, ALL_SKY, ["image_id", "flags"])

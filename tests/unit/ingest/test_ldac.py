@@ -124,6 +124,21 @@ def test_one_chip(tmp_path: Path) -> None:
     assert np.allclose(image.detections.ra_err, 0.2 * 7.3e-5 * 3600, rtol=1e-3)
 
 
+def test_error_ellipses_serve_where_variances_are_not_given(tmp_path: Path) -> None:
+    data = {k: v for k, v in columns().items() if not k.startswith("ERR")}
+    data |= {
+        "ERRAWIN_IMAGE": np.full(20, 0.05, "f4"),
+        "ERRBWIN_IMAGE": np.full(20, 0.02, "f4"),
+        "ERRTHETAWIN_IMAGE": np.where(np.arange(20) % 2, 90.0, 30.0).astype("f4"),
+    }
+    got = read_one(tmp_path, CARDS, data)
+    turned = np.arange(20) % 2 == 1
+    along = np.sqrt(0.75 * 0.05**2 + 0.25 * 0.02**2)
+    assert np.allclose(got.detections.columns["x_ccd_err"], np.where(turned, 0.02, along))
+    assert np.allclose(got.detections.columns["y_ccd_err"][turned], 0.05)
+    assert got.detections.ra_err is not None
+
+
 def test_magnitudes_without_fluxes(tmp_path: Path) -> None:
     data = {k: v for k, v in columns().items() if not k.startswith("FLUX")}
     want = data["MAG_AUTO"] - 27.0 + 30.0
