@@ -21,6 +21,7 @@ I64 = NDArray[np.int64]
 
 N_X, N_Y, CHIP_DEG, PATCH_DEG = 4, 3, 0.25, 2.5
 SCALE = 0.25  # arcsec a pixel
+HALF = 0.5 * CHIP_DEG * 3600 / SCALE  # of a chip [pix]
 MAS = 1e-3
 
 
@@ -100,7 +101,10 @@ def flat_sky(
     own = theta[star]
     place = own[:, :2] + own[:, 2:4] * when[:, None] + own[:, 4:] * np.column_stack([px, py])
     sigma = np.hypot(10 ** (0.2 * (mag[star] - 15)), 3.0) * MAS
-    noise = rng.normal(0, 1, (len(star), 2)) * sigma[:, None] if noisy else 0.0
+    noise = np.zeros((len(star), 2))
+    if noisy:
+        noise = rng.normal(0, 1, (len(star), 2)) * sigma[:, None]
+    s, t = s + noise[:, 0] / (HALF * SCALE), t + noise[:, 1] / (HALF * SCALE)
     seen = distortion + place + noise
     is_reference = (mag < 18) & (rng.random(n_stars) < reference_share)
     prior, expected = _known(rng, theta, is_reference, noisy)
@@ -109,9 +113,11 @@ def flat_sky(
     n = len(star)
     batch = AstromBatch(
         edges, (exposure * n_chips + chip)[order].astype(np.int32), s[order], t[order],
+        np.full((len(star), 2), HALF),
         seen[order, 0].copy(), seen[order, 1].copy(), sigma[order],
         np.broadcast_to(np.eye(2) * SCALE, (n, 2, 2)).copy(), when[order], px[order], py[order],
-        prior, expected, rng.random(n_stars) < held_share,
+        prior, expected, np.repeat(is_reference[:, None], 2, axis=1),
+        rng.random(n_stars) < held_share,
     )  # fmt: skip
     return FlatSky(batch, _places(n_exposures), distortion[order], theta, is_reference)
 

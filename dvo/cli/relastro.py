@@ -22,6 +22,11 @@ __all__ = ["main", "relastro"]
 
 @click.command()
 @click.argument("catdir", type=click.Path(path_type=Path))
+@click.option(
+    "--images",
+    is_flag=True,
+    help="Solve for the astrometry of images first, all together with their stars.",
+)
 @click.option("--pm", is_flag=True, help="Fit proper motions where the measures allow it.")
 @click.option(
     "--pmpar", is_flag=True, help="Fit proper motions and parallaxes where the measures allow it."
@@ -69,6 +74,7 @@ __all__ = ["main", "relastro"]
 def relastro(
     catdir: Path,
     *,
+    images: bool,
     pm: bool,
     pmpar: bool,
     pm_measures: int,
@@ -89,14 +95,21 @@ def relastro(
     Outliers get little weight, or none. Objects get place, motion, parallax, errors and flags
     in one commit: `dvo rollback` takes it back.
 
+    With --images the astrometry of chip images is solved for before that, from the stars that
+    they share and those of reference catalogs: a cubic of each chip of the camera, an affine
+    change of each exposure, a small cubic of each image. What stars that were kept from the solve
+    speak against is not taken (ASTROM_FAIL). Measures move with their images.
+
     With --region or --cone only catalogs that touch the area are worked on, whole.
 
     \b
     Examples:
       relastro sky --pm
       relastro sky --pmpar --bootstrap 100
+      relastro sky --images --pm
       relastro sky --pm --cone 210.7 33.2 1800 --dry-run --json
     """  # fmt: skip
+    from dvo.calib.astrometry.images import SolveOptions  # noqa: PLC0415 - quick help
     from dvo.calib.astrometry.motions import MotionLimits, MotionModel  # noqa: PLC0415 - quick help
     from dvo.calib.astrometry.objects import ObjectOptions  # noqa: PLC0415
     from dvo.calib.astrometry.relastro import RelastroOptions  # noqa: PLC0415
@@ -107,8 +120,9 @@ def relastro(
     limits = MotionLimits(motion_measures=pm_measures, parallax_measures=par_measures,
                           motion_years=pm_years, parallax_years=pm_years,
                           factor_range=par_factors)  # fmt: skip
-    options = RelastroOptions(ObjectOptions(highest, limits, bootstrap or 0), area_of(area),
-                              dry_run)  # fmt: skip
+    solve = SolveOptions() if images else None
+    options = RelastroOptions(ObjectOptions(highest, limits, bootstrap or 0), solve,
+                              area_of(area), dry_run)  # fmt: skip
     show = progress_line()
     with (
         Store(catdir, writable=not dry_run, command="relastro") as store,
@@ -119,10 +133,15 @@ def relastro(
     if as_json:
         click.echo(json.dumps(done.as_dict()))
         return
-    _print(catdir, done, dry_run=dry_run)
+    _print(catdir, done, images=images, dry_run=dry_run)
 
 
-def _print(catdir: Path, done: RelastroReport, *, dry_run: bool) -> None:
+def _print(catdir: Path, done: RelastroReport, *, images: bool, dry_run: bool) -> None:
+    if images:
+        click.echo(f"{catdir}: {counted(done.n_images, 'images')} "
+                   f"{'would get' if dry_run else 'have'} new astrometry, median change "
+                   f"{done.median_shift_mas:.1f} mas, after {done.rounds} rounds"
+                   f"{'' if done.is_converged else ', NOT converged'}")  # fmt: skip
     would = "would be fitted" if dry_run else "fitted"
     click.echo(f"{catdir}: {counted(done.n_objects, 'objects')} {would} to {done.n_measures} "
                f"measures; {done.n_pm} have a proper motion, {done.n_par} a parallax")  # fmt: skip
@@ -131,6 +150,11 @@ def _print(catdir: Path, done: RelastroReport, *, dry_run: bool) -> None:
     for n, words in (
         (done.n_masked, "measures were masked as outliers"),
         (done.n_none, "objects have no measure that counts, and stay as they are"),
+        (done.n_few, "images have too few stars to be solved for (ASTROM_FEW)"),
+        (
+            done.n_refused,
+            "images keep the astrometry that they had: stars speak against a new one (ASTROM_FAIL)",
+        ),
         (done.n_bad_pm, "motions or parallaxes were beyond all limits, and were not kept"),
     ):
         if n:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from dvo.tables.measure import MEASURE
 
 __all__ = ["MovedSums", "write_solutions"]
 
+F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 _OPERATION = "set-astrometry"
@@ -39,7 +40,7 @@ _PIXELS = ("x_ccd", "y_ccd", "x_fix", "y_fix")
 
 @dataclass(frozen=True)
 class MovedSums:
-    """What became of measures and objects, to be added up.
+    """What became of measures, to be added up.
 
     Parameters
     ----------
@@ -47,8 +48,6 @@ class MovedSums:
         Measures that have a new place.
     n_left : int
         Measures of the images that have none: they keep the old one.
-    n_objects : int
-        Objects that were fitted anew.
     squares : float
         Sum of the squares of the shifts [arcsec^2].
     most : float
@@ -57,7 +56,6 @@ class MovedSums:
 
     n_moved: int = 0
     n_left: int = 0
-    n_objects: int = 0
     squares: float = 0.0
     most: float = 0.0
 
@@ -73,9 +71,10 @@ def write_solutions(
     new: NewSolutions,
     options: ObjectOptions,
     *,
+    all_objects: bool = False,
     engine: Runner | None = None,
     say: Callable[[str], None],
-) -> MovedSums:
+) -> tuple[MovedSums, ObjectSums]:
     """Write solutions into Image, and what follows from them into regions.
 
     Parameters
@@ -90,6 +89,8 @@ def write_solutions(
         The solutions.
     options : ObjectOptions
         How objects are fitted.
+    all_objects : bool
+        Whether objects are fitted where no measure moves, too.
     engine : Runner, optional
         Where it is done; None for the threads of this process.
     say : callable
@@ -97,12 +98,14 @@ def write_solutions(
 
     Returns
     -------
-    MovedSums
-        What became of measures and objects.
+    moved : MovedSums
+        What became of measures.
+    objects : ObjectSums
+        What the fits of objects gave.
     """
     new.write(change)
     request = {"solutions": change.lend(pack_columns(new.lendable())),
-               "objects": options.as_request()}  # fmt: skip
+               "objects": options.as_request(), "all_objects": all_objects}  # fmt: skip
     groups: list[Group] = []
     for some in region_batches(view, regions):
         rows = view.catalogs(some)
@@ -111,7 +114,8 @@ def write_solutions(
         change, _OPERATION, request, groups, engine=engine,
         progress=lambda done, n: say(f"{done} of {n} regions written"),
     )  # fmt: skip
-    return sum((MovedSums(**found) for found in facts), MovedSums())
+    moved = sum((MovedSums(**found["moved"]) for found in facts), MovedSums())
+    return moved, sum((ObjectSums(**found["objects"]) for found in facts), ObjectSums())
 
 
 def _write_group(
@@ -121,32 +125,47 @@ def _write_group(
     view = change.base
     lent = read_lent_columns(view.catdir, change.token, request["solutions"])
     options = ObjectOptions.of_request(request["objects"])
-    return asdict(_write_regions(change, view, regions, NewSolutions.lent(view, lent), options))
+    moved, objects = _write_regions(change, view, regions, NewSolutions.lent(view, lent), options,
+                                    all_objects=request["all_objects"])  # fmt: skip
+    return {"moved": asdict(moved), "objects": asdict(objects)}
 
 
 def _write_regions(
-    change: Writing, view: View, regions: Sequence[int], new: NewSolutions, options: ObjectOptions
-) -> MovedSums:
+    change: Writing, view: View, regions: Sequence[int], new: NewSolutions, options: ObjectOptions,
+    *, all_objects: bool,
+) -> tuple[MovedSums, ObjectSums]:  # fmt: skip
     measure, runs = view.read_many(MEASURE, regions, (*FIT_COLUMNS, *_PIXELS), once=True)
     image = new.rows_of(measure["image_id"])
     ra, dec = new.moved(measure, image)
     is_moved = (image >= 0) & np.isfinite(ra) & np.isfinite(dec)
-    if not is_moved.any():
-        return MovedSums(n_left=int((image >= 0).sum()))
     rows = np.flatnonzero(is_moved)
+    moved = MovedSums(len(rows), int((image >= 0).sum()) - len(rows))
+    if len(rows):
+        moved = _write_places(change, view, regions, measure, runs, moved, (rows, ra, dec))
+    elif not all_objects:
+        return moved, ObjectSums()
+    fits = fit_measures(view, regions, measure, runs, options)
+    write_fits(change, regions, fits)
+    return moved, ObjectSums.of(fits.fits)
+
+
+def _write_places(
+    change: Writing, view: View, regions: Sequence[int], measure: ColumnTable, runs: I64,
+    moved: MovedSums, places: tuple[I64, F64, F64],
+) -> MovedSums:  # fmt: skip
+    """Write new places of measures, into the table, too."""
+    rows, ra, dec = places
+    is_moved = np.zeros(len(measure), np.bool_)
+    is_moved[rows] = True
     far = separation(measure["ra"][rows], measure["dec"][rows], ra[rows], dec[rows]) * 3600.0
     for name, values in (("ra", ra), ("dec", dec)):
         measure[name] = np.where(is_moved, values, measure[name])
-    places = ColumnTable(MEASURE, {n: measure[n] for n in ("ra", "dec")}, len(measure))
-    change.overlay_rows(places, regions, runs, is_moved)
+    table = ColumnTable(MEASURE, {n: measure[n] for n in ("ra", "dec")}, len(measure))
+    change.overlay_rows(table, regions, runs, is_moved)
     of = np.repeat(np.arange(len(regions)), np.diff(runs))[rows]
     bounds = view.sky.bounds(np.asarray(regions))[of]
     change.widen(Reach(float(overhang_deg(bounds, ra[rows], dec[rows]).max())))
-    fits = fit_measures(view, regions, measure, runs, options)
-    write_fits(change, regions, fits)
-    return MovedSums(len(rows), int((image >= 0).sum()) - len(rows),
-                     ObjectSums.of(fits.fits).n_objects, float(np.sum(np.square(far))),
-                     float(far.max()))  # fmt: skip
+    return replace(moved, squares=float(np.sum(np.square(far))), most=float(far.max()))
 
 
 register_write(_OPERATION, _write_group)

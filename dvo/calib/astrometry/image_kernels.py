@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from dvo.calib.kernels import CAUCHY, MASK_SHARE
 from dvo.jit import kernel, kernel_part
 
-__all__ = ["N_BASIS", "add_blocks", "add_chi2", "add_products", "fit_stars", "moved_places"]
+__all__ = [
+    "N_BASIS",
+    "add_blocks",
+    "add_chi2",
+    "add_products",
+    "fit_stars",
+    "moved_places",
+    "places_without_noise",
+]
 
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
@@ -30,6 +38,7 @@ Bool = NDArray[np.bool_]
 N_BASIS = 10
 _N = 5
 _INNER_ROUNDS = 8
+_FAR = 50.0  # chi-square of a measure beyond which it is taken for an outlier
 _ARCSEC = 3600.0 * 180.0 / math.pi
 
 
@@ -85,6 +94,44 @@ def moved_places(
             dy += correction[i, 1, b] * basis[b]
         out_x[k] += jacobian[k, 0, 0] * dx + jacobian[k, 0, 1] * dy
         out_y[k] += jacobian[k, 1, 0] * dx + jacobian[k, 1, 1] * dy
+
+
+@kernel
+def places_without_noise(
+    image: I32, jacobian: F64, half: F64, base: F64, rx: F64, ry: F64, s: F64, t: F64,
+    out_s: F64, out_t: F64,
+) -> None:  # fmt: skip
+    """Places on chips where the stars are, in place of where they were measured.
+
+    A correction that depends on the measured place would multiply its error: all residuals shrink
+    when the whole camera shrinks, and without reference stars nothing would hold it.
+
+    Parameters
+    ----------
+    image : ndarray of int32, shape (n,)
+        Image of each measure; -1 for none.
+    jacobian : ndarray of float64, shape (n, 2, 2)
+        What a pixel is on the sky [arcsec].
+    half : ndarray of float64, shape (n, 2)
+        Half of the chip's width and height [pix].
+    base : ndarray of float64, shape (n,)
+        0 for measures that have no residual.
+    rx, ry : ndarray of float64, shape (n,)
+        Residuals, measure less star [arcsec].
+    s, t : ndarray of float64, shape (n,)
+        Measured places, -1 to 1.
+    out_s, out_t : ndarray of float64, shape (n,)
+        Receive those of the stars; measures far from their star keep their own.
+    """
+    for k in range(image.size):
+        out_s[k], out_t[k] = s[k], t[k]
+        if image[k] < 0 or base[k] <= 0.0 or (rx[k] ** 2 + ry[k] ** 2) * base[k] > _FAR:
+            continue
+        a, b, c, d = jacobian[k, 0, 0], jacobian[k, 0, 1], jacobian[k, 1, 0], jacobian[k, 1, 1]
+        det = a * d - b * c
+        if det != 0.0:
+            out_s[k] -= (d * rx[k] - b * ry[k]) / det / half[k, 0]
+            out_t[k] -= (a * ry[k] - c * rx[k]) / det / half[k, 1]
 
 
 @kernel_part
@@ -174,6 +221,7 @@ def fit_stars(
     rx: F64,
     ry: F64,
     chi2: F64,
+    is_known: Bool,
     sums: F64,
 ) -> None:
     """Fit each star to its measures, and weigh these by how far they lie from it.
@@ -202,11 +250,15 @@ def fit_stars(
         Receive residuals, measure less star [arcsec].
     chi2 : ndarray of float64, shape (n_stars,)
         Receives the reduced chi-square of each, weighed; NaN for fewer than two measures.
-    sums : ndarray of float64, shape (5,)
+    is_known : ndarray of bool, shape (n_stars, 2)
+        Whether a catalog gives the motion, and the parallax.
+    sums : ndarray of float64, shape (9,)
         Is added to: measures and stars that count, measures not masked, the sum of their squared
-        residuals over the errors, of both axes, and that of the squared residuals [arcsec**2].
+        residuals over the errors, of both axes, and that of the squared residuals [arcsec**2];
+        then the squares of the motions that no catalog gives, in both directions, and how many of
+        them the measures tell; and the same of parallaxes.
     """
-    factor, theta = np.empty((_N, _N)), np.empty(_N)
+    factor, theta, column = np.empty((_N, _N)), np.empty(_N), np.empty(_N)
     for j in range(edges.size - 1):
         first, last = edges[j], edges[j + 1]
         n = 0
@@ -275,6 +327,19 @@ def fit_stars(
         sums[2] += kept
         sums[3] += squares
         sums[4] += square
+        for a in range(2, _N):
+            if is_known[j, a // 4]:
+                continue
+            # The variance: the column of the inverse factor, squared.
+            variance = 0.0
+            for c in range(a, _N):
+                value = 1.0 if c == a else 0.0
+                for b in range(a, c):
+                    value -= factor[c, b] * column[b]
+                column[c] = value / factor[c, c]
+                variance += column[c] * column[c]
+            sums[5 + 2 * (a // 4)] += theta[a] * theta[a]
+            sums[6 + 2 * (a // 4)] += 1.0 - prior[j, a] * variance
 
 
 @kernel

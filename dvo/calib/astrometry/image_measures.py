@@ -49,7 +49,9 @@ _HASH = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class StarPriors:
-    """What is known of stars of which no catalog says more.
+    """What is known of stars of which no catalog says more, to begin with.
+
+    The solve finds how large motions and parallaxes are, up to these.
 
     Parameters
     ----------
@@ -306,6 +308,8 @@ def _batch(
     s, t = np.zeros(len(some)), np.zeros(len(some))
     nx, ny = (images.table[name][image[seen]] for name in ("nx", "ny"))
     s[seen], t[seen] = chip_coordinates(pixels[0][seen], pixels[1][seen], nx, ny)
+    half = np.ones((len(some), 2))
+    half[seen] = 0.5 * np.stack([nx, ny], axis=1)
     jacobian = np.zeros((len(some), 2, 2))
     jacobian[seen] = pixel_steps(images.model, image[seen], pixels[0][seen], pixels[1][seen])
     time = measured_times(some)
@@ -313,17 +317,17 @@ def _batch(
     if with_parallax and seen.any():
         path = EarthPath(float(time[seen].min()), float(time[seen].max()))
         fx, fy = path.factors(edges, ra0, dec0, time, seen)
-    prior, expected = _known(some, of, len(first), priors)
+    prior, expected, is_known = _known(some, of, len(first), priors)
     with np.errstate(over="ignore"):
         is_held = (ext_id * _HASH >> np.uint64(33)) % _HELD_OF == 0
     years = (time - images.epoch) / _YEAR_S
-    return AstromBatch(edges, image.astype(np.int32), s, t, x, y, sigma, jacobian, years, fx, fy,
-                       prior, expected, is_held)  # fmt: skip
+    return AstromBatch(edges, image.astype(np.int32), s, t, half, x, y, sigma, jacobian, years,
+                       fx, fy, prior, expected, is_known, is_held)  # fmt: skip
 
 
-def _known(some: ColumnTable, of: I64, n: int, priors: StarPriors) -> tuple[F64, F64]:
+def _known(some: ColumnTable, of: I64, n: int, priors: StarPriors) -> tuple[F64, F64, Bool]:
     """Motions and parallaxes known beforehand: from catalogs with errors, or else their scatter."""
-    weight, middle = np.zeros((n, 5)), np.zeros((n, 5))
+    weight, middle, known = np.zeros((n, 5)), np.zeros((n, 5)), np.zeros((n, 2), np.bool_)
     weight[:, 2:] = [priors.motion**-2, priors.motion**-2, priors.parallax**-2]
     for k, name in ((2, "u_ra"), (3, "u_dec"), (4, "par")):
         value, error = some[name], some[f"{name}_err"]
@@ -332,4 +336,5 @@ def _known(some: ColumnTable, of: I64, n: int, priors: StarPriors) -> tuple[F64,
         rows = rows[np.argsort(-error[rows], kind="stable")]
         weight[of[rows], k] = 1.0 / error[rows].astype(np.float64) ** 2
         middle[of[rows], k] = value[rows]
-    return weight, middle
+        known[of[rows], k // 4] = True
+    return weight, middle, known

@@ -22,6 +22,7 @@ from dvo.calib.astrometry.image_kernels import (
     add_products,
     fit_stars,
     moved_places,
+    places_without_noise,
 )
 from dvo.calib.astrometry.image_terms import CorrectionTerms
 
@@ -33,6 +34,8 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
 _THREADS = 2
+_LEAST_SIZE = 1e-5
+"""Of motions and parallaxes [arcsec]: smaller ones are as good as none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,8 @@ class AstromBatch:
         Image of each measure; -1 for those of reference catalogs.
     s, t : ndarray of float64, shape (n,)
         Places on the chip, -1 to 1.
+    half : ndarray of float64, shape (n, 2)
+        Half of the chip's width and height [pix].
     x, y : ndarray of float64, shape (n,)
         Places on the sky as they are, on a plane of the star [arcsec].
     sigma : ndarray of float64, shape (n,)
@@ -57,6 +62,9 @@ class AstromBatch:
         Times since the epoch of the star [yr], parallax factors.
     prior, expected : ndarray of float64, shape (n_stars, 5)
         What is known of place, motion and parallax: 1 / sigma**2, and the middle.
+    is_known : ndarray of bool, shape (n_stars, 2)
+        Whether a catalog gives the motion, and the parallax; how large those of the others are is
+        found.
     is_held : ndarray of bool, shape (n_stars,)
         Stars that are kept from the solve, and judge it.
     """
@@ -65,6 +73,7 @@ class AstromBatch:
     image: I32
     s: F64
     t: F64
+    half: F64
     x: F64
     y: F64
     sigma: F64
@@ -74,6 +83,7 @@ class AstromBatch:
     fy: F64
     prior: F64
     expected: F64
+    is_known: Bool
     is_held: Bool
 
     @property
@@ -90,9 +100,9 @@ class ImageOptions:
     ----------
     most_rounds : int
         Rounds after which it ends, converged or not.
-    still_arcsec : float
-        It has converged when no correction moves a place by more than this, in the mean of an
-        image.
+    still : float
+        It has converged when the parameters move by less than this, in units of their errors, in
+        the mean of all: directions that the measures hardly tell may drift on.
     most_products : int
         Products with the normal matrix in a round.
     close : float
@@ -101,8 +111,8 @@ class ImageOptions:
         Reduced chi-square above which a star is left out.
     """
 
-    most_rounds: int = 12
-    still_arcsec: float = 2e-5
+    most_rounds: int = 20
+    still: float = 0.02
     most_products: int = 300
     close: float = 1e-3
     star_chi2: float = 25.0
@@ -122,8 +132,8 @@ class ImageRound:
         Root mean square residual of these in one direction [arcsec].
     n_products : int
         Products with the normal matrix.
-    step_arcsec : float
-        Greatest mean change of an image [arcsec].
+    step_sigma : float
+        Root mean square change of the parameters, in units of their errors.
     """
 
     n_measures: int
@@ -131,7 +141,7 @@ class ImageRound:
     chi2_dof: float
     rms_arcsec: float
     n_products: int
-    step_arcsec: float
+    step_sigma: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,32 +182,46 @@ class _Work:
         with np.errstate(divide="ignore"):
             self.base = np.where(batch.sigma < np.inf, batch.sigma**-2.0, 0.0)
         self.own = np.where(batch.of_held, 0.0, self.base)
-        self.weight = self.own.copy()
+        self.weight, self.prior = self.own.copy(), batch.prior.copy()
         n = len(batch.image)
         self.x, self.y, self.rx, self.ry = (np.empty(n) for _ in range(4))
+        self.s, self.t = batch.s.copy(), batch.t.copy()
 
     def fit(self, corrections: F64, most_chi2: float, *, robust: bool) -> F64:
         """Fit and weigh the stars of the solve; gives the sums of `fit_stars`."""
-        b, sums = self.batch, np.zeros(5)
-        moved_places(b.image, b.s, b.t, b.jacobian, corrections, b.x, b.y, self.x, self.y)
+        b, sums = self.batch, np.zeros(9)
+        moved_places(b.image, self.s, self.t, b.jacobian, corrections, b.x, b.y, self.x, self.y)
         if not robust:
             self.weight[:] = self.own
         chi2 = np.empty(len(b.edges) - 1)
-        fit_stars(b.edges, self.x, self.y, self.own, b.years, b.fx, b.fy, b.prior, b.expected,
-                  most_chi2, robust, self.weight, self.rx, self.ry, chi2, sums)  # fmt: skip
+        fit_stars(b.edges, self.x, self.y, self.own, b.years, b.fx, b.fy, self.prior, b.expected,
+                  most_chi2, robust, self.weight, self.rx, self.ry, chi2, b.is_known,
+                  sums)  # fmt: skip
+        if robust:
+            places_without_noise(b.image, b.jacobian, b.half, self.own, self.rx, self.ry,
+                                 b.s, b.t, self.s, self.t)  # fmt: skip
         return sums
+
+    def expect(self, motion: float, parallax: float) -> None:
+        """Say how large the motions and parallaxes are that no catalog gives."""
+        # Never larger than to begin with: where no reference catalog holds them, all stars could
+        # move together with the exposures, and the more so the larger their motions may be.
+        for of, columns, size in ((0, slice(2, 4), motion), (1, slice(4, 5), parallax)):
+            free = ~self.batch.is_known[:, of]
+            least = self.batch.prior[free, columns]
+            self.prior[free, columns] = np.maximum(least, size**-2.0)
 
     def blocks(self, n_images: int) -> tuple[F64, I64]:
         b = self.batch
         out = np.zeros((n_images, 2 * N_BASIS, 2 * N_BASIS))
         counts = np.zeros(n_images, np.int64)
-        add_blocks(b.image, b.s, b.t, b.jacobian, self.weight, out, counts)
+        add_blocks(b.image, self.s, self.t, b.jacobian, self.weight, out, counts)
         return out, counts
 
     def product(self, given: F64, *, of_residuals: bool = False) -> F64:
         b, out = self.batch, np.zeros_like(given)
-        add_products(b.edges, b.image, b.s, b.t, b.jacobian, self.weight, b.years, b.fx, b.fy,
-                     b.prior, given, self.rx, self.ry, of_residuals, out)  # fmt: skip
+        add_products(b.edges, b.image, self.s, self.t, b.jacobian, self.weight, b.years, b.fx, b.fy,
+                     self.prior, given, self.rx, self.ry, of_residuals, out)  # fmt: skip
         return out
 
     def judge(self, corrections: F64) -> tuple[F64, F64, I64]:
@@ -207,10 +231,10 @@ class _Work:
         """
         b, n_images = self.batch, len(corrections)
         base = np.where(b.of_held, self.base, 0.0)
-        weight, sums, chi2 = base.copy(), np.zeros(5), np.empty(len(b.edges) - 1)
-        moved_places(b.image, b.s, b.t, b.jacobian, corrections, b.x, b.y, self.x, self.y)
-        fit_stars(b.edges, self.x, self.y, base, b.years, b.fx, b.fy, b.prior, b.expected,
-                  np.inf, True, weight, self.rx, self.ry, chi2, sums)  # fmt: skip
+        weight, sums, chi2 = base.copy(), np.zeros(9), np.empty(len(b.edges) - 1)
+        moved_places(b.image, self.s, self.t, b.jacobian, corrections, b.x, b.y, self.x, self.y)
+        fit_stars(b.edges, self.x, self.y, base, b.years, b.fx, b.fy, self.prior, b.expected,
+                  np.inf, True, weight, self.rx, self.ry, chi2, b.is_known, sums)  # fmt: skip
         has = np.repeat(np.isfinite(chi2), np.diff(b.edges))
         before, after = np.zeros(n_images), np.zeros(n_images)
         counts = np.zeros(n_images, np.int64)
@@ -257,7 +281,7 @@ def solve_images(
             if is_robust:
                 weight = terms.found_weight(values, weight, inverse)
             rounds.append(done)
-            is_still = is_robust and done.step_arcsec < options.still_arcsec
+            is_still = is_robust and done.step_sigma < options.still
             if progress is not None:
                 progress(len(rounds), options.most_rounds)
         before, after = state.judged(values)
@@ -283,9 +307,12 @@ class _State:
         """One round from some values: the step, measures of each image, what was done, errors."""
         given = self.terms.corrections(values)
         most = self.options.star_chi2 if is_robust else np.inf
-        sums = np.zeros(5)
+        sums = np.zeros(9)
         for found in self.pool.map(lambda w: w.fit(given, most, robust=is_robust), self.works):
             sums += found
+        if is_robust:
+            for work in self.works:
+                work.expect(_size(sums[5], sums[6]), _size(sums[7], sums[8]))
         blocks = np.zeros((self.n_images, 2 * N_BASIS, 2 * N_BASIS))
         counts = np.zeros(self.n_images, np.int64)
         for found, n in self.pool.map(lambda w: w.blocks(self.n_images), self.works):
@@ -297,7 +324,9 @@ class _State:
         step, n_products = _conjugate_gradients(
             lambda p: self.normal(p, weight), right, inverse, self.options
         )
-        done = _round(sums, n_products, self._shift(step))
+        # What the step takes from chi-square is its square in units of the errors.
+        moved = np.sqrt(max(float(right @ step), 0.0) / max(1, len(step)))
+        done = _round(sums, n_products, float(moved))
         return step, counts, done, inverse
 
     def normal(self, values: F64, weight: F64) -> F64:
@@ -324,13 +353,6 @@ class _State:
         with np.errstate(invalid="ignore", divide="ignore"):
             return before / counts, after / counts
 
-    def _shift(self, step: F64) -> float:
-        """Greatest root mean square change of an image, or a little more [arcsec]."""
-        moved = self.terms.corrections(step)
-        scale = max((float(np.abs(w.batch.jacobian).max(initial=0.0)) for w in self.works),
-                    default=0.0)  # fmt: skip
-        return float(np.sqrt((moved**2).sum(axis=(1, 2)).max(initial=0.0))) * scale
-
 
 def _conjugate_gradients(
     product: Callable[[F64], F64], right: F64, inverse: sparse.csr_array, options: ImageOptions
@@ -339,7 +361,8 @@ def _conjugate_gradients(
     out, residual = np.zeros_like(right), right.copy()
     z = inverse @ residual
     direction, now = z.copy(), float(residual @ z)
-    goal = options.close**2 * now
+    enough = (0.1 * options.still) ** 2 * len(right)
+    goal = max(options.close**2 * now, enough)
     n = 0
     while n < options.most_products and now > goal and now > 0:
         moved = product(direction)
@@ -352,6 +375,11 @@ def _conjugate_gradients(
         direction = z + (new / now) * direction
         now = new
     return out, n
+
+
+def _size(squares: float, told: float) -> float:
+    """How large motions or parallaxes are, as `CorrectionTerms.found_weight` does it [arcsec]."""
+    return max(float(np.sqrt(squares / max(told, 1.0))), _LEAST_SIZE)
 
 
 def _round(sums: F64, n_products: int, moved: float) -> ImageRound:

@@ -32,7 +32,7 @@ _LEAST_SPREAD = 1e-5
 
 @dataclass(frozen=True)
 class TermPriors:
-    """How large corrections are, beforehand [arcsec].
+    """How large corrections are at most, beforehand [arcsec]; the solve finds how large.
 
     Parameters
     ----------
@@ -41,13 +41,12 @@ class TermPriors:
     exposure : float
         Terms of an exposure, at the edge of the field.
     image : float
-        Coefficients of an image's own cubic, to begin with: the solve finds how large those of
-        each order are. 0 for none.
+        Coefficients of an image's own cubic; 0 for none.
     """
 
     chip: float = 1.0
     exposure: float = 5.0
-    image: float = 0.005
+    image: float = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +94,7 @@ class CorrectionTerms:
     block : ndarray of int64, shape (n_parameters,)
         Which belong together: a chip, an exposure, an image.
     spread : ndarray of int64, shape (n_parameters,)
-        Sets of parameters that are alike, from 0, how large they are to be found; -1 for none.
+        Sets of parameters that are alike, from 0: how large they are is found.
     """
 
     matrix: sparse.csr_array
@@ -125,12 +124,13 @@ class CorrectionTerms:
         free = np.flatnonzero(images.is_free)
         parts = [_of_chips(images, free), _of_exposures(images, free)]
         sigmas = [priors.chip, priors.exposure]
-        spread = [np.full(len(block), -1) for _, block in parts]
+        spread = [np.tile(_ORDERS, len(parts[0][1]) // N_BASIS),
+                  np.tile([4, 5, 5], len(parts[1][1]) // 3)]  # fmt: skip
         if priors.image > 0:
             matrix, block, order = _of_images(images, free)
             parts.append((matrix, block))
             sigmas.append(priors.image)
-            spread.append(order)
+            spread.append(order + 6)
         blocks, start = [], 0
         for _, block in parts:
             numbers = np.unique(block, return_inverse=True)[1]
@@ -219,7 +219,7 @@ class CorrectionTerms:
         Returns
         -------
         ndarray of float64, shape (n_parameters,)
-            New 1 / sigma**2; those of no set stay.
+            New 1 / sigma**2, not below those to begin with.
 
         Notes
         -----
@@ -227,11 +227,11 @@ class CorrectionTerms:
         number of parameters that the measures tell.
         """
         out, variance = weight.copy(), inverse.diagonal()
-        for number in range(int(self.spread.max(initial=-1)) + 1):
+        for number in np.unique(self.spread):
             own = self.spread == number
             told = float((1.0 - weight[own] * variance[own]).sum())
             square = float((values[own] ** 2).sum()) / max(told, 1.0)
-            out[own] = 1.0 / max(square, _LEAST_SPREAD**2)
+            out[own] = np.maximum(self.weight[own], 1.0 / max(square, _LEAST_SPREAD**2))
         return out
 
 

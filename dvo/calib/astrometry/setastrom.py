@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dvo.calib.astrometry.apply import MovedSums, write_solutions
+from dvo.calib.astrometry.apply import write_solutions
 from dvo.calib.astrometry.given_solutions import GivenSolutions
 from dvo.calib.astrometry.new_solutions import NewSolutions
 from dvo.calib.astrometry.objects import ObjectOptions, fitted_before
@@ -145,12 +145,12 @@ def _write(
     highest = fitted_before(view, regions)
     params = {"n_images": report.n_images, "model": highest.name.lower()}
     with store.begin("setastrom", params, view) as change:
-        sums: MovedSums = write_solutions(change, view, regions, new, ObjectOptions(highest),
-                                          engine=engine, say=say)  # fmt: skip
-        change.commit(n_measures=sums.n_moved, n_objects=sums.n_objects)
+        sums, objects = write_solutions(change, view, regions, new, ObjectOptions(highest),
+                                        engine=engine, say=say)  # fmt: skip
+        change.commit(n_measures=sums.n_moved, n_objects=objects.n_objects)
     rms = math.sqrt(sums.squares / sums.n_moved) if sums.n_moved else math.nan
     return replace(
         report, n_measures=sums.n_moved, n_left=sums.n_left, rms_shift_mas=1e3 * rms,
-        most_shift_mas=1e3 * sums.most, model=highest.name.lower(), n_objects=sums.n_objects,
+        most_shift_mas=1e3 * sums.most, model=highest.name.lower(), n_objects=objects.n_objects,
         n_regions=len(regions), snapshot=store.view().snapshot.id,
     )  # fmt: skip
