@@ -75,6 +75,10 @@ class RelastroReport:
         Root mean square residual of the measures used, in one direction [mas].
     rounds : int
         Rounds of the solve for images, or most rounds of weighing that an object took.
+    snapshot : int
+        The newest snapshot now.
+    seconds : float
+        Time taken [s].
     n_refused : int
         Images whose new astrometry was worse for stars kept from the solve (ASTROM_FAIL).
     n_few : int
@@ -83,10 +87,6 @@ class RelastroReport:
         Whether the astrometry of images stood still at the end.
     median_shift_mas : float
         Median over images of the root mean square change of their places [mas].
-    snapshot : int
-        The newest snapshot now.
-    seconds : float
-        Time taken [s].
     """
 
     n_images: int
