@@ -151,7 +151,8 @@ def _effects(
             found = fit_effects(view, given, progress=show)
             write_effects(target, found.effects, view.photcodes)
             facts = {
-                "n_values": len(found.error), "n_measures": found.n_measures,
+                "n_values": len(found.error), "n_significant": found.n_significant,
+                "n_measures": found.n_measures,
                 "rms_before_mas": found.rms_before_mas, "rms_after_mas": found.rms_after_mas,
             }  # fmt: skip
     show("")
@@ -164,8 +165,10 @@ def _in_words(facts: dict[str, Any]) -> str:
         by = f", by {facts['rms_pix']:.4f} pixels rms" if facts["rms_pix"] is not None else ""
         return f"{counted(facts['n_measures'], 'measures')} corrected{by}"
     before, after = (f"{facts[n] or math.nan:.2f} mas" for n in ("rms_before_mas", "rms_after_mas"))
+    beyond = facts["n_significant"]
     return (f"{counted(facts['n_values'], 'shifts')} measured from "
-            f"{counted(facts['n_measures'], 'measures')}; rms {before}, {after} after")  # fmt: skip
+            f"{counted(facts['n_measures'], 'measures')}, {beyond} of them beyond three errors; "
+            f"rms {before}, {after} after")  # fmt: skip
 
 
 def _read(

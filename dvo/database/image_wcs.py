@@ -107,8 +107,13 @@ def image_wcs(found: FoundImage, *, form: str = "sip", limit_mas: float = 1.0) -
     Raises
     ------
     AstrometryError
-        If the image has no astrometry, or it cannot be written as well as that.
+        If the image is a focal plane, has no astrometry, or it cannot be written as well as that.
     """
+    if found.images["photcode"][found.row] == 0:
+        raise AstrometryError(
+            f"image {found.image_id} ({found.name}) is a focal plane, which has no pixels of its "
+            "own; name one of its chips, or write psastro's keywords"
+        )
     model = read_model(found.images)
     try:
         return fits_wcs(model, found.row, found.nx, found.ny, form=form, limit_mas=limit_mas)

@@ -80,6 +80,11 @@ class EffectFit:
     rms_before_mas: float
     rms_after_mas: float
 
+    @property
+    def n_significant(self) -> int:
+        """Values beyond three times their error: if few are, there is hardly any effect."""
+        return int((np.abs(self.effects.values) > 3.0 * self.error).sum())
+
 
 def fit_effects(
     view: View,

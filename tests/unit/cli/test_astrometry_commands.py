@@ -106,6 +106,12 @@ def test_psastro_form_is_exact(catdir: Path, tmp_path: Path) -> None:
 def test_images_that_are_not_there(catdir: Path) -> None:
     with pytest.raises(QueryError, match="no image is called nobody"):
         run("wcs", catdir, "nobody")
+    with dvo.open(catdir) as db:
+        images = db.view.images
+    plane = int(images["image_id"][np.flatnonzero(images["photcode"] == 0)[0]])
+    with pytest.raises(AstrometryError, match="is a focal plane"):
+        run("wcs", catdir, plane)
+    assert "RA---DIS" in run("wcs", catdir, plane, "--form", "psastro")
     with pytest.raises(AstrometryError, match=r"image \d+ .* limit of 1e-12 mas"):
         run("wcs", catdir, chips(catdir)[0][0][1], "--limit", "1e-12")
 
