@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import association
+import astrometry
 import calibration
 import codec
 import cones
@@ -59,6 +60,7 @@ MEASURES: dict[str, Callable[[Stage], list[Figure]]] = {
     "crossmatch": crossmatch.measure,
     "exchange": exchange.measure,
     "calibration": calibration.measure,
+    "astrometry": astrometry.measure,
     "scale": scale.measure,
 }
 """In the order in which they run: later ones use what earlier ones leave."""

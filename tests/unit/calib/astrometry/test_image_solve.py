@@ -11,7 +11,7 @@ from scipy import sparse
 from dvo.astrometry.legendre import legendre_basis
 from dvo.calib.astrometry.image_solve import AstromBatch, ImageOptions, solve_images
 from dvo.calib.astrometry.image_terms import CorrectionTerms, TermPriors
-from tests.astrometric_sky import SCALE, flat_sky
+from ipp_pipeline.sim.flat_sky import SCALE, flat_sky
 
 SMALL = {"n_exposures": 25, "n_stars": 6000, "patch_deg": 1.4}
 EXACT = ImageOptions(close=1e-12, still=0.0, most_products=3000, most_rounds=40)

@@ -1,13 +1,13 @@
-"""A simulated survey on a flat patch of sky: stars that move, a camera that distorts, and the air.
+"""A survey on a flat patch of sky, for what solves for the astrometry of images.
 
-As the reference case of the calibration notes: 12 chips of 0.25 deg, exposures over 4 years, a
-static cubic of each chip, a pointing and affine change of each exposure, and a small cubic of each
-chip in each exposure. All known, so errors can be told exactly.
+Chips of 0.25 deg, 4 by 3 of them, exposures over 4 years, a static cubic of each chip, a pointing
+and an affine change of each exposure, and a small cubic of each chip in each exposure. Nothing is
+projected, so what is left of a distortion can be told exactly.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from dvo.astrometry.legendre import legendre_basis
 from dvo.calib.astrometry.image_solve import AstromBatch, ImageResult
 from dvo.calib.astrometry.image_terms import ImagePlaces
+
+__all__ = ["SCALE", "FlatSky", "flat_sky"]
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -27,16 +29,53 @@ MAS = 1e-3
 
 @dataclass
 class FlatSky:
-    """The survey; places in arcsec, on one plane for all stars."""
+    """The survey; places in arcsec, on one plane for all stars.
+
+    Parameters
+    ----------
+    batch : AstromBatch
+        The measures.
+    places : ImagePlaces
+        The images.
+    distortion : ndarray of float64, shape (n, 2)
+        What the images do to each measure [arcsec].
+    truth : ndarray of float64, shape (n_stars, 5)
+        Places, motions and parallaxes [arcsec, arcsec/yr].
+    is_reference : ndarray of bool, shape (n_stars,)
+        Stars that are known beforehand.
+    """
 
     batch: AstromBatch
     places: ImagePlaces
-    distortion: F64  # (n, 2): what the images do to each measure [arcsec]
-    truth: F64  # (n_stars, 5)
+    distortion: F64
+    truth: F64
     is_reference: NDArray[np.bool_]
 
+    def halves(self) -> list[AstromBatch]:
+        """The measures in two batches of about the same size, for two threads.
+
+        Returns
+        -------
+        list of AstromBatch
+            The same stars.
+        """
+        b = self.batch
+        middle = len(b.edges) // 2
+        return [_part(b, 0, middle), _part(b, middle, len(b.edges) - 1)]
+
     def distortion_error(self, found: ImageResult) -> float:
-        """Rms of what is left of the distortion at the places of all measures [mas]."""
+        """Tell what is left of the distortion at the places of all measures.
+
+        Parameters
+        ----------
+        found : ImageResult
+            Corrections of the images.
+
+        Returns
+        -------
+        float
+            Its root mean square in one direction [mas].
+        """
         b = self.batch
         seen = b.image >= 0
         image, basis = b.image[seen], legendre_basis(b.s[seen], b.t[seen])
@@ -73,6 +112,11 @@ def flat_sky(
         Scatter of each coefficient of a chip in an exposure [mas].
     held_share : float
         Share of stars kept from the solve.
+
+    Returns
+    -------
+    FlatSky
+        The survey.
     """
     sx, sy = rng.random((2, n_stars)) * patch_deg
     mag = 15 + 5 * rng.random(n_stars) ** 0.5
@@ -120,6 +164,17 @@ def flat_sky(
         rng.random(n_stars) < held_share,
     )  # fmt: skip
     return FlatSky(batch, _places(n_exposures), distortion[order], theta, is_reference)
+
+
+def _part(batch: AstromBatch, first: int, last: int) -> AstromBatch:
+    low, high = batch.edges[first], batch.edges[last]
+    columns = {}
+    for column in fields(batch):
+        values = getattr(batch, column.name)
+        of_stars = column.name in ("prior", "expected", "is_known", "is_held")
+        columns[column.name] = values[first:last] if of_stars else values[low:high]
+    columns["edges"] = batch.edges[first : last + 1] - low
+    return AstromBatch(**columns)
 
 
 def _seen(rng: np.random.Generator, e: int, dx: F64, dy: F64) -> tuple[I64, I64, I64, F64, F64]:
