@@ -152,15 +152,12 @@ class AstromImages:
             1, 2, 3 above 5, 24, 63 measures, as in the original.
         """
         table, rows = self.table, np.arange(len(self.table))
-        size = np.stack([table["nx"], table["ny"]]).astype(np.float64)
         jacobian = np.zeros((len(rows), 2, 2))
         field = np.zeros((len(rows), 2, 3))
         some = rows[self.is_wanted]
-        middle = 0.5 * (size[:, some] + 1.0)
-        jacobian[some] = pixel_steps(self.model, some, *middle)
+        size = np.stack([table["nx"][some], table["ny"][some]]).astype(np.float64)
         exposure = _exposures(table)
-        ra, dec = self.model.to_sky(some, *middle)
-        field[some] = _fields(exposure[some], ra, dec, jacobian[some], size[:, some])
+        jacobian[some], field[some] = _fields(self.model, some, exposure[some], size)
         chip = np.unique(np.stack([table["photcode"].astype(np.int64), table["ccdnum"]]), axis=1,
                          return_inverse=True)[1].ravel()  # fmt: skip
         order = np.select([counts > 63, counts > 24, counts > 5], [3, 2, 1], -1)
@@ -183,19 +180,31 @@ def _exposures(table: ColumnTable) -> I64:
     return found
 
 
-def _fields(exposure: I64, ra: F64, dec: F64, jacobian: F64, size: F64) -> F64:
-    """Places in the field of each image's middle, and their change over the chip."""
-    out = np.zeros((len(exposure), 2, 3))
+def _fields(model: AstromModel, rows: I64, exposure: I64, size: F64) -> tuple[F64, F64]:
+    """What a pixel is on the tangent plane of the exposure, and places there, over each chip.
+
+    The plane is that of the exposure and not one of each chip: a shift of the telescope is the
+    same for all chips there, and nowhere else.
+    """
+    middle = 0.5 * (size + 1.0)
+    ra, dec = model.to_sky(rows, *middle)
+    steps = [model.to_sky(rows, middle[0] + dx, middle[1] + dy)
+             for dx, dy in ((-0.5, 0.0), (0.5, 0.0), (0.0, -0.5), (0.0, 0.5))]  # fmt: skip
+    jacobian, out = np.zeros((len(rows), 2, 2)), np.zeros((len(rows), 2, 3))
     for own in np.unique(exposure):
         some = np.flatnonzero(exposure == own)
-        offsets = np.stack(tan_project(ra[some], dec[some], ra[some[0]], dec[some[0]])) * 3600.0
+        point = (ra[some[0]], dec[some[0]])
+        left, right, low, high = (
+            3600.0 * np.stack(tan_project(a[some], d[some], *point)) for a, d in steps
+        )
+        jacobian[some] = np.stack([(right - left).T, (high - low).T], axis=2)
+        offsets = 3600.0 * np.stack(tan_project(ra[some], dec[some], *point))
         offsets -= offsets.mean(axis=1, keepdims=True)
-        half = 0.5 * size[:, some]
-        over = np.stack([jacobian[some][:, :, k] * half[k][:, None] for k in (0, 1)], axis=2)
+        over = jacobian[some] * 0.5 * size[:, some].T[:, None, :]
         radius = float(np.hypot(*(np.abs(offsets).T + np.abs(over).sum(axis=2)).T).max())
         out[some, :, 0] = offsets.T / radius
         out[some, :, 1:] = over / radius
-    return out
+    return jacobian, out
 
 
 def pixel_steps(model: AstromModel, image: I64, x: F64, y: F64) -> F64:

@@ -61,7 +61,8 @@ class ImagePlaces:
         Place in the field, in units of its radius: what (1, s, t) is multiplied by for the
         coordinate to the east, and to the north.
     jacobian : ndarray of float64, shape (n_images, 2, 2)
-        What a pixel in the middle of each is on the sky: east and north, by x and y [arcsec].
+        What a pixel in the middle of each is on the tangent plane of its exposure: east and
+        north, by x and y [arcsec].
     order : ndarray of int64, shape (n_images,)
         Highest order of the image's own cubic; -1 for none.
     is_free : ndarray of bool, shape (n_images,)
