@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dvo.errors import DvoError
+from dvo.errors import DvoError, QueryError
 from dvo.shell.call import Call, Part, Word
 from dvo.shell.condition import condition_sql
 from dvo.shell.expression import parse_expression
@@ -44,7 +44,17 @@ def vector_of(column: pa.ChunkedArray[Any]) -> Array:
     -------
     ndarray
         Whole numbers, numbers with a point, or text; NaN where a number is missing.
+
+    Raises
+    ------
+    QueryError
+        If it has several values a row.
     """
+    if pa.types.is_nested(column.type):
+        raise QueryError(
+            "polyterms, astrom_map and their like have several values a row, and make no vector; "
+            "ask SQL for them"
+        )
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return np.array([v or "" for v in column.to_pylist()], str)
     if pa.types.is_boolean(column.type):

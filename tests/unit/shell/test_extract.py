@@ -232,9 +232,15 @@ def test_lightcurve_words(session, tables):
 
 def test_every_field_can_be_extracted(session):
     for word, table in (("avextract", "average"), ("mextract", "measure"), ("imextract", "image")):
-        names = [n for n in field_names(table) if n != "polyterms"]
+        names = [n for n in field_names(table) if n not in ("polyterms", "astrom_map")]
         session.run(f"{word} {','.join(names)}")
         assert len({len(session.vectors[n]) for n in names}) == 1
+
+
+@pytest.mark.parametrize("name", ["polyterms", "astrom_map"])
+def test_columns_of_several_values_make_no_vector(session, name):
+    with pytest.raises(DvoError, match="several values a row"):
+        session.run(f"imextract {name}")
 
 
 def test_answers_do_not_depend_on_the_engine(session):
