@@ -122,6 +122,8 @@ class Evaluator:
                 with self._stopped_by(wanted):
                     found = self._rows(sql)
                 return _plain_types(found)
+            except DvoError:  # one of a time limit is an OSError, too
+                raise
             except (duckdb.Error, pa.ArrowException, OSError) as err:
                 raise self._meaning(err, wanted) from None
             finally:

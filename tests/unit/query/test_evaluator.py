@@ -189,3 +189,10 @@ def test_ctrl_c_ends_a_query_without_rows():
             evaluator.run(BARREN, WIDE)
         timer.join()
         assert len(evaluator.run("SELECT a FROM a", WIDE)) == 4000
+
+
+def test_a_time_limit_that_passed_before_it_begins_is_told_as_one():
+    cancellation = Cancellation()
+    cancellation.cancel(JobTimeoutError("query: was not done in 1 s"))
+    with Evaluator() as evaluator, pytest.raises(JobTimeoutError, match="not done in 1 s"):
+        evaluator.run("SELECT 1", {}, cancellation)
